@@ -1,0 +1,34 @@
+import { type Kysely, sql } from 'kysely';
+import { unwatch, watch } from '../src/database/watch.js';
+
+export async function up(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('veranstaltung')
+    .addColumn('id', 'integer', (column) => column.generatedAlwaysAsIdentity().primaryKey())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('beginn', 'date', (column) => column.notNull())
+    .addColumn('ende', 'date', (column) => column.notNull())
+    .addColumn('meldebeginn', 'timestamptz', (column) => column.notNull())
+    .addColumn('meldeschluss', 'timestamptz', (column) => column.notNull())
+    .addColumn('ort', 'text')
+    .addColumn('max_teilnehmende', 'integer', (column) => column.notNull())
+    .addColumn('teilnahmegebuehr', 'integer', (column) => column.notNull())
+    .addColumn('beschreibung', 'text')
+    .addCheckConstraint('name_nicht_leer', sql`name ~ '\\S'`)
+    .addCheckConstraint('ende_nicht_vor_beginn', sql`ende >= beginn`)
+    .addCheckConstraint('meldeschluss_nicht_vor_meldebeginn', sql`meldeschluss >= meldebeginn`)
+    .addCheckConstraint(
+      'zeiten_endlich',
+      sql`isfinite(beginn) and isfinite(ende) and isfinite(meldebeginn) and isfinite(meldeschluss)`,
+    )
+    .addCheckConstraint('max_teilnehmende_positiv', sql`max_teilnehmende > 0`)
+    .addCheckConstraint('teilnahmegebuehr_nicht_negativ', sql`teilnahmegebuehr >= 0`)
+    .execute();
+  await sql`comment on column veranstaltung.teilnahmegebuehr is 'in Cent'`.execute(db);
+  await watch(db, 'veranstaltung');
+}
+
+export async function down(db: Kysely<unknown>): Promise<void> {
+  await unwatch(db, 'veranstaltung');
+  await db.schema.dropTable('veranstaltung').execute();
+}

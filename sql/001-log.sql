@@ -1,0 +1,118 @@
+-- The log: what changed, one row for each statement that changed rows, and the bell that says so at commit.
+-- Postgres 14 and later.
+
+-- A role without rights of its own owns everything here, so that the SECURITY DEFINER functions below can do nothing
+-- but write the log. Whoever applies this becomes its member: watch() asks for that.
+do $$
+declare
+  may_act_as_owner boolean;
+begin
+  if not exists (select from pg_catalog.pg_roles where rolname = 'change_feed_owner') then
+    begin
+      create role change_feed_owner nologin;
+    exception when duplicate_object or unique_violation then
+      null; -- another database of this cluster is being migrated at the same moment
+    end;
+  end if;
+  if current_setting('server_version_num')::int >= 160000 then
+    may_act_as_owner := pg_has_role('change_feed_owner', 'USAGE') and pg_has_role('change_feed_owner', 'SET');
+  else
+    may_act_as_owner := pg_has_role('change_feed_owner', 'USAGE');
+  end if;
+  if not may_act_as_owner then
+    execute format('grant change_feed_owner to %I', current_user);
+  end if;
+end
+$$;
+
+create schema change_feed authorization change_feed_owner;
+comment on schema change_feed is 'pg-change-feed: the log of changes, and the functions that watch tables';
+
+set local role change_feed_owner;
+
+create table change_feed.change (
+  xid xid8 not null default pg_current_xact_id(),
+  -- cache 1: only then do a row's changes stand in the order in which they were made
+  id bigint not null generated always as identity (cache 1),
+  resource text not null,
+  operation text not null,
+  keys jsonb,
+  row_count bigint,
+  data jsonb,
+  db_user text not null default session_user,
+  application text,
+  actor text,
+  client text,
+  at timestamptz not null default clock_timestamp(),
+  primary key (xid, id)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200000);
+
+comment on table change_feed.change is 'One row for each statement that changed rows of a watched table';
+comment on column change_feed.change.xid is 'The transaction that made the change';
+comment on column change_feed.change.resource is 'What changed: the table''s name unless watch() was told another';
+comment on column change_feed.change.operation is 'insert, update, delete, truncate, or emit (an application''s own event)';
+comment on column change_feed.change.keys is 'Primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';
+comment on column change_feed.change.row_count is 'How many rows the statement changed; null where that is not known';
+comment on column change_feed.change.data is 'Only for emit: row contents never enter the log';
+comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction';
+comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction';
+
+-- Rings at commit. A notification says "look now", never what changed: so no length of anything can fail the commit.
+create function change_feed.ring() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- PREPARE TRANSACTION fails after NOTIFY; where it can happen nobody rings, and the servers read at short intervals.
+  -- A queue that some idle listener has let fill up fails the COMMIT; the servers' periodic read takes over.
+  if current_setting('max_prepared_transactions')::int = 0 and pg_notification_queue_usage() < 0.5 then
+    -- NOTIFY waits for one global lock at commit, and the writer's own lock_timeout would fail it there.
+    perform set_config('lock_timeout', '0', true);
+    perform pg_notify('change_feed', new.resource);
+  end if;
+  return null;
+end
+$$;
+revoke execute on function change_feed.ring() from public;
+
+create constraint trigger ring after insert on change_feed.change
+  deferrable initially deferred for each row execute function change_feed.ring();
+alter table change_feed.change enable always trigger ring;
+
+-- A resource stands in URLs, in lists with commas and in SSE fields: 1 to 200 bytes, none of , ? * and no control
+-- characters. Raises invalid_parameter_value.
+create function change_feed.check_resource(resource text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if resource is null or octet_length(resource) not between 1 and 200 or resource ~ '[,?*[:cntrl:]]' then
+    raise invalid_parameter_value using
+      message = format('%L cannot name a resource', resource),
+      hint = 'A resource has 1 to 200 bytes, and none of , ? * or control characters.';
+  end if;
+end
+$$;
+revoke execute on function change_feed.check_resource(text) from public;
+
+-- Who writes, from the session: the application's name and the two settings that an application may set.
+-- Cut to 200 characters, for a setting of any length must not cost the log's readers.
+create function change_feed.setting(name text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select nullif(left(current_setting(name, true), 200), '')
+$$;
+revoke execute on function change_feed.setting(text) from public;
+
+-- Records an application's own event. It commits with its transaction. data: at most 64 kB as text.
+create function change_feed.emit(resource text, data jsonb default null) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform change_feed.check_resource(resource);
+  if octet_length(data::text) > 65536 then
+    raise program_limit_exceeded using message = format(
+      'the data of an event has at most 65536 bytes, these are %s', octet_length(data::text));
+  end if;
+  insert into change_feed.change (resource, operation, data, application, actor, client)
+  values (emit.resource, 'emit', emit.data, change_feed.setting('application_name'),
+    change_feed.setting('change_feed.actor'), change_feed.setting('change_feed.client'));
+end
+$$;
+revoke execute on function change_feed.emit(text, jsonb) from public;
+
+reset role;

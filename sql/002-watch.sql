@@ -1,0 +1,325 @@
+-- Watching tables: statement triggers that record into the log, and the functions that add and remove them.
+
+set local role change_feed_owner;
+
+-- The text of the function that records a table's changes. Made for each table, because static SQL costs the writer
+-- least; key columns only, and by name: whole rows are never converted (that would call casts of the table's owner
+-- with our rights), and positions would name the wrong column after DROP COLUMN.
+create function change_feed.recorder_source(target regclass, keys boolean) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
+declare
+  key_of_row text;
+  name_keys text := '';
+  insert_change constant text := $sql$
+  insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)
+  values (tg_argv[0], lower(tg_op), named, changed, nullif(current_setting('application_name'), ''),
+    nullif(left(current_setting('change_feed.actor', true), 200), ''),
+    nullif(left(current_setting('change_feed.client', true), 200), ''));
+  return null;
+end
+$sql$;
+begin
+  if not keys then
+    return $sql$
+declare
+  changed bigint;
+  named jsonb;
+begin$sql$ || insert_change;
+  end if;
+
+  -- Built-in types (oid < 16384) by to_jsonb; int8, numeric and all others through their output function, which calls
+  -- no cast and gives strings, as node-postgres does for int8.
+  select case count(*)
+    when 0 then null
+    when 1 then min(part)
+    else format('jsonb_build_array(%s)', string_agg(part, ', ' order by place))
+  end
+  into key_of_row
+  from (
+    select k.place, format(
+      case when a.atttypid::oid::int8 < 16384 and a.atttypid not in ('int8'::regtype, 'numeric'::regtype)
+        then 'to_jsonb(r.%1$I)' else 'to_jsonb(format(''%%s'', r.%1$I))' end, a.attname) as part
+    from pg_index i
+    cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, place)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = target and i.indisprimary and k.place <= i.indnkeyatts
+  ) parts;
+
+  if key_of_row is not null then
+    name_keys := format($sql$
+  if changed <= 100 then
+    -- A key column that was renamed or dropped since must not fail the write.
+    begin
+      if tg_op = 'INSERT' then
+        select jsonb_agg(%1$s) into named from new_rows as r;
+      elsif tg_op = 'DELETE' then
+        select jsonb_agg(%1$s) into named from old_rows as r;
+      else
+        select case when count(*) <= 100 then jsonb_agg(k.key) end into named
+        from (select %1$s as key from new_rows as r union select %1$s from old_rows as r) as k;
+      end if;
+      if octet_length(named::text) > 8192 then
+        named := null;
+      end if;
+    exception when others then
+      named := null;
+    end;
+  end if;$sql$, key_of_row);
+  end if;
+  return $sql$
+declare
+  changed bigint;
+  named jsonb;
+begin
+  if tg_op = 'DELETE' then
+    select count(*) into changed from old_rows;
+  elsif tg_op <> 'TRUNCATE' then
+    select count(*) into changed from new_rows;
+  end if;
+  if changed = 0 then
+    return null;
+  end if;$sql$ || name_keys || insert_change;
+end
+$source$;
+revoke execute on function change_feed.recorder_source(regclass, boolean) from public;
+
+-- Every trigger of ours: on which table, for what, with which arguments.
+create view change_feed.recorder_trigger as
+select
+  t.tgrelid::regclass as relation,
+  t.oid as trigger,
+  t.tgname as name,
+  t.tgfoid as function,
+  t.tgenabled = 'A' as always,
+  t.tgtype,
+  t.tgoldtable,
+  t.tgnewtable,
+  convert_from(substring(t.tgargs from 1 for position('\x00'::bytea in t.tgargs) - 1), getdatabaseencoding()) as resource
+from pg_catalog.pg_trigger t
+join pg_catalog.pg_proc p on p.oid = t.tgfoid
+where p.pronamespace = 'change_feed'::regnamespace and t.tgname like 'change\_feed\_%' and not t.tgisinternal;
+
+create view change_feed.watched_table as
+select r.relation, r.resource, r.tgnewtable is not null as keys
+from change_feed.recorder_trigger r
+where r.name = 'change_feed_insert'
+  and not exists (
+    -- a partition is watched through its parent
+    select from pg_catalog.pg_partition_ancestors(r.relation) a
+    join change_feed.recorder_trigger parent on parent.relation = a.relid and parent.name = r.name
+    where a.relid <> r.relation
+  );
+comment on view change_feed.watched_table is 'The tables that watch() has put into the feed';
+
+-- Raises for a partition of a watched table: only the two together are watched or not.
+create function change_feed.check_not_partition(target regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  parent regclass;
+begin
+  select a.relid into parent from pg_partition_ancestors(target) a
+    join change_feed.recorder_trigger r on r.relation = a.relid where a.relid <> target limit 1;
+  if found then
+    raise wrong_object_type using message = format('%s is a partition of %s, which is watched', target, parent);
+  end if;
+end
+$$;
+revoke execute on function change_feed.check_not_partition(regclass) from public;
+
+-- Raises where a table cannot be watched, with what to do instead.
+create function change_feed.check_watchable(target regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  class pg_class;
+  other regclass;
+begin
+  if target is null then
+    raise invalid_parameter_value using message = 'which table? the name is null';
+  end if;
+  select * into class from pg_class where oid = target;
+  if not found then
+    raise undefined_table using message = format('there is no table with oid %s', target::oid);
+  end if;
+  if class.relkind not in ('r', 'p') then
+    raise wrong_object_type using message = format('%s is a %s, and only tables can be watched', target,
+      case class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+        when 'S' then 'sequence' when 'c' then 'composite type' when 't' then 'TOAST table' else 'index' end);
+  end if;
+  if class.relpersistence = 't' then
+    raise wrong_object_type using message = format('%s is a temporary table: only its own session sees it', target);
+  end if;
+  if target::oid::int8 < 16384 or class.relnamespace = 'change_feed'::regnamespace then
+    raise wrong_object_type using message = format('%s is a system table and cannot be watched', target);
+  end if;
+  perform change_feed.check_not_partition(target);
+  select p.relid into other from pg_partition_tree(target) p
+    join pg_class c on c.oid = p.relid where c.relkind = 'f' limit 1;
+  if found then
+    -- INSERTs that are routed to it would fail: foreign tables cannot have transition tables.
+    raise wrong_object_type using message = format('%s has the foreign table %s as a partition and cannot be watched',
+      target, other);
+  end if;
+  select p.relid into other from (select target as relid union select relid from pg_partition_tree(target)) p
+    join pg_class c on c.oid = p.relid where not pg_has_role(c.relowner, 'USAGE') limit 1;
+  if found then
+    raise insufficient_privilege using message = format('only the owner of %s can have it watched', other);
+  end if;
+  if not pg_has_role('change_feed_owner', 'USAGE') then
+    raise insufficient_privilege using
+      message = format('%I may not change what is watched', current_user),
+      hint = format('As a superuser: grant change_feed_owner to %I', current_user);
+  end if;
+end
+$$;
+revoke execute on function change_feed.check_watchable(regclass) from public;
+
+-- The function that records target's changes: made, replaced or left as it is.
+create function change_feed.ensure_recorder(target regclass, keys boolean, out recorder regprocedure, out made boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  source constant text := change_feed.recorder_source(target, keys);
+  base text;
+  function_name text;
+begin
+  select r.function, p.prosrc is distinct from source into recorder, made
+    from change_feed.recorder_trigger r join pg_proc p on p.oid = r.function
+    where r.relation = target and r.name = 'change_feed_insert';
+  if not made then
+    return;
+  end if;
+  if recorder is not null then
+    select proname into function_name from pg_proc where oid = recorder;
+  else
+    -- A readable name that no other table's trigger uses (one that a dropped table left behind is taken over).
+    select 'record_' || left(regexp_replace(lower(relname), '[^a-z0-9]+', '_', 'g'), 40) into base
+      from pg_class where oid = target;
+    function_name := base;
+    for i in 2 .. 100000 loop
+      exit when not exists (
+        select from change_feed.recorder_trigger where recorder_trigger.function = to_regproc(format('change_feed.%I', function_name)));
+      function_name := base || '_' || i;
+    end loop;
+  end if;
+  execute format('create or replace function change_feed.%I() returns trigger language plpgsql security definer '
+    'set search_path = pg_catalog, pg_temp as %L', function_name, source);
+  execute format('alter function change_feed.%I() owner to change_feed_owner', function_name);
+  execute format('revoke execute on function change_feed.%I() from public', function_name);
+  execute format('comment on function change_feed.%I() is %L', function_name, 'Records the changes of ' || target);
+  recorder := format('change_feed.%I()', function_name)::regprocedure;
+  made := true;
+end
+$$;
+revoke execute on function change_feed.ensure_recorder(regclass, boolean) from public;
+
+-- One trigger of ours on one table, made only where it is missing or different: CREATE OR REPLACE TRIGGER locks out
+-- writers even when nothing changes. Returns whether anything was done.
+create function change_feed.ensure_trigger(target regclass, operation text, recorder regprocedure, resource text, keys boolean)
+returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  trigger_name constant text := 'change_feed_' || lower(operation);
+  old_table constant text := case when keys and operation in ('UPDATE', 'DELETE') then 'old_rows' end;
+  new_table constant text := case when keys and operation in ('INSERT', 'UPDATE') then 'new_rows' end;
+begin
+  perform from change_feed.recorder_trigger r
+    where r.relation = target and r.name = trigger_name and r.function = recorder and r.always
+      and r.resource = ensure_trigger.resource
+      and r.tgoldtable is not distinct from old_table and r.tgnewtable is not distinct from new_table
+      -- pg_trigger.h: 4 INSERT, 8 DELETE, 16 UPDATE, 32 TRUNCATE; neither ROW (1) nor BEFORE (2)
+      and r.tgtype = case operation when 'INSERT' then 4 when 'DELETE' then 8 when 'UPDATE' then 16 else 32 end;
+  if found then
+    return false;
+  end if;
+  execute format('create or replace trigger %I after %s on %s%s for each statement execute function change_feed.%I(%L)',
+    trigger_name, operation, target,
+    case when coalesce(old_table, new_table) is null then '' else
+      ' referencing' || coalesce(' old table as ' || old_table, '') || coalesce(' new table as ' || new_table, '') end,
+    (select proname from pg_proc where oid = recorder), resource);
+  execute format('alter table %s enable always trigger %I', target, trigger_name);
+  return true;
+end
+$$;
+revoke execute on function change_feed.ensure_trigger(regclass, text, regprocedure, text, boolean) from public;
+
+-- Puts a table into the feed: from its next statement on, every change is recorded, whoever makes it.
+-- May be called again, and then brings the triggers to what this call says. Says what it did.
+--   target    the table; its partitions are watched with it and report its name
+--   resource  the name in the feed; the table's own unless given
+--   keys      false: no transition tables. For keys that are personal data, and for wide rows. Then events name neither
+--             keys nor the number of rows, and a statement that changed no row is recorded too.
+-- Runs with the caller's rights: the table's owner, being a member of change_feed_owner.
+create function change_feed.watch(target regclass, resource text default null, keys boolean default true) returns text
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+declare
+  named constant text := coalesce(resource, (select relname::text from pg_class where oid = target));
+  other regclass;
+  recorder regprocedure;
+  changed boolean;
+  member regclass;
+  operation text;
+begin
+  perform change_feed.check_watchable(target);
+  perform change_feed.check_resource(named);
+  if keys is null then
+    raise invalid_parameter_value using message = 'keys is true or false, not null';
+  end if;
+  if resource is null then
+    select w.relation into other from change_feed.watched_table w where w.resource = named and w.relation <> target limit 1;
+    if found then
+      raise duplicate_object using
+        message = format('%s is already watched as %L', other, named),
+        hint = format('Give this table a name of its own: select change_feed.watch(%L, %L)', target, target);
+    end if;
+  end if;
+
+  select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, keys) e;
+  for member in select target union select relid from pg_partition_tree(target) loop
+    foreach operation in array array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] loop
+      changed := change_feed.ensure_trigger(member, operation, recorder, named, keys) or changed;
+    end loop;
+  end loop;
+  return format(case when changed then 'watching %s as %L' else 'already watching %s as %L' end, target, named);
+exception when lock_not_available then
+  raise lock_not_available using
+    message = format('could not lock %s within 5 s', target),
+    hint = 'Another transaction works on it. End that one, or try again.';
+end
+$$;
+comment on function change_feed.watch(regclass, text, boolean) is 'Puts a table into the change feed';
+revoke execute on function change_feed.watch(regclass, text, boolean) from public;
+
+-- Takes a table, and its partitions, out of the feed. Says what it did.
+create function change_feed.unwatch(target regclass) returns text
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+declare
+  recorders oid[];
+  found_trigger record;
+  recorder oid;
+begin
+  perform change_feed.check_not_partition(target);
+  for found_trigger in
+    select r.relation, r.name, r.function from change_feed.recorder_trigger r
+    where r.relation in (select target union select relid from pg_partition_tree(target))
+  loop
+    execute format('drop trigger %I on %s', found_trigger.name, found_trigger.relation);
+    recorders := recorders || found_trigger.function;
+  end loop;
+  if recorders is null then
+    return format('%s was not watched', target);
+  end if;
+  for recorder in select distinct unnest(recorders) loop
+    if not exists (select from change_feed.recorder_trigger where function = recorder) then
+      execute format('drop function %s', recorder::regprocedure);
+    end if;
+  end loop;
+  return format('no longer watching %s', target);
+exception when lock_not_available then
+  raise lock_not_available using
+    message = format('could not lock %s within 5 s', target),
+    hint = 'Another transaction works on it. End that one, or try again.';
+end
+$$;
+comment on function change_feed.unwatch(regclass) is 'Takes a table out of the change feed';
+revoke execute on function change_feed.unwatch(regclass) from public;
+
+reset role;

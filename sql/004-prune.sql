@@ -1,0 +1,70 @@
+-- Pruning the log, exactly: only what is visible in a snapshot H that was noted long enough ago, and H is kept, so that
+-- a reader knows whether everything after its position is still there. ("The highest pruned transaction" would lose
+-- changes of transactions that stay open for long.)
+
+set local role change_feed_owner;
+
+create table change_feed.tick (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  snapshot pg_snapshot not null default pg_current_snapshot(),
+  last_change_id bigint not null
+);
+comment on table change_feed.tick is 'Which transactions had ended at a time: noted each minute, for pruning';
+
+create table change_feed.horizon (
+  one boolean primary key default true check (one),
+  tick bigint not null,
+  snapshot pg_snapshot not null
+);
+comment on table change_feed.horizon is 'What is visible in this snapshot may have been pruned';
+
+-- Notes a tick unless there is one of the last 50 seconds, or another session is just noting one.
+create function change_feed.note_tick() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('tick'))
+    and not exists (select from change_feed.tick where at > clock_timestamp() - interval '50 s' and at <= clock_timestamp())
+  then
+    insert into change_feed.tick (last_change_id)
+    select coalesce(pg_sequence_last_value(pg_get_serial_sequence('change_feed.change', 'id')::regclass), 0);
+  end if;
+end
+$$;
+revoke execute on function change_feed.note_tick() from public;
+
+-- Deletes at most batch changes that are older than retention, or that stand in a log of over max_rows.
+-- Returns how many: call it again, in a transaction of its own, while that is batch. Never waits for, and is never in
+-- the way of, writers; while another session prunes it returns 0.
+create function change_feed.prune(retention interval, max_rows bigint, batch integer default 10000) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  upto change_feed.tick;
+  deleted integer;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('prune')) then
+    return 0;
+  end if;
+  select t.* into upto from change_feed.tick t
+    where t.at < clock_timestamp() - retention
+      or t.last_change_id < (
+        select pg_sequence_last_value(pg_get_serial_sequence('change_feed.change', 'id')::regclass)) - max_rows
+    order by t.id desc limit 1;
+  if not found then
+    return 0;
+  end if;
+  insert into change_feed.horizon as h (tick, snapshot) values (upto.id, upto.snapshot)
+    on conflict (one) do update set tick = excluded.tick, snapshot = excluded.snapshot where h.tick < excluded.tick;
+  delete from change_feed.change c where c.ctid = any (array(
+    select p.ctid from change_feed.change p
+    where p.xid < pg_snapshot_xmax(upto.snapshot)
+      and p.xid <> all (array(select pg_snapshot_xip(upto.snapshot)))
+    limit batch));
+  get diagnostics deleted = row_count;
+  delete from change_feed.tick t where t.id < upto.id;
+  return deleted;
+end
+$$;
+revoke execute on function change_feed.prune(interval, bigint, integer) from public;
+
+reset role;

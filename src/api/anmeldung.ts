@@ -1,0 +1,67 @@
+import type Router from '@koa/router';
+import type { Kysely } from 'kysely';
+import { z } from 'zod';
+import { type Database, STATUS } from '../database/tables.js';
+import { idInUrl, integer, someText, text } from './fields.js';
+import { listQuery } from './list-query.js';
+import { type ApiOptions, resourceRoutes } from './resource-routes.js';
+
+const fields = {
+  veranstaltungId: integer(1),
+  vorname: someText(100),
+  nachname: someText(100),
+  email: text(254).regex(/^[^@\s]+@[^@\s]+$/, 'expected an address such as ada@example.org'),
+  status: z.enum(STATUS, `expected one of ${STATUS.join(', ')}`),
+  kommentar: text(10_000).nullable(),
+};
+
+const create = z.strictObject({
+  ...fields,
+  status: fields.status.default('OFFEN'),
+  kommentar: fields.kommentar.default(null),
+});
+const update = z
+  .strictObject(fields)
+  .partial()
+  .refine((values) => Object.keys(values).length > 0, 'expected at least one field');
+
+const parseQuery = listQuery(['id', 'veranstaltungId', 'vorname', 'nachname', 'email', 'status', 'erstelltAm'], {
+  veranstaltungId: idInUrl.optional(),
+});
+
+async function list(db: Kysely<Database>, { limit, offset, sort, veranstaltungId }: ReturnType<typeof parseQuery>) {
+  const matching = db
+    .selectFrom('anmeldung')
+    .$if(veranstaltungId !== undefined, (query) => query.where('veranstaltungId', '=', veranstaltungId ?? 0));
+  let rows = matching.selectAll();
+  for (const { column, direction } of sort) rows = rows.orderBy(column, direction);
+  const [items, { total }] = await Promise.all([
+    rows.orderBy('id').limit(limit).offset(offset).execute(),
+    matching.select((eb) => eb.fn.countAll<string>().as('total')).executeTakeFirstOrThrow(),
+  ]);
+  return { items, total: Number(total), limit, offset };
+}
+
+/** `/api/anmeldungen`: the registrations, of all events or of one. */
+export function anmeldungRoutes(options: ApiOptions): Router {
+  return resourceRoutes(options, {
+    resource: 'anmeldung',
+    path: '/api/anmeldungen',
+    parseQuery,
+    create,
+    update: update.transform((values) => ({ ...values })),
+    list,
+    find: (db, id, forUpdate) =>
+      db
+        .selectFrom('anmeldung')
+        .selectAll()
+        .where('id', '=', id)
+        .$if(forUpdate, (query) => query.forUpdate())
+        .executeTakeFirst(),
+    insert: (transaction, values) =>
+      transaction.insertInto('anmeldung').values(values).returningAll().executeTakeFirstOrThrow(),
+    change: (transaction, id, values) =>
+      transaction.updateTable('anmeldung').set(values).where('id', '=', id).returningAll().executeTakeFirstOrThrow(),
+    remove: (transaction, id) => transaction.deleteFrom('anmeldung').where('id', '=', id).execute(),
+  });
+}

@@ -1,0 +1,57 @@
+import type { ParsedUrlQuery } from 'node:querystring';
+import { z } from 'zod';
+import { numberInUrl } from './fields.js';
+
+const DEFAULT_LIMIT = 50;
+const MAX_LIMIT = 500;
+
+/** One column to sort by. */
+export interface Sorting<Column extends string> {
+  readonly column: Column;
+  readonly direction: 'asc' | 'desc';
+}
+
+/** A list's answer. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** How many there are in all. */
+  readonly total: number;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/**
+ * Reads `?limit=`, `?offset=` and `?sort=beginn,-name` (a minus: descending), and the filters of a list.
+ * @param columns what may be sorted by.
+ * @param filters schemas of the further parameters; all may be absent.
+ * @returns a function that throws a ZodError for what is malformed, and for parameters that nobody knows.
+ */
+export function listQuery<Column extends string, Filters extends z.ZodRawShape>(
+  columns: readonly Column[],
+  filters: Filters,
+) {
+  const schema = z.strictObject({
+    limit: numberInUrl(1, MAX_LIMIT).default(DEFAULT_LIMIT),
+    offset: numberInUrl(0, 2_147_483_647).default(0),
+    sort: z
+      .string()
+      .default('')
+      .transform((text, context) => {
+        const sortings: Sorting<Column>[] = [];
+        for (const name of text.split(',').filter((part) => part !== '')) {
+          const column = columns.find((candidate) => candidate === name.replace(/^-/, ''));
+          if (!column) {
+            context.addIssue({
+              code: 'custom',
+              message: `expected names out of ${columns.join(', ')}, each with - for descending`,
+            });
+            return z.NEVER;
+          }
+          sortings.push({ column, direction: name.startsWith('-') ? 'desc' : 'asc' });
+        }
+        return sortings;
+      }),
+    ...filters,
+  });
+  return (query: ParsedUrlQuery) => schema.parse(query);
+}

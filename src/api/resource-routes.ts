@@ -1,0 +1,125 @@
+import type {} from '@koa/bodyparser';
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { type Kysely, sql, type Transaction } from 'kysely';
+import { z } from 'zod';
+import type { Database } from '../database/tables.js';
+import { HttpError } from '../http-error.js';
+import { etagOf, matchesNone, requireMatch } from './etag.js';
+import { idInUrl } from './fields.js';
+import type { Page } from './list-query.js';
+
+/** What the REST routes of all tables need. */
+export interface ApiOptions {
+  readonly db: Kysely<Database>;
+  /** The feed's position of now, for lists. */
+  readonly position: () => Promise<string>;
+  /** Whether this request may read and write a resource. */
+  readonly mayUse: (ctx: Context, resource: string) => boolean;
+  /** Who asks: the token's `sub`, the actor of what it writes. */
+  readonly actorOf: (ctx: Context) => string;
+}
+
+/** What is a table's own. */
+export interface ResourceOptions<Row extends { id: number }, Query, Create, Update> {
+  /** The resource in the feed, and in claims. */
+  readonly resource: string;
+  /** `/api/veranstaltungen` */
+  readonly path: string;
+  readonly parseQuery: (query: Context['query']) => Query;
+  readonly create: z.ZodType<Create>;
+  readonly update: z.ZodType<Update>;
+  readonly list: (db: Kysely<Database>, query: Query) => Promise<Page<Row>>;
+  /** One row; `forUpdate` locks it until the transaction ends. */
+  readonly find: (db: Kysely<Database>, id: number, forUpdate: boolean) => Promise<Row | undefined>;
+  readonly insert: (transaction: Transaction<Database>, values: Create) => Promise<Row>;
+  readonly change: (transaction: Transaction<Database>, id: number, values: Update) => Promise<Row>;
+  readonly remove: (transaction: Transaction<Database>, id: number) => Promise<unknown>;
+}
+
+/** A stream's clientId, that a page sends along so that it knows its own change. */
+const clientHeader = z.string().regex(/^[A-Za-z0-9._-]{0,100}$/, 'Change-Feed-Client: expected a clientId');
+
+/** List, read, create, update and delete for one table. Mount behind authentication and a parser of JSON bodies. */
+export function resourceRoutes<Row extends { id: number }, Query, Create, Update>(
+  { db, position, mayUse, actorOf }: ApiOptions,
+  table: ResourceOptions<Row, Query, Create, Update>,
+): Router {
+  const router = new Router({ prefix: table.path });
+
+  router.use((ctx, next) => {
+    if (!mayUse(ctx, table.resource)) {
+      throw new HttpError('forbidden', `The token does not allow the resource ${table.resource}`);
+    }
+    ctx.set('Cache-Control', 'no-store');
+    return next();
+  });
+
+  router.get('/', async (ctx) => {
+    const query = table.parseQuery(ctx.query);
+    // In a statement before the rows: who streams from here misses nothing, and may see a change twice.
+    ctx.set('Change-Feed-Position', await position());
+    ctx.body = await table.list(db, query);
+  });
+
+  router.get('/:id', async (ctx) => {
+    const row = found(await table.find(db, idOf(ctx), false), ctx);
+    const etag = etagOf(row);
+    ctx.set('ETag', etag);
+    if (matchesNone(ctx.get('If-None-Match'), etag)) ctx.status = 304;
+    else ctx.body = row;
+  });
+
+  router.post('/', async (ctx) => {
+    const values = table.create.parse(ctx.request.body);
+    const row = await write(ctx, (transaction) => table.insert(transaction, values));
+    ctx.status = 201;
+    ctx.set({ Location: `${table.path}/${row.id}`, ETag: etagOf(row) });
+    ctx.body = row;
+  });
+
+  router.patch('/:id', async (ctx) => {
+    const id = idOf(ctx);
+    const values = table.update.parse(ctx.request.body);
+    const row = await write(ctx, async (transaction) => {
+      const current = found(await table.find(transaction, id, true), ctx);
+      requireMatch(ctx.get('If-Match'), current);
+      return table.change(transaction, id, values);
+    });
+    ctx.set('ETag', etagOf(row));
+    ctx.body = row;
+  });
+
+  router.delete('/:id', async (ctx) => {
+    const id = idOf(ctx);
+    await write(ctx, async (transaction) => {
+      const current = found(await table.find(transaction, id, true), ctx);
+      requireMatch(ctx.get('If-Match'), current);
+      await table.remove(transaction, id);
+    });
+    ctx.status = 204;
+  });
+
+  /** Writes in a transaction that says who writes, for the change's origin. */
+  function write<Result>(ctx: Context, work: (transaction: Transaction<Database>) => Promise<Result>): Promise<Result> {
+    const client = clientHeader.parse(ctx.get('Change-Feed-Client'));
+    return db.transaction().execute(async (transaction) => {
+      await sql`select set_config('change_feed.actor', ${actorOf(ctx)}, true),
+        set_config('change_feed.client', ${client}, true)`.execute(transaction);
+      return work(transaction);
+    });
+  }
+
+  return router;
+}
+
+function idOf(ctx: Context): number {
+  const result = idInUrl.safeParse(ctx.params.id);
+  if (!result.success) throw new HttpError('bad_request', 'id: expected a positive whole number');
+  return result.data;
+}
+
+function found<Row>(row: Row | undefined, ctx: Context): Row {
+  if (row === undefined) throw new HttpError('not_found', `There is no ${ctx.path}`);
+  return row;
+}

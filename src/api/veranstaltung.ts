@@ -1,0 +1,77 @@
+import type Router from '@koa/router';
+import type { Kysely } from 'kysely';
+import { z } from 'zod';
+import type { Database } from '../database/tables.js';
+import { day, integer, moment, someText, text } from './fields.js';
+import { listQuery } from './list-query.js';
+import { type ApiOptions, resourceRoutes } from './resource-routes.js';
+
+const fields = {
+  name: someText(200),
+  beginn: day,
+  ende: day,
+  meldebeginn: moment,
+  meldeschluss: moment,
+  ort: text(200).nullable(),
+  maxTeilnehmende: integer(1),
+  /** In cents */
+  teilnahmegebuehr: integer(0),
+  beschreibung: text(10_000).nullable(),
+};
+
+const create = z.strictObject({
+  ...fields,
+  ort: fields.ort.default(null),
+  beschreibung: fields.beschreibung.default(null),
+});
+const update = z
+  .strictObject(fields)
+  .partial()
+  .refine((values) => Object.keys(values).length > 0, 'expected at least one field');
+
+const parseQuery = listQuery(
+  ['id', 'name', 'beginn', 'ende', 'meldebeginn', 'meldeschluss', 'ort', 'maxTeilnehmende', 'teilnahmegebuehr'],
+  {},
+);
+
+async function list(db: Kysely<Database>, { limit, offset, sort }: ReturnType<typeof parseQuery>) {
+  let rows = db.selectFrom('veranstaltung').selectAll();
+  for (const { column, direction } of sort) rows = rows.orderBy(column, direction);
+  const [items, { total }] = await Promise.all([
+    rows.orderBy('id').limit(limit).offset(offset).execute(),
+    db
+      .selectFrom('veranstaltung')
+      .select((eb) => eb.fn.countAll<string>().as('total'))
+      .executeTakeFirstOrThrow(),
+  ]);
+  return { items, total: Number(total), limit, offset };
+}
+
+/** `/api/veranstaltungen`: the events that people register for. */
+export function veranstaltungRoutes(options: ApiOptions): Router {
+  return resourceRoutes(options, {
+    resource: 'veranstaltung',
+    path: '/api/veranstaltungen',
+    parseQuery,
+    create,
+    update: update.transform((values) => ({ ...values })),
+    list,
+    find: (db, id, forUpdate) =>
+      db
+        .selectFrom('veranstaltung')
+        .selectAll()
+        .where('id', '=', id)
+        .$if(forUpdate, (query) => query.forUpdate())
+        .executeTakeFirst(),
+    insert: (transaction, values) =>
+      transaction.insertInto('veranstaltung').values(values).returningAll().executeTakeFirstOrThrow(),
+    change: (transaction, id, values) =>
+      transaction
+        .updateTable('veranstaltung')
+        .set(values)
+        .where('id', '=', id)
+        .returningAll()
+        .executeTakeFirstOrThrow(),
+    remove: (transaction, id) => transaction.deleteFrom('veranstaltung').where('id', '=', id).execute(),
+  });
+}

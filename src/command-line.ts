@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { dev } from './commands/dev.js';
+import { migrate, serve } from './commands/serve.js';
+import { sql } from './commands/sql.js';
+import { token } from './commands/token.js';
+import { parseDuration } from './config.js';
+import { OperatorError } from './operator-error.js';
+import { packageRoot } from './package-root.js';
+
+/** Runs the command line. A failure that the operator can mend is one sentence on stderr, and exit code 1. */
+export async function run(argv: readonly string[]): Promise<void> {
+  try {
+    if (existsSync('.env')) process.loadEnvFile('.env');
+    await (await program()).parseAsync(argv);
+  } catch (error) {
+    console.error(error instanceof OperatorError ? error.message : error);
+    process.exitCode = 1;
+  }
+}
+
+async function program(): Promise<Command> {
+  const { version } = JSON.parse(await readFile(join(packageRoot, 'package.json'), 'utf8'));
+  const command = new Command('pg-change-feed')
+    .description('A change feed for PostgreSQL: every committed write reaches every subscribed browser.')
+    .version(version)
+    .addHelpText('after', '\nSettings come from the environment and from .env; .env.example lists them.');
+
+  command
+    .command('dev')
+    .description('everything in one go: an embedded Postgres (unless DATABASE_URL is set), its schema, the server')
+    .action(dev);
+  command
+    .command('serve')
+    .description('serve the database of DATABASE_URL')
+    .option('--migrate', 'bring it to the newest schema first', false)
+    .action(serve);
+  command.command('migrate').description('bring the database of DATABASE_URL to the newest schema').action(migrate);
+  command
+    .command('token')
+    .description('print a JWT, alone')
+    .requiredOption('--sub <name>', 'who it is for')
+    .option('--expires <duration>', 'how long it holds: 90s, 10min, 24h, 7d', asDuration, asDuration('1h'))
+    .option(
+      '--resources <names>',
+      'what it may read, separated by commas; * for all (default: DEFAULT_RESOURCES)',
+      asNames,
+    )
+    .action((options: { sub: string; expires: number; resources?: string[] }) =>
+      token({
+        sub: options.sub,
+        expiresInS: options.expires,
+        ...(options.resources && { resources: options.resources }),
+      }),
+    )
+    .addHelpText(
+      'after',
+      '\nExample:\n  curl -N "localhost:3000/api/events?resources=*" -H "Authorization: Bearer $(pg-change-feed token --sub ada)"',
+    );
+  command
+    .command('sql')
+    .description('run SQL in the database of DATABASE_URL, or in the embedded one that is running')
+    .argument('<statements>', 'one argument: quote it')
+    .action((text: string) => sql(text))
+    .addHelpText('after', '\nExample:\n  pg-change-feed sql "UPDATE veranstaltung SET ort = \'Lübeck\' WHERE id = 1"');
+  return command;
+}
+
+function asDuration(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function asNames(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
+}

@@ -1,0 +1,50 @@
+import { type Config, readConfig } from '../config.js';
+import { createDatabase } from '../database/connection.js';
+import { databaseFailure } from '../database/failure.js';
+import { migrateToLatest } from '../database/migrate.js';
+import { OperatorError } from '../operator-error.js';
+import { createLogger } from '../server/logger.js';
+import { type RunningServer, startServer } from '../server/server.js';
+import { stopOnSignal } from './stop-on-signal.js';
+import { secretOf } from './token.js';
+
+/** Serves an existing database. @param options `migrate`: brings it to the newest schema first. */
+export async function serve(options: { readonly migrate: boolean }): Promise<void> {
+  const config = readConfig();
+  const databaseUrl = requireDatabaseUrl(config);
+  const jwtSecret = await secretOf(config);
+  if (options.migrate) await migrateDatabase(databaseUrl);
+  const server = await start(config, databaseUrl, jwtSecret);
+  stopOnSignal(() => server.stop());
+}
+
+/** Brings the database of DATABASE_URL to the newest schema, and says what was done. */
+export async function migrate(): Promise<void> {
+  const names = await migrateDatabase(requireDatabaseUrl(readConfig()));
+  console.log(names.length > 0 ? `Migrated: ${names.join(', ')}` : 'The schema is the newest already.');
+}
+
+/** @returns the names of the migrations that ran. @throws {OperatorError} */
+export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
+  const db = createDatabase(databaseUrl);
+  try {
+    return await migrateToLatest(db);
+  } catch (error) {
+    throw databaseFailure(error, databaseUrl);
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** Starts the server with what the settings say. @throws {OperatorError} */
+export function start(config: Config, databaseUrl: string, jwtSecret: string): Promise<RunningServer> {
+  return startServer({ ...config, databaseUrl, jwtSecret, logger: createLogger(config.logLevel) });
+}
+
+/** @throws {OperatorError} when DATABASE_URL is not set. */
+export function requireDatabaseUrl({ databaseUrl }: Config): string {
+  if (databaseUrl) return databaseUrl;
+  throw new OperatorError(
+    'DATABASE_URL: expected postgres://user:password@host:port/database; `pg-change-feed dev` brings a database of its own',
+  );
+}

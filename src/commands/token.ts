@@ -1,0 +1,32 @@
+import type { Config } from '../config.js';
+import { readConfig } from '../config.js';
+import { OperatorError } from '../operator-error.js';
+import { embeddedSecret } from '../server/secret.js';
+import { signToken } from '../server/token.js';
+
+/** What a token is made of. */
+export interface TokenOptions {
+  readonly sub: string;
+  /** Seconds until it ends. */
+  readonly expiresInS: number;
+  /** What it may read; absent: what DEFAULT_RESOURCES says. */
+  readonly resources?: readonly string[];
+}
+
+/** Prints a JWT, alone, for `TOKEN=$(pg-change-feed token --sub ada)`. */
+export async function token(options: TokenOptions): Promise<void> {
+  const config = readConfig();
+  const secret = await secretOf(config);
+  console.log(await signToken({ ...options, secret, issuer: config.jwtIssuer, audience: config.jwtAudience }));
+}
+
+/** JWT_SECRET, or in the embedded mode the one that is kept in DATA_DIR. */
+export async function secretOf({ jwtSecret, databaseUrl, dataDir }: Config): Promise<string> {
+  if (jwtSecret) return jwtSecret;
+  if (databaseUrl) {
+    throw new OperatorError(
+      'JWT_SECRET: expected at least 32 bytes, the key that tokens are signed with: try `openssl rand -hex 32`',
+    );
+  }
+  return embeddedSecret(dataDir);
+}

@@ -1,0 +1,147 @@
+import { z } from 'zod';
+import { OperatorError } from './operator-error.js';
+
+/** Where an embedded Postgres listens and keeps its data. */
+export interface EmbeddedConfig {
+  /** TCP port on 127.0.0.1. */
+  readonly embeddedPort: number;
+  /** The folder of its data, its log and its secrets. */
+  readonly dataDir: string;
+}
+
+/** Every setting of the server, validated. */
+export interface Config extends EmbeddedConfig {
+  readonly port: number;
+  readonly host: string;
+  /** Absent: use an embedded Postgres. */
+  readonly databaseUrl: string | undefined;
+  /** The direct address, for LISTEN and for reading the log, where `databaseUrl` goes through a pooler. */
+  readonly listenDatabaseUrl: string | undefined;
+  /** HS256 key. Absent: the embedded mode makes its own. */
+  readonly jwtSecret: string | undefined;
+  readonly jwtIssuer: string | undefined;
+  readonly jwtAudience: string | undefined;
+  /** How long a token is taken after its end, in seconds, for clocks that differ. */
+  readonly jwtToleranceS: number;
+  /** Whether `?token=` is taken, for EventSource, which can't send headers. */
+  readonly queryToken: boolean;
+  /** What a token without a claim `resources` may read. */
+  readonly defaultResources: '*' | readonly string[];
+  /** Origins that may call from other sites; none by default. */
+  readonly corsOrigins: readonly string[];
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Between two heartbeats of a stream, in seconds. */
+  readonly heartbeatS: number;
+  /** The log is also read when nothing was heard for this long, in ms; 0 switches that off. */
+  readonly readIntervalMs: number;
+  /** How long changes stay in the log, in seconds. */
+  readonly logRetentionS: number;
+  /** How many changes the log keeps at the most. */
+  readonly logMaxRows: number;
+}
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `expected a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `expected a whole number from ${min} to ${max}`);
+
+const postgresUrl = z
+  .string()
+  .refine(
+    (text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text),
+    'expected postgres://user:password@host:port/database',
+  );
+
+const names = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== ''),
+);
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3600, d: 86_400 };
+
+/** Reads `90s`, `10 min`, `24h` or `7 d`. @returns seconds. @throws {TypeError} saying what was expected. */
+export function parseDuration(text: string): number {
+  const [, amount, unit = ''] = /^([1-9]\d{0,6}) ?([a-z]+)$/.exec(text) ?? [];
+  const seconds = UNITS[unit];
+  if (!seconds) throw new TypeError('expected a duration such as 90s, 10min, 24h or 7d');
+  return Number(amount) * seconds;
+}
+
+const duration = z.string().transform((text, context) => {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as TypeError).message });
+    return z.NEVER;
+  }
+});
+
+const schema = z.object({
+  PORT: wholeNumber(0, 65_535).default(3000),
+  HOST: z.string().default('localhost'),
+  DATABASE_URL: postgresUrl.optional(),
+  LISTEN_DATABASE_URL: postgresUrl.optional(),
+  EMBEDDED_PORT: wholeNumber(0, 65_535).default(54_329),
+  DATA_DIR: z.string().default('.data'),
+  // RFC 7518, 3.2: a key of the same size as the hash output, or larger, must be used
+  JWT_SECRET: z
+    .string()
+    .refine((secret) => Buffer.byteLength(secret) >= 32, 'expected at least 32 bytes: try `openssl rand -hex 32`')
+    .optional(),
+  JWT_ISSUER: z.string().optional(),
+  JWT_AUDIENCE: z.string().optional(),
+  JWT_TOLERANCE_S: wholeNumber(0, 600).default(5),
+  QUERY_TOKEN: z.enum(['on', 'off'], 'expected on or off').default('on'),
+  DEFAULT_RESOURCES: names.default(['*']),
+  CORS_ORIGINS: names
+    .refine(
+      (origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+      'expected origins such as https://app.example.org, separated by commas',
+    )
+    .default([]),
+  LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'], 'expected debug, info, warn, error or silent')
+    .default('info'),
+  HEARTBEAT_S: wholeNumber(1, 3600).default(30),
+  READ_INTERVAL_MS: wholeNumber(0, 60_000).default(1000),
+  LOG_RETENTION: duration.default(86_400),
+  LOG_MAX_ROWS: wholeNumber(1000, 1_000_000_000).default(10_000_000),
+});
+
+/**
+ * Reads the settings, the only place that does. An empty variable counts as not set.
+ * @throws {OperatorError} naming each variable that is wrong, and what it expects. Never shows its value: it may be a
+ *   secret.
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const result = schema.safeParse(set);
+  if (!result.success) {
+    throw new OperatorError(result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'));
+  }
+  const settings = result.data;
+  return {
+    port: settings.PORT,
+    host: settings.HOST,
+    databaseUrl: settings.DATABASE_URL,
+    listenDatabaseUrl: settings.LISTEN_DATABASE_URL,
+    embeddedPort: settings.EMBEDDED_PORT,
+    dataDir: settings.DATA_DIR,
+    jwtSecret: settings.JWT_SECRET,
+    jwtIssuer: settings.JWT_ISSUER,
+    jwtAudience: settings.JWT_AUDIENCE,
+    jwtToleranceS: settings.JWT_TOLERANCE_S,
+    queryToken: settings.QUERY_TOKEN === 'on',
+    defaultResources: settings.DEFAULT_RESOURCES.includes('*') ? '*' : settings.DEFAULT_RESOURCES,
+    corsOrigins: settings.CORS_ORIGINS,
+    logLevel: settings.LOG_LEVEL,
+    heartbeatS: settings.HEARTBEAT_S,
+    readIntervalMs: settings.READ_INTERVAL_MS,
+    logRetentionS: settings.LOG_RETENTION,
+    logMaxRows: settings.LOG_MAX_ROWS,
+  };
+}

@@ -1,0 +1,201 @@
+import pg from 'pg';
+import type { LoggedChange, Operation, Origin } from '../change.js';
+import { formatSnapshot, isAtLeast, type Position, positionOf } from './position.js';
+
+/** What a read found. */
+export interface Reading {
+  /** Where the reader stands now: the next read goes on from here. */
+  readonly position: Position;
+  /** What committed since, each row's changes in their order. More than 1,000 are summed up to one per resource. */
+  readonly changes: readonly LoggedChange[];
+  /**
+   * The position that was read from does not hold any more (pruned, of another epoch, from the future): what committed
+   * since then cannot be told, and `changes` is empty.
+   */
+  readonly lost: boolean;
+}
+
+/** A batch of more changes than this is summed up in SQL, not shipped row by row. */
+const MAX_CHANGES = 1000;
+
+/** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
+const PRUNE_BATCH = 10_000;
+
+interface ReadingRow {
+  snapshot: string;
+  epoch: string | null;
+  horizon: string | null;
+  xid: string | null;
+  resource: string | null;
+  operation: Operation | null;
+  keys: unknown[] | null;
+  data: unknown;
+  application: string | null;
+  actor: string | null;
+  client: string | null;
+}
+
+/**
+ * `or` on the primary key makes an index scan of what is new; `in (select …)` would scan the whole log. The new
+ * snapshot, the epoch and the horizon come from the same statement, and so from the same moment, as the rows.
+ */
+const NEWER_THAN = `(c.xid >= pg_snapshot_xmax($1::pg_snapshot) or c.xid = any (array(select pg_snapshot_xip($1::pg_snapshot))))
+        and ($2::text[] is null or c.resource = any ($2))`;
+const READ = `
+  select pg_current_snapshot()::text as snapshot, change_feed.current_epoch() as epoch, h.snapshot::text as horizon,
+    c.xid::text as xid, c.resource, c.operation, c.keys, c.data, c.application, c.actor, c.client
+  from (select) as always_a_row
+  left join change_feed.horizon h on true
+  left join lateral (
+    select * from change_feed.change c
+    where ${NEWER_THAN}
+    order by c.id limit ${MAX_CHANGES + 1}
+  ) c on true
+  order by c.id`;
+const READ_SUMMED_UP = `
+  select pg_current_snapshot()::text as snapshot, change_feed.current_epoch() as epoch, h.snapshot::text as horizon,
+    null as xid, c.resource, null as operation, null as keys, null as data,
+    null as application, null as actor, null as client
+  from (select) as always_a_row
+  left join change_feed.horizon h on true
+  left join lateral (
+    select c.resource, max(c.id) as id from change_feed.change c
+    where ${NEWER_THAN}
+    group by c.resource
+  ) c on true
+  order by c.id`;
+
+/**
+ * What the reader's sessions are pinned to, whatever the role or the database says: with a generic plan the read scans
+ * the whole log (measured: 13 to 54 ms against 0.04), and under repeatable read it would see nothing new.
+ */
+const SESSION = [
+  'plan_cache_mode=force_custom_plan',
+  'default_transaction_isolation=read\\ committed',
+  'default_transaction_read_only=off',
+  'statement_timeout=30s',
+  'lock_timeout=5s',
+  'idle_in_transaction_session_timeout=60s',
+]
+  .map((setting) => `-c ${setting}`)
+  .join(' ');
+
+/** The log `change_feed.change`: reads what is new for a position, and prunes. */
+export class ChangeLog {
+  readonly #pool: pg.Pool;
+
+  /**
+   * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
+   * @param onError hears of idle connections that break; the next read opens a new one.
+   */
+  constructor(databaseUrl: string, onError: (error: Error) => void) {
+    this.#pool = new pg.Pool({
+      connectionString: databaseUrl,
+      application_name: 'pg-change-feed log',
+      options: SESSION,
+      max: 2,
+      connectionTimeoutMillis: 5000,
+      // A half-open connection would keep a read waiting for ever.
+      query_timeout: 35_000,
+      keepAlive: true,
+    });
+    this.#pool.on('error', onError);
+  }
+
+  /** The position of now. Begins an epoch where none is in force: the first start, and after a crash. */
+  async begin(): Promise<Position> {
+    const { rows } = await this.#pool.query<{ epoch: string; snapshot: string }>(
+      'select change_feed.ensure_epoch() as epoch',
+    );
+    const now = await this.#pool.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
+    return positionOf(rows[0]?.epoch ?? '', now.rows[0]?.snapshot ?? '');
+  }
+
+  /**
+   * Reads what committed since a position.
+   * @param resources only these; all unless given.
+   * @throws what pg throws when the database can't be reached.
+   */
+  async read(since: Position, resources?: readonly string[]): Promise<Reading> {
+    const parameters = [formatSnapshot(since), resources ?? null];
+    let { rows } = await this.#pool.query<ReadingRow>(READ, parameters);
+    if (rows.length > MAX_CHANGES) ({ rows } = await this.#pool.query<ReadingRow>(READ_SUMMED_UP, parameters));
+
+    const { snapshot = '', epoch, horizon } = rows[0] ?? {};
+    if (!epoch) return { position: await this.begin(), changes: [], lost: true };
+    const position = positionOf(epoch, snapshot);
+    const lost = !isAtLeast(position, since) || (horizon != null && !isAtLeast(since, positionOf(epoch, horizon)));
+    return { position, changes: lost ? [] : rows.flatMap(changeOf), lost };
+  }
+
+  /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
+  async position(): Promise<Position> {
+    const { rows } = await this.#pool.query<{ epoch: string | null; snapshot: string }>(
+      'select change_feed.current_epoch() as epoch, pg_current_snapshot()::text as snapshot',
+    );
+    const row = rows[0];
+    return row?.epoch ? positionOf(row.epoch, row.snapshot) : this.begin();
+  }
+
+  /** Names of the resources that tables are watched as. */
+  async watchedResources(): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ resource: string }>('select resource from change_feed.watched_table');
+    return rows.map((row) => row.resource);
+  }
+
+  /** Names of all resources that are watched or stand in the log. Scans the log. */
+  async allResources(): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ resource: string }>(
+      'select resource from change_feed.watched_table union select resource from change_feed.change',
+    );
+    return rows.map((row) => row.resource);
+  }
+
+  /**
+   * Notes which transactions have ended by now, and deletes changes older than `retentionS` seconds, or beyond
+   * `maxRows`. Any number of servers may call it; one at a time does it.
+   * @returns how many changes were deleted.
+   */
+  async prune(retentionS: number, maxRows: number): Promise<number> {
+    await this.#pool.query('select change_feed.note_tick()');
+    let total = 0;
+    for (let deleted = PRUNE_BATCH; deleted === PRUNE_BATCH; total += deleted) {
+      const { rows } = await this.#pool.query<{ deleted: number }>(
+        "select change_feed.prune($1 * interval '1 s', $2, $3) as deleted",
+        [retentionS, maxRows, PRUNE_BATCH],
+      );
+      deleted = rows[0]?.deleted ?? 0;
+    }
+    return total;
+  }
+
+  /** Runs a statement on a reader's session, for the checks at start. */
+  async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
+    return (await this.#pool.query<Row>(text, values)).rows;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+function changeOf(row: ReadingRow): LoggedChange[] {
+  if (row.resource === null) return [];
+  if (row.operation === null) return [{ resource: row.resource }];
+  const { application, actor, client } = row;
+  const origin: Origin = {
+    ...(application && { application }),
+    ...(actor && { actor }),
+    ...(client && { client }),
+  };
+  return [
+    {
+      resource: row.resource,
+      operation: row.operation,
+      ...(row.keys && { keys: row.keys }),
+      ...(row.data != null && { data: row.data }),
+      ...(Object.keys(origin).length > 0 && { origin }),
+      ...(row.xid && { xid: BigInt(row.xid) }),
+    },
+  ];
+}

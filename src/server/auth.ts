@@ -1,0 +1,82 @@
+import type { Context, Middleware } from 'koa';
+import jwt from 'koa-jwt';
+import { z } from 'zod';
+import { HttpError } from '../http-error.js';
+
+/** What the server reads in a token. */
+const claims = z.looseObject({
+  /** Who it is for: streams are theirs, and writes name them as the actor. */
+  sub: z.string().min(1).max(200),
+  /** When it ends, in seconds since 1970. */
+  exp: z.number().optional(),
+  /** Names of resources, or `*`: what it may read, and over REST write. */
+  resources: z.union([z.literal('*'), z.array(z.string())]).optional(),
+});
+
+/** The claims of a request's token, in `ctx.state.claims`. */
+export type Claims = z.infer<typeof claims>;
+
+/** How tokens are checked. */
+export interface AuthOptions {
+  /** The HS256 key. */
+  readonly secret: string;
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
+  /** How long a token is taken after its end, in seconds. */
+  readonly toleranceS: number;
+  /** Whether a GET may bring its token as `?token=`. */
+  readonly queryToken: boolean;
+}
+
+/**
+ * Lets a request pass that brings a valid JWT, `Authorization: Bearer` before `?token=`; else 401. The algorithm is
+ * pinned, so that neither `alg: none` nor a public key taken for an HMAC secret gets through.
+ */
+export function authenticate({ secret, issuer, audience, toleranceS, queryToken }: AuthOptions): Middleware {
+  // koa-jwt hands its options on to jsonwebtoken, which has more than its types say.
+  const options: jwt.Options & { clockTolerance: number } = {
+    secret,
+    algorithms: ['HS256'],
+    clockTolerance: toleranceS,
+    ...(issuer && { issuer }),
+    ...(audience && { audience }),
+    getToken: (ctx) => tokenOf(ctx as Context, queryToken),
+    key: 'claims',
+  };
+  const verify = jwt(options);
+  return async (ctx, next) => {
+    try {
+      await verify(ctx, async () => {});
+    } catch (error) {
+      throw unauthorized(reasonOf(error, tokenOf(ctx, queryToken) !== null));
+    }
+    const result = claims.safeParse(ctx.state.claims);
+    if (!result.success) throw unauthorized('The token has no sub, or its claims are malformed');
+    ctx.state.claims = result.data;
+    await next();
+  };
+}
+
+/** Whether the claims allow a resource; without a claim `resources`, whether `defaults` do. */
+export function allows(claims: Claims, resource: string, defaults: '*' | readonly string[]): boolean {
+  const allowed = claims.resources ?? defaults;
+  return allowed === '*' || allowed.includes('*') || allowed.includes(resource);
+}
+
+/** null where there is none: koa-jwt then looks for no other. */
+function tokenOf(ctx: Context, queryToken: boolean): string | null {
+  const [scheme, token] = ctx.get('Authorization').split(' ');
+  if (scheme) return /^bearer$/i.test(scheme) ? (token ?? null) : null;
+  if (!queryToken || ctx.method !== 'GET') return null;
+  return [ctx.query.token ?? []].flat().at(-1) || null;
+}
+
+function unauthorized(message: string): HttpError {
+  return new HttpError('unauthorized', message, { 'WWW-Authenticate': 'Bearer' });
+}
+
+function reasonOf(error: unknown, sent: boolean): string {
+  const cause = error instanceof Error && 'originalError' in error ? error.originalError : undefined;
+  if (cause instanceof Error && cause.name === 'TokenExpiredError') return 'The token has expired';
+  return sent ? 'The token is not valid' : 'A token is missing: send Authorization: Bearer';
+}

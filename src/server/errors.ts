@@ -1,0 +1,56 @@
+import type { Context, Middleware } from 'koa';
+import { ZodError } from 'zod';
+import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http-error.js';
+import type { Logger } from '../logger.js';
+import { databaseError } from './database-error.js';
+
+/**
+ * The outermost middleware but the log: whatever fails becomes `{"error":{"code":"…","message":"…"}}`. What nobody
+ * foresaw is a 500 with a general text, and only the log has the real one.
+ */
+export function errorResponses(logger: Logger): Middleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body == null && ctx.respond !== false) {
+        throw new HttpError('not_found', `There is nothing at ${ctx.method} ${ctx.path}`);
+      }
+    } catch (error) {
+      if (ctx.headerSent) throw error;
+      const answer = httpErrorOf(error);
+      if (answer.status >= 500) logger.error({ err: error, method: ctx.method, path: ctx.path }, 'a request failed');
+      respond(ctx, answer);
+    }
+  };
+}
+
+function respond(ctx: Context, { status, code, message, headers }: HttpError): void {
+  ctx.respond = true;
+  ctx.status = status;
+  ctx.set({ ...headers, 'Cache-Control': 'no-store' });
+  ctx.body = { error: { code, message } };
+}
+
+/** What a client is told of an error. */
+export function httpErrorOf(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof ZodError) return new HttpError('bad_request', messageOf(error));
+  return databaseError(error) ?? libraryError(error) ?? new HttpError('internal', 'Something went wrong on the server');
+}
+
+/** `name: expected a string; beginn: expected a date`, with the path of each field. */
+function messageOf(error: ZodError): string {
+  return error.issues
+    .map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message))
+    .join('; ');
+}
+
+/** What Koa, its router and its body parser throw: http-errors, which say whether their text is meant for clients. */
+function libraryError(error: unknown): HttpError | undefined {
+  if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
+  // The router says 501 for a method that no route of the server has; to a client that is a 405.
+  const status = error.status === 501 ? 405 : error.status;
+  const code = (Object.keys(STATUS_OF_CODE) as ErrorCode[]).find((key) => STATUS_OF_CODE[key] === status);
+  if (!code || status >= 500) return undefined;
+  return new HttpError(code, 'expose' in error && error.expose ? error.message : code.replaceAll('_', ' '));
+}

@@ -1,0 +1,24 @@
+import Router from '@koa/router';
+import type { ChangeFeed } from '../feed/change-feed.js';
+
+/**
+ * `GET /healthz`: the process answers. `GET /readyz`: it can read the log and hears the bell, else 503; what is wrong
+ * stands in the body. Both are open to everybody, and say nothing else.
+ */
+export function healthRoutes(feed: ChangeFeed): Router {
+  const router = new Router();
+  router.get('/healthz', (ctx) => {
+    ctx.body = { status: 'ok' };
+  });
+  router.get('/readyz', (ctx) => {
+    const { database, listener } = feed.health;
+    const ready = database && listener;
+    ctx.status = ready ? 200 : 503;
+    ctx.body = { status: ready ? 'ok' : 'unavailable', database, listener };
+  });
+  router.use((ctx, next) => {
+    ctx.set('Cache-Control', 'no-store');
+    return next();
+  });
+  return router;
+}

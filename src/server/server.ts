@@ -1,0 +1,118 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Kysely } from 'kysely';
+import { sql } from 'kysely';
+import { createDatabase } from '../database/connection.js';
+import { databaseFailure } from '../database/failure.js';
+import type { Database } from '../database/tables.js';
+import { ChangeFeed } from '../feed/change-feed.js';
+import { OperatorError } from '../operator-error.js';
+import { SSEManager } from '../sse/manager.js';
+import { type AppOptions, createApp } from './app.js';
+
+/** What a server needs beside the settings of its application. */
+export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed' | 'manager'> {
+  readonly databaseUrl: string;
+  /** Default: `databaseUrl`. */
+  readonly listenDatabaseUrl?: string | undefined;
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly heartbeatS: number;
+  readonly readIntervalMs: number;
+  readonly logRetentionS: number;
+  readonly logMaxRows: number;
+  /** See {@link SSEManagerOptions.holdMs}. */
+  readonly holdMs?: number;
+  /** See {@link SSEManagerOptions.stallMs}. */
+  readonly stallMs?: number;
+}
+
+/** A server that runs. */
+export interface RunningServer {
+  /** `http://localhost:3000` */
+  readonly url: string;
+  readonly db: Kysely<Database>;
+  readonly feed: ChangeFeed;
+  readonly manager: SSEManager;
+  /** Ends the streams, takes no more requests, and closes the connections to the database. */
+  stop(): Promise<void>;
+}
+
+/** A request that is under way when the server stops may take this long, in ms. */
+const LAST_REQUESTS_MS = 5000;
+
+/**
+ * Connects, listens to the feed, and serves.
+ * @throws {OperatorError} when the database or the port can't be used, in one sentence.
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { databaseUrl, logger } = options;
+  const db = createDatabase(databaseUrl);
+  const feed = new ChangeFeed({
+    listenDatabaseUrl: options.listenDatabaseUrl ?? databaseUrl,
+    ring: (channel, payload) => sql`select pg_notify(${channel}, ${payload})`.execute(db),
+    readIntervalMs: options.readIntervalMs,
+    retentionS: options.logRetentionS,
+    maxRows: options.logMaxRows,
+    logger,
+  });
+  try {
+    await feed.start();
+  } catch (error) {
+    await db.destroy();
+    throw databaseFailure(error, options.listenDatabaseUrl ?? databaseUrl);
+  }
+  const manager = new SSEManager({
+    feed,
+    logger,
+    heartbeatMs: options.heartbeatS * 1000,
+    ...(options.holdMs !== undefined && { holdMs: options.holdMs }),
+    ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
+  });
+  const http = createServer(createApp({ ...options, db, feed, manager }).callback());
+
+  const stop = async () => {
+    manager.close();
+    await closeServer(http);
+    await feed.stop();
+    await db.destroy();
+  };
+  try {
+    const url = await listen(http, options.host, options.port);
+    logger.info({ url }, 'serving');
+    return { url, db, feed, manager, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function listen(http: Server, host: string, port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    http.once('error', (error: NodeJS.ErrnoException) => {
+      const failure: Readonly<Record<string, string>> = {
+        EADDRINUSE: `Port ${port} on ${host} is in use: stop what uses it, or set PORT to another.`,
+        EACCES: `Port ${port} may not be used by this user: set PORT to one from 1024.`,
+        EADDRNOTAVAIL: `HOST: ${host} is no address of this machine.`,
+        ENOTFOUND: `HOST: the name ${host} cannot be looked up.`,
+      };
+      const message = failure[error.code ?? ''];
+      reject(message ? new OperatorError(message) : error);
+    });
+    http.listen(port, host, () => {
+      const { address, family, port: bound } = http.address() as AddressInfo;
+      const everywhere = address === '0.0.0.0' || address === '::';
+      const name = everywhere || host === 'localhost' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
+      resolve(`http://${name}:${bound}`);
+    });
+  });
+}
+
+function closeServer(http: Server): Promise<void> {
+  return new Promise((resolve) => {
+    http.close(() => resolve());
+    http.closeIdleConnections();
+    setTimeout(() => http.closeAllConnections(), LAST_REQUESTS_MS).unref();
+  });
+}

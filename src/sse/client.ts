@@ -1,0 +1,225 @@
+import type { ServerResponse } from 'node:http';
+import type { LoggedChange } from '../change.js';
+import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/position.js';
+import { bareId, type EncodedEvent, heartbeat, tableUpdate, withId } from './event-format.js';
+
+/** Events of one read or one replay, for one client; more are summed up to one per resource. */
+const MAX_EVENTS = 100;
+/** The same as text, in UTF-16 units: what one write may add to the memory that a client costs. */
+const MAX_TEXT = 65_536;
+/** Changes that wait for a replay; more are summed up to one per resource. */
+const MAX_WAITING = 1000;
+
+/** The id of what can't be resumed: no position parses from it, so a stream that is cut here is still lost. */
+const LOST_ID = 'resync';
+
+/** Where a stream goes on from; `lost` where that can't be told any more. */
+export type Start = Position | 'lost';
+
+/** One subscription of a client. */
+export interface Subscription {
+  /** A resource's name, or `*`. */
+  readonly resource: string;
+  /** What a replay has covered already: live changes that it has seen are not sent again. */
+  replayedTo?: Position;
+  /** Live changes that wait until the replay before them has been sent; absent when none is under way. */
+  waiting?: LoggedChange[];
+}
+
+/** What a stream is opened with. */
+export interface ClientOptions {
+  readonly id: string;
+  /** Whose stream it is: the token's `sub`. */
+  readonly subject: string;
+  readonly response: ServerResponse;
+  /** Whether this client may hear of a resource. Asked once for each. */
+  readonly mayRead: (resource: string) => boolean;
+  /** How far the server has told its clients. */
+  readonly livePosition: () => Position;
+  /** How long a stream keeps the position with which it arrived, in ms. */
+  readonly holdMs: number;
+  /** A client whose socket stays full for this long is cut off, in ms. */
+  readonly stallMs: number;
+}
+
+/** One client's stream: what it is subscribed to, where it stands, and what it can't take yet. */
+export class Client {
+  readonly id: string;
+  readonly subject: string;
+  readonly openedAt = Date.now();
+  readonly subscriptions = new Map<string, Subscription>();
+  /** Why the stream ended, for the log. */
+  endedBy = 'the client left';
+  readonly #response: ServerResponse;
+  readonly #mayRead: (resource: string) => boolean;
+  readonly #readable = new Map<string, boolean>();
+  readonly #livePosition: () => Position;
+  readonly #holdMs: number;
+  readonly #stallMs: number;
+  readonly #replayed = new Set<Subscription>();
+  #outgoing: EncodedEvent[] = [];
+  /** Set while the socket is full: the resources that changed meanwhile. */
+  #behind: Set<string> | undefined;
+  #cutOff: NodeJS.Timeout | undefined;
+  /** Set while ids stay at an earlier position. */
+  #held: { readonly start: Start; readonly until: number } | undefined;
+  #replays = 0;
+
+  constructor({ id, subject, response, mayRead, livePosition, holdMs, stallMs }: ClientOptions) {
+    this.id = id;
+    this.subject = subject;
+    this.#response = response;
+    this.#mayRead = mayRead;
+    this.#livePosition = livePosition;
+    this.#holdMs = holdMs;
+    this.#stallMs = stallMs;
+    response.on('drain', () => this.#catchUp());
+    response.on('close', () => clearTimeout(this.#cutOff));
+  }
+
+  /** Whether the stream has ended. */
+  get closed(): boolean {
+    return this.#response.destroyed || this.#response.writableEnded;
+  }
+
+  /** Of how many resources it has to be told once it reads again. */
+  get behind(): number {
+    return this.#behind?.size ?? 0;
+  }
+
+  /** Whether this client may hear of a resource. */
+  mayRead(resource: string): boolean {
+    let allowed = this.#readable.get(resource);
+    if (allowed === undefined) {
+      allowed = this.#mayRead(resource);
+      this.#readable.set(resource, allowed);
+    }
+    return allowed;
+  }
+
+  /**
+   * Keeps every id where the stream arrived, for a while: subscriptions by POST are gone after an automatic reconnect, and
+   * a stream that is cut before they are back has to start from there again.
+   */
+  hold(start: Start): void {
+    this.#held = { start, until: Date.now() + this.#holdMs };
+  }
+
+  /** Where ids are kept; undefined when they follow the feed. */
+  get heldAt(): Start | undefined {
+    if (this.#held && this.#replays === 0 && Date.now() >= this.#held.until) this.#held = undefined;
+    return this.#held?.start;
+  }
+
+  /** The id that stands for what this client has been told. */
+  get currentId(): string {
+    const position = this.heldAt ?? this.#livePosition();
+    return position === 'lost' ? LOST_ID : formatPosition(position);
+  }
+
+  /** Begins a replay: until it is sent no id goes past `start`, and live changes of these subscriptions wait. */
+  beginReplay(start: Start, subscriptions: readonly Subscription[]): void {
+    const held = this.heldAt;
+    const heldIsOlder = held === 'lost' || (held && start !== 'lost' && isAtLeast(start, held));
+    if (!heldIsOlder) this.#held = { start, until: this.#held?.until ?? 0 };
+    this.#replays += 1;
+    for (const subscription of subscriptions) subscription.waiting ??= [];
+  }
+
+  /**
+   * Sends what a replay found, then what waited for it, and lets the ids go on.
+   * @param replayedTo how far the replay went; absent where it says that everything may have changed.
+   */
+  endReplay(events: readonly EncodedEvent[], subscriptions: readonly Subscription[], replayedTo?: Position): void {
+    // Back to where the replay starts, first: cut in its middle, the stream has to start from there again.
+    const startId = this.currentId;
+    this.#replays -= 1;
+    this.#outgoing.push(...events);
+    for (const subscription of subscriptions) {
+      const waiting = subscription.waiting ?? [];
+      delete subscription.waiting;
+      if (!replayedTo) continue;
+      subscription.replayedTo = replayedTo;
+      this.#replayed.add(subscription);
+      for (const change of waiting) this.take(subscription, change, tableUpdate(change));
+    }
+    this.flush(startId);
+  }
+
+  /** Takes a live change for a subscription. It goes out with the next {@link Client.flush}. */
+  take(subscription: Subscription, change: LoggedChange, event: EncodedEvent): void {
+    const { waiting, replayedTo } = subscription;
+    if (waiting) {
+      waiting.push(change);
+      if (waiting.length > MAX_WAITING) subscription.waiting = sumUp(waiting);
+    } else if (!replayedTo || change.xid === undefined || !hasSeen(replayedTo, change.xid)) {
+      this.#outgoing.push(event);
+    }
+  }
+
+  /**
+   * Sends what was taken, in one write. Only the last event carries the new id: cut in the middle, the stream starts
+   * again before the first.
+   */
+  flush(startId?: string): void {
+    for (const subscription of this.#replayed) {
+      if (subscription.replayedTo && !isAtLeast(this.#livePosition(), subscription.replayedTo)) continue;
+      delete subscription.replayedTo;
+      this.#replayed.delete(subscription);
+    }
+    const events = this.#outgoing;
+    this.#outgoing = [];
+    if (this.#behind) {
+      for (const { resource } of events) this.#behind.add(resource);
+      return;
+    }
+    const length = events.reduce((sum, { text }) => sum + text.length, 0);
+    this.#send(events.length > MAX_EVENTS || length > MAX_TEXT ? eventsOf(events) : events, startId);
+  }
+
+  /** Sends a heartbeat, unless the socket is full. */
+  beat(): void {
+    if (!this.#behind) this.write(heartbeat(this.currentId));
+  }
+
+  /** Writes; once the socket is full, further changes cost the names of their resources and no more. */
+  write(text: string): void {
+    if (this.closed || this.#response.write(text)) return;
+    this.#behind ??= new Set();
+    this.#cutOff ??= setTimeout(() => {
+      this.endedBy = `the client did not read for ${this.#stallMs / 1000} s`;
+      this.#response.destroy();
+    }, this.#stallMs);
+  }
+
+  /** Ends the stream after a last event. */
+  end(reason: string, text = ''): void {
+    if (this.closed) return;
+    this.endedBy = reason;
+    this.#response.end(text);
+  }
+
+  #catchUp(): void {
+    clearTimeout(this.#cutOff);
+    this.#cutOff = undefined;
+    const behind = this.#behind ?? [];
+    this.#behind = undefined;
+    this.#send(eventsOf([...behind].map((resource) => ({ resource }))));
+  }
+
+  #send(events: readonly EncodedEvent[], startId?: string): void {
+    const last = events.at(-1);
+    if (!last) return;
+    const before = events.slice(0, -1).map(({ text }) => text);
+    this.write([startId ? bareId(startId) : '', ...before, withId(last.text, this.currentId)].join(''));
+  }
+}
+
+/** One change per resource, without operation: something changed, refetch all of it. */
+function sumUp(changes: Iterable<{ readonly resource: string }>): LoggedChange[] {
+  return [...new Set(Array.from(changes, ({ resource }) => resource))].map((resource) => ({ resource }));
+}
+
+function eventsOf(changes: Iterable<{ readonly resource: string }>): EncodedEvent[] {
+  return sumUp(changes).map((change) => tableUpdate(change));
+}

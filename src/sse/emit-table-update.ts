@@ -1,0 +1,103 @@
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Logger } from '../logger.js';
+
+/** What an event of the application may say, and where. */
+export interface EmitOptions {
+  /** Travels in the event as JSON: at most 64 kB. Everybody subscribed to the resource may read it. */
+  readonly data?: unknown;
+  /** The event commits with this transaction, and is gone when it rolls back. */
+  // biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
+  readonly transaction?: Transaction<any>;
+}
+
+/** Events that the application itself makes. */
+export interface Emitter {
+  /**
+   * Records an event of the application through `change_feed.emit()`. For a watched table there is no need: its trigger
+   * has told already, and this would double it.
+   *
+   * Rejects with what Postgres says: no right, or a name that can't be a resource's. Where nobody awaits it, the
+   * failure is logged.
+   *
+   * @example await emitTableUpdate('auswertung', { data: { fertig: true } })
+   */
+  emitTableUpdate(resource: string, options?: EmitOptions): Promise<void>;
+  /**
+   * Runs a write and records an event in the same transaction: both commit, or neither.
+   * The transaction is the given one, or else a new one. Rejects as the write or the event does.
+   *
+   * @example await withSSENotification('auswertung', (trx) => trx.insertInto('auswertung').values(row).execute())
+   */
+  withSSENotification<Result>(
+    resource: string,
+    // biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
+    write: (transaction: Transaction<any>) => Promise<Result>,
+    options?: EmitOptions,
+  ): Promise<Result>;
+}
+
+/**
+ * The emitter of a database.
+ * @param db any Kysely instance on the database of the feed, with the right to execute `change_feed.emit`.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
+export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  async function emit(executor: Kysely<any>, resource: string, data: unknown): Promise<void> {
+    const json = data === undefined ? null : JSON.stringify(data);
+    await sql`select change_feed.emit(${resource}, ${json}::jsonb)`.execute(executor);
+  }
+
+  function logged<Result>(resource: string, work: Promise<Result>): Promise<Result> {
+    return LoggedPromise.watch(work, (error) => logger.error({ err: error, resource }, 'an event was not recorded'));
+  }
+
+  return {
+    emitTableUpdate(resource, { data, transaction } = {}) {
+      return logged(resource, emit(transaction ?? db, resource, data));
+    },
+    withSSENotification(resource, write, { data, transaction } = {}) {
+      // biome-ignore lint/suspicious/noExplicitAny: as above
+      const both = async (trx: Transaction<any>) => {
+        const result = await write(trx);
+        await emit(trx, resource, data);
+        return result;
+      };
+      return logged(resource, transaction ? both(transaction) : db.transaction().execute(both));
+    },
+  };
+}
+
+/**
+ * A promise that says when its failure meets nobody. Without it a forgotten `await` ends the process
+ * (`unhandledRejection`), or hides that an event was never recorded.
+ *
+ * A subclass, for `await` calls an overridden `then` only on what is not a plain Promise (ECMA-262, PromiseResolve).
+ */
+class LoggedPromise<Result> extends Promise<Result> {
+  #awaited = false;
+
+  /** What `then` makes is a plain promise again: whoever calls it takes over the failure. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  static watch<Result>(work: Promise<Result>, onUnheard: (error: unknown) => void): Promise<Result> {
+    const promise = new LoggedPromise<Result>((resolve, reject) => {
+      work.then(resolve, reject);
+    });
+    Promise.prototype.then.call(promise, undefined, (error: unknown) => {
+      if (!promise.#awaited) onUnheard(error);
+    });
+    return promise;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: that somebody calls it is what has to be known
+  override then<A = Result, B = never>(
+    onFulfilled?: ((value: Result) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.#awaited = true;
+    return super.then(onFulfilled, onRejected);
+  }
+}

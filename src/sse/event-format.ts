@@ -1,0 +1,55 @@
+import type { Change } from '../change.js';
+
+/**
+ * One event of a stream, encoded once for all clients. Every field is JSON or made by this program, so no text of a
+ * user can end a line and forge a field (https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.5).
+ */
+export interface EncodedEvent {
+  readonly resource: string;
+  /** Without `id:`, ready to be joined; {@link withId} puts one before it. */
+  readonly text: string;
+}
+
+/** `event: connected`, a stream's first. */
+export function connectedEvent(clientId: string, resumed: boolean): string {
+  return event('connected', { clientId, resumed });
+}
+
+/** `event: expired`, a stream's last when its token ends. */
+export function expiredEvent(): string {
+  return event('expired', {});
+}
+
+/**
+ * `event: table-update`.
+ * @param spreadMs clients wait a random part of it before they refetch; absent or 0: they need not.
+ */
+export function tableUpdate(change: Change, spreadMs = 0): EncodedEvent {
+  const { resource, operation, keys, data, origin, reason } = change;
+  const body = { resource, operation, keys, data, origin, reason, ...(spreadMs > 0 && { spread: spreadMs }) };
+  return { resource, text: event('table-update', body) };
+}
+
+/** A comment that keeps proxies and clients from giving up, with an `id:` so that idle clients keep no old position. */
+export function heartbeat(id: string): string {
+  return `: heartbeat\nid: ${id}\n\n`;
+}
+
+/** How long a client waits before it comes back, jittered so that a crowd does not come back at once: 1 to 3 s. */
+export function retryAdvice(): string {
+  return `retry: ${1000 + Math.floor(Math.random() * 2000)}\n\n`;
+}
+
+/** The event with a position that counts once the event has arrived. */
+export function withId(text: string, id: string): string {
+  return `id: ${id}\n${text}`;
+}
+
+/** A position by itself: takes the client's position there without an event. */
+export function bareId(id: string): string {
+  return `id: ${id}\n\n`;
+}
+
+function event(name: string, body: unknown): string {
+  return `event: ${name}\ndata: ${JSON.stringify(body)}\n\n`;
+}

@@ -1,0 +1,266 @@
+import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { LoggedChange } from '../change.js';
+import type { ChangeFeed } from '../feed/change-feed.js';
+import type { Position } from '../feed/position.js';
+import type { Logger } from '../logger.js';
+import { Client, type Start, type Subscription } from './client.js';
+import { connectedEvent, type EncodedEvent, expiredEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
+
+/** Every resource that the client may read. */
+export const EVERY_RESOURCE = '*';
+
+/** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
+const CONNECTED_WITHIN_MS = 1000;
+/** More clients than this that are told at once are asked to spread their refetches. */
+const SPREAD_FROM = 100;
+/** ms of spread for each client: about a thousand refetches a second, over ten seconds at the most. */
+const SPREAD_MS_PER_CLIENT = 1;
+const MAX_SPREAD_MS = 10_000;
+/** setTimeout's longest wait, in ms (24.8 days); a longer one would fire at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** What the manager needs. */
+export interface SSEManagerOptions {
+  readonly feed: ChangeFeed;
+  readonly logger: Logger;
+  /** Between two heartbeats of a stream, in ms. Default 30,000. */
+  readonly heartbeatMs?: number;
+  /** How long a stream keeps the position with which it arrived, in ms. Default 10,000. */
+  readonly holdMs?: number;
+  /** A client that does not read for this long is cut off, in ms. Default 60,000. */
+  readonly stallMs?: number;
+}
+
+/** A stream to be opened. */
+export interface StreamRequest {
+  readonly response: ServerResponse;
+  /** Whose it is: the token's `sub`. */
+  readonly subject: string;
+  readonly mayRead: (resource: string) => boolean;
+  /** Subscribed from the start: names, or `*`. */
+  readonly resources: readonly string[];
+  /** Where the client was: `lost` where it sent something that is no position, absent where it sent nothing. */
+  readonly since?: Start;
+  /** When the stream ends, in ms since 1970: the end of its token. */
+  readonly expiresAt?: number;
+}
+
+/** Why a call for a client was refused. */
+export class UnknownClientError extends Error {
+  override readonly name = 'UnknownClientError';
+}
+
+/** All streams of this server: who is subscribed to what. Encodes each change once, and hands it to each. */
+export class SSEManager {
+  /** Names this server in the ids of its clients. */
+  readonly instanceId = randomBytes(4).toString('hex');
+  readonly #feed: ChangeFeed;
+  readonly #logger: Logger;
+  readonly #clients = new Map<string, Client>();
+  readonly #subscribers = new Map<string, Map<Client, Subscription>>();
+  readonly #waits: { readonly holdMs: number; readonly stallMs: number };
+  readonly #heartbeat: NodeJS.Timeout;
+  readonly #stopListening: () => void;
+  #closed = false;
+
+  constructor({ feed, logger, heartbeatMs = 30_000, holdMs = 10_000, stallMs = 60_000 }: SSEManagerOptions) {
+    this.#feed = feed;
+    this.#logger = logger;
+    this.#waits = { holdMs, stallMs };
+    this.#stopListening = feed.listen({
+      onChanges: (changes) => this.#broadcast(changes),
+      onLost: () => {
+        for (const client of this.#clients.values())
+          void this.#replay(client, 'lost', [...client.subscriptions.values()]);
+      },
+    });
+    this.#heartbeat = setInterval(() => {
+      for (const client of this.#clients.values()) client.beat();
+    }, heartbeatMs);
+  }
+
+  /** Whether it takes no more streams. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The open streams. */
+  clients(): Iterable<Client> {
+    return this.#clients.values();
+  }
+
+  /** Opens a stream on a response whose headers are set: says `connected`, and replays what the client has missed. */
+  open({ response, subject, mayRead, resources, since, expiresAt }: StreamRequest): Client {
+    const client = new Client({
+      id: `${this.instanceId}.${randomBytes(12).toString('base64url')}`,
+      subject,
+      response,
+      mayRead,
+      livePosition: () => this.#feed.position,
+      ...this.#waits,
+    });
+    if (response.destroyed) return client; // it left before its headers were sent
+    this.#clients.set(client.id, client);
+    response.on('close', () => this.#remove(client));
+    response.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
+    if (expiresAt !== undefined) endAt(client, response, expiresAt);
+    this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
+
+    const subscriptions = resources.map((resource) => this.#add(client, resource));
+    if (since === undefined) this.#greet(client, false);
+    else void this.#resume(client, since, subscriptions);
+    return client;
+  }
+
+  /**
+   * Subscribes a client, from `since` or from where it arrived. Returns when what it missed has been sent.
+   * @throws {UnknownClientError} when it isn't a client of this subject.
+   */
+  async subscribe(clientId: string, subject: string, resource: string, since?: Position): Promise<void> {
+    const client = this.requireClient(clientId, subject);
+    const start = since ?? client.heldAt;
+    const subscription = this.#add(client, resource);
+    if (start !== undefined) await this.#replay(client, start, [subscription]);
+  }
+
+  /**
+   * Ends a subscription; one that isn't there is none.
+   * @throws {UnknownClientError} when it isn't a client of this subject.
+   */
+  unsubscribe(clientId: string, subject: string, resource: string): void {
+    this.#drop(this.requireClient(clientId, subject), resource);
+  }
+
+  /** The client of this id. @throws {UnknownClientError} when there is none, or it isn't this subject's. */
+  requireClient(clientId: string, subject: string): Client {
+    const client = this.#clients.get(clientId);
+    if (!client || client.subject !== subject) throw new UnknownClientError(clientId);
+    return client;
+  }
+
+  /** Ends all streams. Their clients come back by themselves, here or elsewhere. */
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#heartbeat);
+    this.#stopListening();
+    for (const client of this.#clients.values()) client.end('the server stops');
+  }
+
+  #greet(client: Client, resumed: boolean): void {
+    client.write(retryAdvice() + withId(connectedEvent(client.id, resumed), client.currentId));
+  }
+
+  async #resume(client: Client, since: Start, subscriptions: readonly Subscription[]): Promise<void> {
+    client.hold(since);
+    let greeted = false;
+    const greet = (resumed: boolean) => {
+      if (!greeted) this.#greet(client, resumed);
+      greeted = true;
+    };
+    const late = setTimeout(() => greet(false), CONNECTED_WITHIN_MS);
+    await this.#replay(client, since, subscriptions, (start) => {
+      clearTimeout(late);
+      if (start === 'lost') client.hold('lost');
+      greet(start !== 'lost');
+    });
+  }
+
+  /**
+   * Sends a client what it missed of these subscriptions: the changes since `start`, or else the advice to refetch.
+   * @param found hears where the replay really started, before anything is sent.
+   */
+  async #replay(
+    client: Client,
+    start: Start,
+    subscriptions: readonly Subscription[],
+    found?: (start: Start) => void,
+  ): Promise<void> {
+    client.beginReplay(start, subscriptions);
+    try {
+      const names = subscriptions.map(({ resource }) => resource);
+      const every = names.includes(EVERY_RESOURCE);
+      const reading =
+        start === 'lost'
+          ? undefined
+          : await this.#feed.changesSince(start, every ? undefined : names).catch(() => undefined);
+      const events: EncodedEvent[] = [];
+      if (reading && !reading.lost) {
+        found?.(start);
+        for (const change of reading.changes) if (client.mayRead(change.resource)) events.push(tableUpdate(change));
+        client.endReplay(events, subscriptions, reading.position);
+      } else {
+        const missed = every ? (await this.#feed.allResources()).filter((name) => client.mayRead(name)) : names;
+        found?.('lost');
+        for (const resource of missed) events.push(tableUpdate({ resource, reason: 'resync' }));
+        client.endReplay(events, subscriptions);
+      }
+    } catch (error) {
+      // The client comes back with the position that it has, and nothing is lost.
+      this.#logger.warn({ err: error, client: client.id }, 'a client could not be told what it missed');
+      client.end('what it missed could not be read');
+    }
+  }
+
+  #broadcast(changes: readonly LoggedChange[]): void {
+    const told = new Set<Client>();
+    for (const change of changes) {
+      const direct = this.#subscribers.get(change.resource);
+      const every = this.#subscribers.get(EVERY_RESOURCE);
+      const audience = (direct?.size ?? 0) + (every?.size ?? 0);
+      if (audience === 0) continue;
+      const event = tableUpdate(change, spreadFor(audience));
+      for (const [client, subscription] of direct ?? []) {
+        client.take(subscription, change, event);
+        told.add(client);
+      }
+      for (const [client, subscription] of every ?? []) {
+        if (direct?.has(client) || !client.mayRead(change.resource)) continue;
+        client.take(subscription, change, event);
+        told.add(client);
+      }
+    }
+    for (const client of told) client.flush();
+  }
+
+  #add(client: Client, resource: string): Subscription {
+    const known = client.subscriptions.get(resource);
+    if (known) return known;
+    const subscription: Subscription = { resource };
+    client.subscriptions.set(resource, subscription);
+    const subscribers = this.#subscribers.get(resource);
+    if (subscribers) subscribers.set(client, subscription);
+    else this.#subscribers.set(resource, new Map([[client, subscription]]));
+    return subscription;
+  }
+
+  #drop(client: Client, resource: string): void {
+    client.subscriptions.delete(resource);
+    const subscribers = this.#subscribers.get(resource);
+    subscribers?.delete(client);
+    if (subscribers?.size === 0) this.#subscribers.delete(resource);
+  }
+
+  #remove(client: Client): void {
+    this.#clients.delete(client.id);
+    for (const resource of [...client.subscriptions.keys()]) this.#drop(client, resource);
+    const seconds = Math.round((Date.now() - client.openedAt) / 1000);
+    this.#logger.info({ client: client.id, subject: client.subject, seconds, reason: client.endedBy }, 'stream closed');
+  }
+}
+
+/** Ends a stream with its token. */
+function endAt(client: Client, response: ServerResponse, expiresAt: number): void {
+  const wait = expiresAt - Date.now();
+  if (wait <= 0) {
+    client.end('its token ended', expiredEvent());
+    return;
+  }
+  const timer = setTimeout(() => endAt(client, response, expiresAt), Math.min(wait, MAX_TIMEOUT_MS));
+  response.once('close', () => clearTimeout(timer));
+}
+
+/** How long the clients of one change wait at the most before they refetch, in ms; 0 for a few clients. */
+function spreadFor(clients: number): number {
+  return clients > SPREAD_FROM ? Math.min(clients * SPREAD_MS_PER_CLIENT, MAX_SPREAD_MS) : 0;
+}

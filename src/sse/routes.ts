@@ -1,0 +1,153 @@
+import type {} from '@koa/bodyparser';
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { z } from 'zod';
+import type { ChangeFeed } from '../feed/change-feed.js';
+import { type Position, parsePosition } from '../feed/position.js';
+import { HttpError } from '../http-error.js';
+import type { Start } from './client.js';
+import { EVERY_RESOURCE, type SSEManager, UnknownClientError } from './manager.js';
+
+/** Who asks, and what they may hear of. */
+export interface Caller {
+  /** The token's `sub`: a stream is its opener's own. */
+  readonly subject: string;
+  readonly mayRead: (resource: string) => boolean;
+  /** When the caller's right ends, in ms since 1970; absent: never. */
+  readonly expiresAt?: number;
+}
+
+/** What the routes stand on. */
+export interface SSERoutesOptions {
+  readonly feed: ChangeFeed;
+  readonly manager: SSEManager;
+  /** Says who asks. Runs after the application's own authentication; throws what refuses the request. */
+  readonly callerOf: (ctx: Context) => Caller;
+  /** Where the routes begin. Default `/api/events`. */
+  readonly path?: string;
+}
+
+/** Resources that one stream may subscribe to at once in its URL. */
+const MAX_RESOURCES = 100;
+
+const subscription = z.strictObject({
+  clientId: z.string().min(1).max(100),
+  resource: z.string(),
+  since: z.string().optional(),
+});
+
+/**
+ * `GET /api/events`, `POST /api/events/subscribe` and `/unsubscribe`. Mount them behind authentication and a parser of
+ * JSON bodies (`ctx.request.body`).
+ */
+export function sseRoutes({ feed, manager, callerOf, path = '/api/events' }: SSERoutesOptions): Router {
+  const router = new Router({ prefix: path });
+
+  router.get('/', (ctx) => {
+    const { subject, mayRead, expiresAt } = callerOf(ctx);
+    const resources = requestedResources(ctx.query.resources);
+    for (const resource of resources) requireReadable(resource, mayRead);
+    const since = resumePosition(ctx);
+
+    if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    ctx.status = 200;
+    ctx.set({
+      'Content-Type': 'text/event-stream; charset=utf-8',
+      'Cache-Control': 'no-cache, no-transform',
+      // nginx would keep events back until its buffer is full
+      'X-Accel-Buffering': 'no',
+    });
+    // Koa would log a premature-close error for every client that leaves a stream that is its body.
+    ctx.respond = false;
+    ctx.req.setTimeout(0);
+    ctx.res.flushHeaders();
+    manager.open({
+      response: ctx.res,
+      subject,
+      mayRead,
+      resources,
+      ...(since !== undefined && { since }),
+      ...(expiresAt !== undefined && { expiresAt }),
+    });
+  });
+
+  router.post('/subscribe', async (ctx) => {
+    const { subject, mayRead } = callerOf(ctx);
+    const { clientId, resource, since } = subscription.parse(ctx.request.body);
+    requireResource(resource);
+    const position = since === undefined ? undefined : requirePosition(since);
+    await answeringUnknown(clientId, async () => {
+      manager.requireClient(clientId, subject);
+      requireReadable(resource, mayRead);
+      await manager.subscribe(clientId, subject, resource, position);
+    });
+    const watched = resource === EVERY_RESOURCE || (await feed.isWatched(resource));
+    ctx.body = { success: true, resource, watched };
+  });
+
+  router.post('/unsubscribe', async (ctx) => {
+    const { subject } = callerOf(ctx);
+    const { clientId, resource } = subscription.omit({ since: true }).parse(ctx.request.body);
+    requireResource(resource);
+    await answeringUnknown(clientId, async () => manager.unsubscribe(clientId, subject, resource));
+    const watched = resource === EVERY_RESOURCE || (await feed.isWatched(resource));
+    ctx.body = { success: true, resource, watched };
+  });
+
+  return router;
+}
+
+/** `?resources=a,b`, or repeated. */
+function requestedResources(query: string | string[] | undefined): string[] {
+  const names = [query ?? []].flat().flatMap((list) => list.split(','));
+  const resources = [...new Set(names.filter((name) => name !== ''))];
+  if (resources.length > MAX_RESOURCES) {
+    throw new HttpError('bad_request', `resources: at most ${MAX_RESOURCES}, got ${resources.length}`);
+  }
+  for (const resource of resources) requireResource(resource);
+  return resources;
+}
+
+/** The same rule as `change_feed.check_resource()` in the database, and `*`. */
+function requireResource(resource: string): void {
+  if (resource === EVERY_RESOURCE) return;
+  const bytes = Buffer.byteLength(resource);
+  if (bytes < 1 || bytes > 200 || /[,?*\p{Cc}]/u.test(resource)) {
+    throw new HttpError(
+      'bad_request',
+      'resource: expected * or a name of 1 to 200 bytes with none of , ? * or control characters',
+    );
+  }
+}
+
+function requireReadable(resource: string, mayRead: (resource: string) => boolean): void {
+  // `*` is every resource that the caller may read, so it needs no right of its own.
+  if (resource === EVERY_RESOURCE || mayRead(resource)) return;
+  throw new HttpError('forbidden', `The token does not allow the resource ${resource}`);
+}
+
+function requirePosition(since: string): Position {
+  const position = parsePosition(since);
+  if (!position) throw new HttpError('bad_request', 'since: expected a position of this feed');
+  return position;
+}
+
+/**
+ * Where the client was: `Last-Event-ID` before `?lastEventId=`, for a URL that the browser repeats carries a stale one.
+ * What is no position of ours is a lost one: a 400 would end an EventSource for good.
+ */
+function resumePosition(ctx: Context): Start | undefined {
+  const header = ctx.get('Last-Event-ID');
+  const query = [ctx.query.lastEventId ?? []].flat().at(-1);
+  const text = header || query;
+  return text ? (parsePosition(text) ?? 'lost') : undefined;
+}
+
+async function answeringUnknown(clientId: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof UnknownClientError)) throw error;
+    throw new HttpError('not_found', `There is no stream ${JSON.stringify(clientId)} of yours`);
+  }
+}

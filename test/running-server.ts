@@ -1,0 +1,92 @@
+import { sql } from 'kysely';
+import pg from 'pg';
+import { pino } from 'pino';
+import { type RunningServer, type ServerOptions, startServer } from '../src/server/server.js';
+import { signToken } from '../src/server/token.js';
+import { type EventStream, openStream } from './event-stream.js';
+import { createTestDatabase, type TestDatabase } from './test-database.js';
+
+/** The key of the tests' tokens. */
+export const SECRET = 'a secret of the tests, long enough for HS256';
+
+/** A server on a database of its own, and a session like an admin's psql beside it. */
+export interface TestServer extends RunningServer {
+  readonly database: TestDatabase;
+  /** Runs raw SQL, as someone in psql would. */
+  psql(text: string, values?: unknown[]): Promise<pg.QueryResult>;
+  token(options?: { sub?: string; expiresInS?: number; resources?: string[] }): Promise<string>;
+  /** Opens a stream for a token of its own. */
+  stream(query?: string, headers?: Record<string, string>): Promise<EventStream>;
+  /** Another server on the same database. */
+  another(options?: Partial<ServerOptions>): Promise<RunningServer>;
+  /** Sends JSON, with a token of its own unless one is given. */
+  post(path: string, body: unknown, token?: string): Promise<Response>;
+}
+
+/** Starts the real server, in this process, on a free port. Periodic reads are off: what arrives was rung for. */
+export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
+  const database = await createTestDatabase();
+  const all: ServerOptions = {
+    databaseUrl: database.url,
+    host: '127.0.0.1',
+    port: 0,
+    jwtSecret: SECRET,
+    jwtToleranceS: 0,
+    queryToken: true,
+    defaultResources: '*',
+    corsOrigins: [],
+    heartbeatS: 30,
+    readIntervalMs: 0,
+    logRetentionS: 86_400,
+    logMaxRows: 10_000_000,
+    logger: pino({ level: 'silent' }),
+    ...options,
+  };
+  const server = await startServer(all);
+  const admin = new pg.Client({ connectionString: database.url, application_name: 'psql' });
+  await admin.connect();
+  const streams: EventStream[] = [];
+  const others: RunningServer[] = [];
+
+  const token: TestServer['token'] = ({ sub = 'ada', expiresInS = 3600, resources } = {}) =>
+    signToken({ sub, expiresInS, secret: SECRET, ...(resources && { resources }) });
+  return {
+    ...server,
+    database,
+    token,
+    psql: (text, values) => admin.query(text, values),
+    stream: async (query = 'resources=*', headers = {}) => {
+      const stream = await openStream(`${server.url}/api/events?${query}`, {
+        Authorization: `Bearer ${await token()}`,
+        ...headers,
+      });
+      streams.push(stream);
+      return stream;
+    },
+    another: async (more = {}) => {
+      const other = await startServer({ ...all, ...more });
+      others.push(other);
+      return other;
+    },
+    post: async (path, body, given) =>
+      fetch(`${server.url}${path}`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${given ?? (await token())}` },
+        body: JSON.stringify(body),
+      }),
+    stop: async () => {
+      for (const stream of streams) stream.close();
+      await admin.end();
+      for (const other of [server, ...others]) await other.stop();
+      await database.drop();
+    },
+  };
+}
+
+/** How far the log reaches: waits until a server has read all of it. */
+export async function caughtUp({ db, feed }: Pick<RunningServer, 'db' | 'feed'>): Promise<boolean> {
+  const { rows } = await sql<{ xmax: string }>`select pg_snapshot_xmax(pg_current_snapshot())::text as xmax`.execute(
+    db,
+  );
+  return feed.position.xmax >= BigInt(rows[0]?.xmax ?? 0);
+}

@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+
+/** A database of a test's own. */
+export interface TestDatabase {
+  readonly url: string;
+  /** Drops it, and ends whoever is still connected. */
+  drop(): Promise<void>;
+}
+
+/** Clones the migrated template: a few dozen ms, against a second for migrating anew. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  await runAsAdmin(`create database ${name} template ${setting('TEST_TEMPLATE')}`);
+  return { url: databaseUrl(name), drop: () => runAsAdmin(`drop database ${name} with (force)`) };
+}
+
+/** The address of another database of the tests' server. */
+export function databaseUrl(name: string): string {
+  const url = new URL(setting('TEST_SERVER_URL'));
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+/** Runs a statement as a superuser, outside the tests' databases. */
+export async function runAsAdmin(sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: setting('TEST_SERVER_URL') });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+function setting(name: 'TEST_SERVER_URL' | 'TEST_TEMPLATE'): string {
+  const value = process.env[name];
+  if (!value) throw new Error('test/global-setup.js has not run');
+  return value;
+}
