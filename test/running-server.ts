@@ -7,7 +7,7 @@ import { type EventStream, openStream } from './event-stream.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 
 /** The key of the tests' tokens. */
-export const SECRET = 'a secret of the tests, long enough for HS256';
+const SECRET = 'a secret of the tests, long enough for HS256';
 
 /** A server on a database of its own, and a session like an admin's psql beside it. */
 export interface TestServer extends RunningServer {

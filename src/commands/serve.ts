@@ -42,7 +42,7 @@ export function start(config: Config, databaseUrl: string, jwtSecret: string): P
 }
 
 /** @throws {OperatorError} when DATABASE_URL is not set. */
-export function requireDatabaseUrl({ databaseUrl }: Config): string {
+function requireDatabaseUrl({ databaseUrl }: Config): string {
   if (databaseUrl) return databaseUrl;
   throw new OperatorError(
     'DATABASE_URL: expected postgres://user:password@host:port/database; `pg-change-feed dev` brings a database of its own',

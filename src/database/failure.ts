@@ -41,7 +41,7 @@ function codeOf(error: Error): string | undefined {
 }
 
 /** A database's address for messages and logs. */
-export function withoutPassword(databaseUrl: string): string {
+function withoutPassword(databaseUrl: string): string {
   const url = new URL(databaseUrl);
   url.password = '';
   url.search = '';

@@ -1,4 +1,4 @@
-import type { Generated, GeneratedAlways, Insertable, Selectable, Updateable } from 'kysely';
+import type { Generated, GeneratedAlways, Insertable } from 'kysely';
 
 /** The application's tables, in camelCase for Kysely's CamelCasePlugin. */
 export interface Database {
@@ -39,9 +39,5 @@ export interface AnmeldungTable {
   erstelltAm: Generated<Date>;
 }
 
-export type Veranstaltung = Selectable<VeranstaltungTable>;
 export type NewVeranstaltung = Insertable<VeranstaltungTable>;
-export type VeranstaltungUpdate = Updateable<VeranstaltungTable>;
-export type Anmeldung = Selectable<AnmeldungTable>;
 export type NewAnmeldung = Insertable<AnmeldungTable>;
-export type AnmeldungUpdate = Updateable<AnmeldungTable>;

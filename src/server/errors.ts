@@ -32,7 +32,7 @@ function respond(ctx: Context, { status, code, message, headers }: HttpError): v
 }
 
 /** What a client is told of an error. */
-export function httpErrorOf(error: unknown): HttpError {
+function httpErrorOf(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof ZodError) return new HttpError('bad_request', messageOf(error));
   return databaseError(error) ?? libraryError(error) ?? new HttpError('internal', 'Something went wrong on the server');

@@ -1,0 +1,236 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { ChangeLog } from '../../src/feed/change-log.js';
+import { formatPosition, type Position, parsePosition } from '../../src/feed/position.js';
+import { createTestDatabase, type TestDatabase } from '../test-database.js';
+
+let database: TestDatabase;
+let log: ChangeLog;
+let psql: pg.Client;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  log = new ChangeLog(database.url, () => {});
+  psql = await session();
+});
+
+afterEach(async () => {
+  await log.close();
+  await psql.end();
+  await database.drop();
+});
+
+async function session(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: database.url });
+  client.on('error', () => {}); // dropping the database ends it
+  await client.connect();
+  return client;
+}
+
+const emit = (name: string, client = psql) => client.query('select change_feed.emit($1)', [name]);
+const namesSince = async (position: Position, resources?: string[]) =>
+  (await log.read(position, resources)).changes.map(({ resource }) => resource);
+
+describe('reading', () => {
+  test('goes on from the position that the last one returned, also when nothing was new', async () => {
+    const start = await log.begin();
+    await emit('a');
+    const first = await log.read(start);
+    expect(first.changes).toEqual([{ resource: 'a', operation: 'emit', xid: expect.any(BigInt) }]);
+    const second = await log.read(first.position);
+    expect(second).toMatchObject({ changes: [], lost: false });
+    await emit('b');
+    expect(await namesSince(second.position)).toEqual(['b']);
+  });
+
+  test('gives what was written early and committed late, and nothing twice', async () => {
+    const slow = await session();
+    const start = await log.begin();
+    await slow.query('begin');
+    await emit('early', slow);
+    await emit('late');
+    const first = await log.read(start);
+    expect(first.changes.map(({ resource }) => resource)).toEqual(['late']);
+    await slow.query('commit');
+    expect(await namesSince(first.position)).toEqual(['early']);
+    await slow.end();
+  });
+
+  test('through savepoints gives each once', async () => {
+    const start = await log.begin();
+    await psql.query(`begin; savepoint a; select change_feed.emit('a'); savepoint b; select change_feed.emit('b');
+      rollback to b; release a; select change_feed.emit('c'); commit`);
+    expect(await namesSince(start)).toEqual(['a', 'c']);
+  });
+
+  test('from a shortened position may repeat, and misses none', async () => {
+    const open: pg.Client[] = [];
+    for (let i = 0; i < 6; i += 1) {
+      const client = await session();
+      await client.query('begin');
+      await emit(`offen-${i}`, client);
+      open.push(client);
+    }
+    await emit('neu');
+    const whole = await log.position();
+    expect(whole.xip).toHaveLength(6);
+    // As formatPosition() cuts it: at the fourth of the open ones
+    const short = { ...whole, xmax: whole.xip[3] as bigint, xip: whole.xip.slice(0, 3) };
+    for (const client of open) await client.query('commit');
+    expect(await namesSince(short)).toEqual([...open.map((_, i) => `offen-${i}`), 'neu']);
+    expect(await namesSince(whole)).toEqual(open.map((_, i) => `offen-${i}`));
+    for (const client of open) await client.end();
+  });
+
+  test('of some resources only', async () => {
+    const start = await log.begin();
+    await emit('a');
+    await emit('b');
+    expect(await namesSince(start, ['b', 'c'])).toEqual(['b']);
+    expect(await namesSince(start, [])).toEqual([]);
+  });
+
+  test.each([
+    [
+      'one transaction',
+      `insert into change_feed.change (resource, operation) select 'alt', 'update' from generate_series(1, 50000)`,
+    ],
+    [
+      'many',
+      `insert into change_feed.change (xid, resource, operation) select g::text::xid8, 'alt', 'update' from generate_series(1, 50000) g`,
+    ],
+  ])('of what is new touches only that, though the log is long and by %s', async (_name, fill) => {
+    await psql.query(fill);
+    await psql.query('analyze change_feed.change');
+    const start = await log.begin();
+    await emit('neu');
+    const plan = await planOf(start);
+    expect(plan).not.toContain('Seq Scan on change ');
+    expect(plan).toContain('Bitmap Index Scan on change_pkey');
+  });
+
+  /** The plan of the statement that reads, with the reader's settings. */
+  async function planOf(position: Position): Promise<string> {
+    const statements: string[] = [];
+    const spy = pg.Pool.prototype.query;
+    pg.Pool.prototype.query = function (this: pg.Pool, ...args: unknown[]) {
+      statements.push(String(args[0]));
+      return (spy as (...all: unknown[]) => unknown).apply(this, args);
+    } as typeof spy;
+    try {
+      await log.read(position);
+    } finally {
+      pg.Pool.prototype.query = spy;
+    }
+    const { xmin, xmax, xip } = position;
+    const rows = await log.query<{ 'QUERY PLAN': string }>(`explain ${statements[0]}`, [
+      `${xmin}:${xmax}:${xip.join(',')}`,
+      null,
+    ]);
+    return rows.map((row) => row['QUERY PLAN']).join('\n');
+  }
+});
+
+describe('a position is lost', () => {
+  test('when a crash has emptied the epoch: a new one begins', async () => {
+    const start = await log.begin();
+    await psql.query('truncate change_feed.epoch');
+    const reading = await log.read(start);
+    expect(reading.lost).toBe(true);
+    expect(reading.position.epoch).not.toBe(start.epoch);
+    expect((await log.read(reading.position)).lost).toBe(false);
+  });
+
+  test('when the epoch came along in a dump of another cluster', async () => {
+    const start = await log.begin();
+    await psql.query('update change_feed.epoch set system_identifier = system_identifier + 1');
+    expect((await log.read(start)).lost).toBe(true);
+    await psql.query('update change_feed.epoch set database = 1');
+    expect((await log.position()).epoch).not.toBe(start.epoch);
+  });
+
+  test('when it is of the future, or leaves out a transaction that is open', async () => {
+    const start = await log.begin();
+    expect((await log.read({ ...start, xmax: start.xmax + 1000n })).lost).toBe(true);
+    const open = await session();
+    await open.query(`begin; select change_feed.emit('offen')`);
+    await emit('neu'); // only then is the open one below xmax
+    const now = await log.position();
+    expect(now.xip).toHaveLength(1);
+    expect((await log.read({ ...now, xip: [] })).lost).toBe(true);
+    expect((await log.read(now)).lost).toBe(false);
+    await open.end();
+  });
+
+  test('when what it has not seen may have been pruned, and only then', async () => {
+    const slow = await session();
+    const before = await log.begin();
+    await slow.query('begin');
+    await emit('slow', slow);
+    await emit('old');
+    const between = (await log.read(before)).position;
+    await psql.query('select change_feed.note_tick()');
+    // Older than the retention of 0 s
+    expect((await psql.query(`select change_feed.prune('0 s', 1000000)`)).rows[0].prune).toBe(1);
+    expect((await log.read(before)).lost).toBe(true);
+    expect((await log.read(between)).lost).toBe(false);
+    await slow.query('commit');
+    // The open transaction was not visible at the tick, so it was not pruned.
+    await psql.query(`select change_feed.prune('0 s', 1000000)`);
+    expect(await namesSince(between)).toEqual(['slow']);
+    await slow.end();
+  });
+});
+
+describe('pruning', () => {
+  test('by size keeps about so many, in batches, and leaves writers alone', async () => {
+    await psql.query(
+      `insert into change_feed.change (resource, operation) select 'alt', 'update' from generate_series(1, 25000)`,
+    );
+    const writer = await session();
+    await writer.query('begin');
+    await emit('offen', writer);
+    await log.prune(86_400, 1000);
+    expect((await psql.query('select from change_feed.change')).rowCount).toBe(25_000);
+    // The tick that the first call has noted counts now, more having been written since.
+    await psql.query(
+      `insert into change_feed.change (resource, operation) select 'neu', 'update' from generate_series(1, 2000)`,
+    );
+    expect(await log.prune(86_400, 1000)).toBe(25_000);
+    await writer.query('commit');
+    expect((await psql.query(`select distinct resource from change_feed.change order by 1`)).rows).toEqual([
+      { resource: 'neu' },
+      { resource: 'offen' },
+    ]);
+    await writer.end();
+  });
+
+  test('is done by one at a time', async () => {
+    const other = await session();
+    await other.query(`begin; select pg_advisory_xact_lock(hashtext('change_feed'), hashtext('prune'))`);
+    await emit('alt');
+    await psql.query('select change_feed.note_tick()');
+    expect(await log.prune(0, 1000)).toBe(0);
+    await other.query('rollback');
+    expect(await log.prune(0, 1000)).toBe(1);
+    await other.end();
+  });
+});
+
+describe('change_feed.position()', () => {
+  test('is of the same moment as the rows of its statement', async () => {
+    await log.begin();
+    const { rows } = await psql.query('select change_feed.position() as one, change_feed.position() as two');
+    expect(rows[0].one).toBe(rows[0].two);
+    expect(parsePosition(rows[0].one)).toBeDefined();
+  });
+
+  test('raises in a transaction that has written: its own changes would be left out', async () => {
+    await log.begin();
+    await psql.query('begin');
+    await psql.query('select change_feed.position()');
+    await emit('a');
+    await expect(psql.query('select change_feed.position()')).rejects.toThrow('this transaction has written');
+    await psql.query('rollback');
+  });
+});
