@@ -11,6 +11,8 @@ const SECRET = 'a secret of the tests, long enough for HS256';
 
 /** A server on a database of its own, and a session like an admin's psql beside it. */
 export interface TestServer extends RunningServer {
+  /** The HS256 key of its tokens. */
+  readonly secret: string;
   readonly database: TestDatabase;
   /** Runs raw SQL, as someone in psql would. */
   psql(text: string, values?: unknown[]): Promise<pg.QueryResult>;
@@ -52,6 +54,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     signToken({ sub, expiresInS, secret: SECRET, ...(resources && { resources }) });
   return {
     ...server,
+    secret: SECRET,
     database,
     token,
     psql: (text, values) => admin.query(text, values),

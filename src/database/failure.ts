@@ -28,6 +28,9 @@ export function databaseFailure(error: unknown, databaseUrl: string): unknown {
     const hint = 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}.` : '';
     return new OperatorError(`The user of ${where} lacks a right: ${error.message}.${hint}`);
   }
+  if ('severity' in error && error.severity === 'FATAL') {
+    return new OperatorError(`The database ${where} can't be used: ${error.message} (${code}).`);
+  }
   if (/timeout/i.test(error.message)) {
     return new OperatorError(`The database ${where} can't be used: it does not answer (${error.message}).`);
   }

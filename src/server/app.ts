@@ -82,7 +82,7 @@ export function createApp(options: AppOptions): Koa {
 
 function mount(app: Koa, router: Router): void {
   app.use(router.routes());
-  app.use(router.allowedMethods({ throw: true }));
+  app.use(router.allowedMethods());
 }
 
 /** Runs a middleware for what lies under a path only. */

@@ -17,10 +17,10 @@ const GONE_MESSAGE =
 export function databaseError(error: unknown): HttpError | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (GONE.test(code) || GONE_MESSAGE.test(error.message)) {
-    return new HttpError('unavailable', UNAVAILABLE, { 'Retry-After': '1' });
-  }
+  if (GONE.test(code) || GONE_MESSAGE.test(error.message)) return unavailable(UNAVAILABLE);
   if (!(error instanceof pg.DatabaseError)) return undefined;
+  // FATAL: the connection could not be made, or has ended.
+  if (error.severity === 'FATAL') return unavailable(UNAVAILABLE);
   switch (code) {
     case '23514':
       return new HttpError('bad_request', `The values contradict the rule ${error.constraint ?? ''}`.trim());
@@ -36,8 +36,12 @@ export function databaseError(error: unknown): HttpError | undefined {
     case '40001':
     case '40P01':
     case '55P03':
-      return new HttpError('unavailable', 'Another write was in the way', { 'Retry-After': '1' });
+      return unavailable('Another write was in the way');
     default:
       return code.startsWith('22') ? new HttpError('bad_request', 'A value is out of range') : undefined;
   }
+}
+
+function unavailable(message: string): HttpError {
+  return new HttpError('unavailable', message, { 'Retry-After': '1' });
 }

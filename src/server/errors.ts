@@ -12,9 +12,7 @@ export function errorResponses(logger: Logger): Middleware {
   return async (ctx, next) => {
     try {
       await next();
-      if (ctx.status === 404 && ctx.body == null && ctx.respond !== false) {
-        throw new HttpError('not_found', `There is nothing at ${ctx.method} ${ctx.path}`);
-      }
+      if (ctx.respond !== false && ctx.body == null) refuseUnserved(ctx);
     } catch (error) {
       if (ctx.headerSent) throw error;
       const answer = httpErrorOf(error);
@@ -22,6 +20,12 @@ export function errorResponses(logger: Logger): Middleware {
       respond(ctx, answer);
     }
   };
+}
+
+/** What no route has answered. The router's allowedMethods() has set 405, or 501 for a method that no route knows. */
+function refuseUnserved({ status, method, path }: Context): void {
+  if (status === 404) throw new HttpError('not_found', `There is nothing at ${path}`);
+  if (status === 405 || status === 501) throw new HttpError('method_not_allowed', `${path} does not take ${method}`);
 }
 
 function respond(ctx: Context, { status, code, message, headers }: HttpError): void {
@@ -45,11 +49,10 @@ function messageOf(error: ZodError): string {
     .join('; ');
 }
 
-/** What Koa, its router and its body parser throw: http-errors, which say whether their text is meant for clients. */
+/** What Koa and its body parser throw: http-errors, which say whether their text is meant for clients. */
 function libraryError(error: unknown): HttpError | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
-  // The router says 501 for a method that no route of the server has; to a client that is a 405.
-  const status = error.status === 501 ? 405 : error.status;
+  const { status } = error;
   const code = (Object.keys(STATUS_OF_CODE) as ErrorCode[]).find((key) => STATUS_OF_CODE[key] === status);
   if (!code || status >= 500) return undefined;
   return new HttpError(code, 'expose' in error && error.expose ? error.message : code.replaceAll('_', ' '));

@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { runAsAdmin } from '../test-database.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+
+afterAll(() => server.stop());
+
+const status = async (path: string) =>
+  (await fetch(server.url + path, { headers: { Authorization: `Bearer ${await server.token()}` } })).status;
+
+test('while the server cannot reach the database it says so, and afterwards tells what was written meanwhile', async () => {
+  const stream = await server.stream('resources=*');
+  await stream.clientId();
+  expect(await status('/readyz')).toBe(200);
+
+  const name = new URL(server.database.url).pathname.slice(1);
+  await runAsAdmin(`alter database ${name} allow_connections false`);
+  await server.psql(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name like 'pg-change-feed%'`);
+  await until(async () => (await status('/readyz')) === 503, '/readyz 503');
+  await until(async () => (await status('/api/veranstaltungen')) === 503, 'REST 503');
+  const refused = await fetch(`${server.url}/api/veranstaltungen`, {
+    headers: { Authorization: `Bearer ${await server.token()}` },
+  });
+  expect(refused.headers.get('Retry-After')).toBe('1');
+  expect(JSON.stringify(await refused.json())).not.toMatch(new RegExp(name));
+
+  // Streams are accepted all the same; one that resumes is told when it can be.
+  const resuming = await server.stream('resources=*', { 'Last-Event-ID': stream.lastEventId() ?? '' });
+  expect((await resuming.next(({ event }) => event === 'connected')).data.resumed).toBe(false);
+  await server.psql(`select change_feed.emit('waehrenddessen')`);
+
+  await runAsAdmin(`alter database ${name} allow_connections true`);
+  await stream.next(({ data }) => data.resource === 'waehrenddessen');
+  await resuming.next(({ data }) => data.resource === 'waehrenddessen');
+  await until(async () => (await status('/readyz')) === 200, '/readyz 200');
+  expect(await status('/api/veranstaltungen')).toBe(200);
+  expect(await status('/healthz')).toBe(200);
+});
