@@ -59,9 +59,13 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     detached: true,
     execArgv: [],
   });
+  const over = new AbortController();
   const ended = new Promise<string>((resolveEnded) => {
     supervisor.on('message', (report: Report) => report.event === 'ended' && resolveEnded(report.log));
-    supervisor.once('exit', () => resolveEnded(''));
+    supervisor.once('exit', () => {
+      over.abort();
+      resolveEnded('');
+    });
   });
   const started = once(supervisor, 'message') as Promise<[Report]>;
   const settings = { port: String(port), listen_addresses: HOST, unix_socket_directories: '', ...options.settings };
@@ -76,7 +80,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const [report] = await Promise.race([started, ended.then((log): [Report] => [{ event: 'ended', log }])]);
     if (report.event === 'ended') throw await startFailure(report.log, dataDir, port);
     await Promise.race([
-      untilReady(urlOf(cluster, port, 'postgres'), cluster.folder),
+      untilReady(urlOf(cluster, port, 'postgres'), cluster.folder, over.signal),
       ended.then(async (log) => {
         throw await startFailure(log, dataDir, port);
       }),
@@ -134,8 +138,8 @@ async function stopOrphan(dataDir: string, cluster: Cluster): Promise<void> {
   while (isAlive(holder.postgresPid)) await delay(50);
 }
 
-async function untilReady(url: string, clusterFolder: string): Promise<void> {
-  for (const end = Date.now() + START_MS; !(await serves(url, clusterFolder)); await delay(20)) {
+async function untilReady(url: string, clusterFolder: string, over: AbortSignal): Promise<void> {
+  for (const end = Date.now() + START_MS; !over.aborted && !(await serves(url, clusterFolder)); await delay(20)) {
     if (Date.now() > end) throw new OperatorError(`The embedded Postgres did not answer within ${START_MS / 1000} s.`);
   }
 }

@@ -89,10 +89,9 @@ async function makeCluster(
   binaries: Binaries,
   account: Account | undefined,
 ): Promise<void> {
-  const unfinished = join(dirname(folder), `.${basename(folder)}-${process.pid}`);
+  const unfinished = join(dirname(folder), `.${basename(folder)}-${randomBytes(4).toString('hex')}`);
   const passwordFile = `${unfinished}.password`;
   try {
-    await rm(unfinished, { recursive: true, force: true });
     await mkdir(unfinished, { mode: 0o700 });
     await writeFile(passwordFile, password, { mode: 0o600 });
     if (account) {
