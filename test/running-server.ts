@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import pg from 'pg';
 import { pino } from 'pino';
 import { type RunningServer, type ServerOptions, startServer } from '../src/server/server.js';
@@ -84,12 +83,4 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
       await database.drop();
     },
   };
-}
-
-/** How far the log reaches: waits until a server has read all of it. */
-export async function caughtUp({ db, feed }: Pick<RunningServer, 'db' | 'feed'>): Promise<boolean> {
-  const { rows } = await sql<{ xmax: string }>`select pg_snapshot_xmax(pg_current_snapshot())::text as xmax`.execute(
-    db,
-  );
-  return feed.position.xmax >= BigInt(rows[0]?.xmax ?? 0);
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { ChangeLog } from '../../src/feed/change-log.js';
-import { formatPosition, type Position, parsePosition } from '../../src/feed/position.js';
+import { type Position, parsePosition } from '../../src/feed/position.js';
 import { createTestDatabase, type TestDatabase } from '../test-database.js';
 
 let database: TestDatabase;
