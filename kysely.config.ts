@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { defineConfig } from 'kysely-ctl';
 import { readConfig } from './src/config.js';
 import { createDatabase } from './src/database/connection.js';
@@ -10,5 +11,8 @@ if (!url) throw new Error('No embedded Postgres is running: start it with `npm s
 
 export default defineConfig({
   kysely: createDatabase(url),
-  migrations: { migrationFolder: 'migrations' },
+  migrations: {
+    migrationFolder: 'migrations',
+    getMigrationPrefix: () => `${String(readdirSync('migrations').length + 1).padStart(4, '0')}-`,
+  },
 });

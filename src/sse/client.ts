@@ -5,8 +5,10 @@ import { bareId, type EncodedEvent, heartbeat, tableUpdate, withId } from './eve
 
 /** Events of one read or one replay, for one client; more are summed up to one per resource. */
 const MAX_EVENTS = 100;
-/** The same as text, in UTF-16 units: what one write may add to the memory that a client costs. */
+/** The same as text, in UTF-16 units; one event alone may be longer. */
 const MAX_TEXT = 65_536;
+/** A client whose socket has so many bytes waiting is full. */
+const MAX_BUFFERED = 65_536;
 /** Changes that wait for a replay; more are summed up to one per resource. */
 const MAX_WAITING = 1000;
 
@@ -174,7 +176,8 @@ export class Client {
       return;
     }
     const length = events.reduce((sum, { text }) => sum + text.length, 0);
-    this.#send(events.length > MAX_EVENTS || length > MAX_TEXT ? eventsOf(events) : events, startId);
+    const tooMuch = events.length > MAX_EVENTS || (events.length > 1 && length > MAX_TEXT);
+    this.#send(tooMuch ? eventsOf(events) : events, startId);
   }
 
   /** Sends a heartbeat, unless the socket is full. */
@@ -184,7 +187,9 @@ export class Client {
 
   /** Writes; once the socket is full, further changes cost the names of their resources and no more. */
   write(text: string): void {
-    if (this.closed || this.#response.write(text)) return;
+    if (this.closed) return;
+    this.#response.write(text);
+    if (this.#response.writableLength < MAX_BUFFERED) return;
     this.#behind ??= new Set();
     this.#cutOff ??= setTimeout(() => {
       this.endedBy = `the client did not read for ${this.#stallMs / 1000} s`;
