@@ -274,6 +274,7 @@ describe('rights', () => {
 
   test('nobody forges events by attaching our trigger function to a table of theirs', async () => {
     await psql.query(`create table w (id int primary key); select change_feed.watch('w')`);
+    await psql.query('grant usage on schema change_feed to mallory');
     await asPlainUser(async (session) => {
       await session.query('create table eigene (id int)');
       await expect(
