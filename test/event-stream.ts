@@ -41,37 +41,13 @@ export async function openStream(url: string, headers: Record<string, string> = 
   }
   const events: StreamEvent[] = [];
   const received: Uint8Array[] = [];
-  let lastEventId: string | undefined;
   let ended = false;
-
-  // The parser only reports ids of events with data; the standard takes an id from a block without data, too.
-  let block: string[] = [];
-  const parser = createParser({
-    onEvent: (message: EventSourceMessage) => {
-      events.push({
-        event: message.event ?? 'message',
-        data: JSON.parse(message.data),
-        id: idOf(block) ?? lastEventId,
-      });
-    },
-  });
-  const decoder = new TextDecoder();
-  let rest = '';
-  const feed = (text: string) => {
-    rest += text;
-    for (let end = rest.indexOf('\n\n'); end >= 0; end = rest.indexOf('\n\n')) {
-      const whole = rest.slice(0, end + 2);
-      rest = rest.slice(end + 2);
-      block = whole.split('\n');
-      parser.feed(whole);
-      lastEventId = idOf(block) ?? lastEventId;
-    }
-  };
+  const parser = createStreamParser((event) => events.push(event));
   void (async () => {
     try {
       for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
         received.push(chunk);
-        feed(decoder.decode(chunk, { stream: true }));
+        parser.feed(chunk);
       }
     } catch {
       // aborted by close(), or cut off
@@ -91,11 +67,40 @@ export async function openStream(url: string, headers: Record<string, string> = 
       return events.filter(({ event }) => event === 'table-update').map(({ data }) => data.resource);
     },
     received,
-    lastEventId: () => lastEventId,
+    lastEventId: parser.lastEventId,
     ended: () => ended,
     next,
     clientId: async () => (await next(({ event }) => event === 'connected')).data.clientId,
     close: () => abort.abort(),
+  };
+}
+
+/**
+ * The standard's parser for a stream's bytes, with the last event id as a browser keeps it: eventsource-parser reports
+ * ids of events with data only, and the standard takes one from a block without data, too.
+ */
+export function createStreamParser(onEvent: (event: StreamEvent) => void) {
+  let lastEventId: string | undefined;
+  let block: string[] = [];
+  let rest = '';
+  const decoder = new TextDecoder();
+  const parser = createParser({
+    onEvent: ({ event = 'message', data }: EventSourceMessage) => {
+      onEvent({ event, data: JSON.parse(data), id: idOf(block) ?? lastEventId });
+    },
+  });
+  return {
+    lastEventId: () => lastEventId,
+    feed: (chunk: Uint8Array) => {
+      rest += decoder.decode(chunk, { stream: true });
+      for (let end = rest.indexOf('\n\n'); end >= 0; end = rest.indexOf('\n\n')) {
+        const whole = rest.slice(0, end + 2);
+        rest = rest.slice(end + 2);
+        block = whole.split('\n');
+        parser.feed(whole);
+        lastEventId = idOf(block) ?? lastEventId;
+      }
+    },
   };
 }
 

@@ -1,0 +1,15 @@
+// npm run soak -- --minutes N: the soak for about N minutes, half of them without faults.
+import { spawnSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
+
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' } } });
+if (!/^\d{1,4}$/.test(values.minutes)) {
+  console.error('--minutes: expected a whole number');
+  process.exit(1);
+}
+const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', 'test/soak'];
+const { status } = spawnSync(process.execPath, jest, {
+  stdio: 'inherit',
+  env: { ...process.env, SOAK_MINUTES: values.minutes },
+});
+process.exit(status ?? 1);
