@@ -1,7 +1,9 @@
 import type Router from '@koa/router';
 import type { Kysely } from 'kysely';
+import pg from 'pg';
 import { z } from 'zod';
 import { type Database, STATUS } from '../database/tables.js';
+import { HttpError } from '../http-error.js';
 import { idInUrl, integer, someText, text } from './fields.js';
 import { listQuery } from './list-query.js';
 import { type ApiOptions, resourceRoutes } from './resource-routes.js';
@@ -59,9 +61,23 @@ export function anmeldungRoutes(options: ApiOptions): Router {
         .$if(forUpdate, (query) => query.forUpdate())
         .executeTakeFirst(),
     insert: (transaction, values) =>
-      transaction.insertInto('anmeldung').values(values).returningAll().executeTakeFirstOrThrow(),
+      namingVeranstaltung(transaction.insertInto('anmeldung').values(values).returningAll().executeTakeFirstOrThrow()),
     change: (transaction, id, values) =>
-      transaction.updateTable('anmeldung').set(values).where('id', '=', id).returningAll().executeTakeFirstOrThrow(),
+      namingVeranstaltung(
+        transaction.updateTable('anmeldung').set(values).where('id', '=', id).returningAll().executeTakeFirstOrThrow(),
+      ),
     remove: (transaction, id) => transaction.deleteFrom('anmeldung').where('id', '=', id).execute(),
   });
+}
+
+/** Says in the words of the API that there is no such event. */
+async function namingVeranstaltung<Row>(written: Promise<Row>): Promise<Row> {
+  try {
+    return await written;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === '23503') {
+      throw new HttpError('conflict', 'veranstaltungId: there is no such Veranstaltung');
+    }
+    throw error;
+  }
 }

@@ -26,11 +26,16 @@ export const day = z
   .pipe(z.iso.date('expected a day such as 2030-07-01'))
   .refine((value) => !value.startsWith('0000'), 'expected a year from 0001');
 
-/** A moment with its offset from UTC: `2030-06-01T18:00:00+02:00`. */
+/** A moment with its offset from UTC, in the years 0001 to 9999: `2030-06-01T18:00:00+02:00`. */
 export const moment = z
   .string('expected a moment such as 2030-06-01T18:00:00Z')
   .pipe(z.iso.datetime({ offset: true, error: 'expected a moment such as 2030-06-01T18:00:00Z' }))
-  .transform((value) => new Date(value));
+  .transform((value) => new Date(value))
+  // In UTC: a later year would be answered in a form that we don't take ourselves.
+  .refine(
+    (value) => value.getUTCFullYear() >= 1 && value.getUTCFullYear() <= 9999,
+    'expected a year from 0001 to 9999',
+  );
 
 /** A number in a path or a query. */
 export const numberInUrl = (min: number, max: number) =>

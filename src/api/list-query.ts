@@ -21,7 +21,8 @@ export interface Page<Item> {
 }
 
 /**
- * Reads `?limit=`, `?offset=` and `?sort=beginn,-name` (a minus: descending), and the filters of a list.
+ * Reads `?limit=` (1 to 500, default 50), `?offset=` (default 0), `?sort=beginn,-name` (a minus: descending), and the
+ * filters of a list. `?token=` is passed over: it is for authentication, which may take it from the query.
  * @param columns what may be sorted by.
  * @param filters schemas of the further parameters; all may be absent.
  * @returns a function that throws a ZodError for what is malformed, and for parameters that nobody knows.
@@ -53,5 +54,5 @@ export function listQuery<Column extends string, Filters extends z.ZodRawShape>(
       }),
     ...filters,
   });
-  return (query: ParsedUrlQuery) => schema.parse(query);
+  return ({ token: _token, ...query }: ParsedUrlQuery) => schema.parse(query);
 }

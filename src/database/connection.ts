@@ -19,8 +19,9 @@ const types: pg.CustomTypesConfig = {
 
 /**
  * Connects to the application's database, lazily.
- * @param onError hears of idle connections that break; the next query opens a new one. Without it they are let go
- *   silently: the query that meets the fault reports it.
+ * @param databaseUrl its `application_name`, if it has one, goes before our own, `pg-change-feed`.
+ * @param onError hears of connections that break, idle or in a transaction, maybe twice of one; the next query opens a
+ *   new one. Without it they are let go silently: the query that meets the fault reports it.
  */
 export function createDatabase(databaseUrl: string, onError: (error: Error) => void = () => {}): Kysely<Database> {
   const pool = new pg.Pool({
@@ -30,8 +31,12 @@ export function createDatabase(databaseUrl: string, onError: (error: Error) => v
     connectionTimeoutMillis: 5000,
     keepAlive: true,
     types,
+    // With another style, which a role or a database may have been given, pg would read a moment as null.
+    onConnect: (client) => client.query('set datestyle to iso'),
   });
-  // Without a listener a broken idle connection would end the process.
-  pool.on('error', onError);
+  // Without a listener a connection that breaks would end the process: the pool listens to idle ones only, and one that
+  // a transaction holds breaks beside the query that fails.
+  pool.on('connect', (client) => client.on('error', onError));
+  pool.on('error', () => {});
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }), plugins: [new CamelCasePlugin()] });
 }

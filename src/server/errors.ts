@@ -22,9 +22,16 @@ export function errorResponses(logger: Logger): Middleware {
   };
 }
 
-/** What no route has answered. The router's allowedMethods() has set 405, or 501 for a method that no route knows. */
-function refuseUnserved({ status, method, path }: Context): void {
-  if (status === 404) throw new HttpError('not_found', `There is nothing at ${path}`);
+/**
+ * What no route has answered. The router's allowedMethods() has set 405, or 501 for a method that no route knows, with
+ * an empty `Allow` where there is no such path either.
+ */
+function refuseUnserved(ctx: Context): void {
+  const { status, method, path } = ctx;
+  if (status === 404 || (status === 501 && !ctx.response.get('Allow'))) {
+    ctx.remove('Allow');
+    throw new HttpError('not_found', `There is nothing at ${path}`);
+  }
   if (status === 405 || status === 501) throw new HttpError('method_not_allowed', `${path} does not take ${method}`);
 }
 
@@ -53,7 +60,8 @@ function messageOf(error: ZodError): string {
 function libraryError(error: unknown): HttpError | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
   const { status } = error;
-  const code = (Object.keys(STATUS_OF_CODE) as ErrorCode[]).find((key) => STATUS_OF_CODE[key] === status);
-  if (!code || status >= 500) return undefined;
+  if (status < 400 || status >= 500) return undefined;
+  const codes = Object.keys(STATUS_OF_CODE) as ErrorCode[];
+  const code = codes.find((key) => STATUS_OF_CODE[key] === status) ?? 'bad_request';
   return new HttpError(code, 'expose' in error && error.expose ? error.message : code.replaceAll('_', ' '));
 }

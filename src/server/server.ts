@@ -48,7 +48,9 @@ const LAST_REQUESTS_MS = 5000;
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { databaseUrl, logger } = options;
-  const db = createDatabase(databaseUrl);
+  const db = createDatabase(databaseUrl, (error) => {
+    logger.warn({ err: error }, 'a connection to the database broke');
+  });
   const feed = new ChangeFeed({
     listenDatabaseUrl: options.listenDatabaseUrl ?? databaseUrl,
     ring: (channel, payload) => sql`select pg_notify(${channel}, ${payload})`.execute(db),

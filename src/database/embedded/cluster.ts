@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chown, link, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { OperatorError } from '../../operator-error.js';
 import { type Account, CHILD_ENVIRONMENT, canReach, makeSharedFolder, SHARED_FOLDER } from './account.js';
 import type { Binaries } from './binaries.js';
+import { isAlive } from './holder.js';
 
 /** The superuser of the embedded Postgres. */
 export const USER = 'postgres';
@@ -30,10 +31,9 @@ export async function prepareCluster(
   account: Account | undefined,
 ): Promise<Cluster> {
   const folder = await clusterFolder(dataDir, account);
-  const password = await passwordOf(dataDir);
   const passFile = join(dataDir, 'pgpass');
   const made = !existsSync(join(folder, 'PG_VERSION'));
-  if (made) await makeCluster(folder, password, binaries, account);
+  if (made) await makeCluster(folder, await passwordOf(passFile), binaries, account);
 
   const version = (await readFile(join(folder, 'PG_VERSION'), 'utf8')).trim();
   if (version !== binaries.majorVersion) {
@@ -42,7 +42,10 @@ export async function prepareCluster(
         'or move its data with pg_dump.',
     );
   }
-  return { folder, password, passFile, made };
+  if (!made && !existsSync(passFile)) {
+    throw new OperatorError(`${passFile} is missing, the password of ${folder}: put it back, or move that away, too.`);
+  }
+  return { folder, password: await passwordOf(passFile), passFile, made };
 }
 
 /**
@@ -64,20 +67,20 @@ async function clusterFolder(dataDir: string, account: Account | undefined): Pro
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return clusterFolder(dataDir, account);
     throw error;
   }
-  // The data of a DATA_DIR that was removed: nothing leads there any more.
-  for (const name of await readdir(SHARED_FOLDER)) {
-    if (name.startsWith(prefix)) await rm(join(SHARED_FOLDER, name), { recursive: true, force: true });
-  }
+  // What others with this prefix hold is left alone: a DATA_DIR that was moved, as a backup, still leads there.
   return elsewhere;
 }
 
 /** The superuser's password, made once and kept where only its owner can read it. */
-async function passwordOf(dataDir: string): Promise<string> {
-  const file = join(dataDir, 'pgpass');
+async function passwordOf(file: string): Promise<string> {
+  const unfinished = `${file}.${randomBytes(4).toString('hex')}`;
   try {
-    await writeFile(file, `127.0.0.1:*:*:${USER}:${randomBytes(16).toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
+    await writeFile(unfinished, `127.0.0.1:*:*:${USER}:${randomBytes(16).toString('hex')}\n`, { mode: 0o600 });
+    await link(unfinished, file); // whole or not at all: another first start may be reading it
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    await rm(unfinished, { force: true });
   }
   return (await readFile(file, 'utf8')).trim().split(':').at(-1) ?? '';
 }
@@ -89,10 +92,10 @@ async function makeCluster(
   binaries: Binaries,
   account: Account | undefined,
 ): Promise<void> {
-  const unfinished = join(dirname(folder), `.${basename(folder)}-${randomBytes(4).toString('hex')}`);
+  await removeUnfinished(folder);
+  const unfinished = await mkdtemp(`${unfinishedPrefix(folder)}${process.pid}-`);
   const passwordFile = `${unfinished}.password`;
   try {
-    await mkdir(unfinished, { mode: 0o700 });
     await writeFile(passwordFile, password, { mode: 0o600 });
     if (account) {
       await chown(unfinished, account.uid, account.gid);
@@ -115,13 +118,30 @@ async function makeCluster(
     let failure = await initdb('C.UTF-8');
     if (failure?.includes('locale')) failure = await initdb('C'); // macOS before 15 has no C.UTF-8
     if (failure) throw new OperatorError(`The embedded Postgres could not be set up in ${dirname(folder)}: ${failure}`);
-    await chmod(unfinished, 0o700);
     await rename(unfinished, folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error; // else another first start was faster
     });
   } finally {
     await rm(unfinished, { recursive: true, force: true });
     await rm(passwordFile, { force: true });
+  }
+  if (!existsSync(join(folder, 'PG_VERSION'))) {
+    throw new OperatorError(
+      `${folder} is not empty, and holds no database: set DATA_DIR to another folder, or move it away.`,
+    );
+  }
+}
+
+function unfinishedPrefix(folder: string): string {
+  return join(dirname(folder), `.${basename(folder)}-`);
+}
+
+/** A first start that was killed has left its half cluster, some 40 MB. */
+async function removeUnfinished(folder: string): Promise<void> {
+  const prefix = basename(unfinishedPrefix(folder));
+  for (const name of await readdir(dirname(folder))) {
+    const pid = Number(name.startsWith(prefix) ? name.slice(prefix.length).split('-')[0] : Number.NaN);
+    if (!Number.isNaN(pid) && !isAlive(pid)) await rm(join(dirname(folder), name), { recursive: true, force: true });
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 
@@ -13,9 +13,12 @@ export interface Holder {
   readonly since: string;
 }
 
-/** Leaves the note. */
+/** Leaves the note, readable for its owner only. */
 export async function writeHolder(dataDir: string, holder: Holder): Promise<void> {
-  await writeFile(join(dataDir, 'holder.json'), JSON.stringify(holder), { mode: 0o600 });
+  const file = join(dataDir, 'holder.json');
+  const unfinished = `${file}.${process.pid}`;
+  await writeFile(unfinished, JSON.stringify(holder), { mode: 0o600 });
+  await rename(unfinished, file); // nobody reads half of it
 }
 
 /** The note, as it was left; it may be of a process that is gone. */
