@@ -57,13 +57,20 @@ comment on column change_feed.change.data is 'Only for emit: row contents never 
 comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction';
 comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction';
 
--- Rings at commit. A notification says "look now", never what changed: so no length of anything can fail the commit.
+-- Rings at commit, and only for a sleeper: a transaction that has called NOTIFY commits under one global lock, so that
+-- writers queue up. Of the servers one leads, and holds this advisory lock while it sleeps; the same numbers stand in
+-- src/feed/lead.ts. A writer that gets the lock, shared, until its commit is visible need not ring: the lead is awake,
+-- and reads once more before it sleeps. None runs, or it hangs: nobody holds the lock, and the periodic reads see it.
+-- A notification says "look now", never what changed: so no length of anything can fail the commit.
 create function change_feed.ring() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- PREPARE TRANSACTION fails after NOTIFY; where it can happen nobody rings, and the servers read at short intervals.
+  if current_setting('max_prepared_transactions')::int > 0 or pg_try_advisory_xact_lock_shared(1346847558, 1) then
+    return null;
+  end if;
   -- A queue that some idle listener has let fill up fails the COMMIT; the servers' periodic read takes over.
-  if current_setting('max_prepared_transactions')::int = 0 and pg_notification_queue_usage() < 0.5 then
+  if pg_notification_queue_usage() < 0.5 then
     -- NOTIFY waits for one global lock at commit, and the writer's own lock_timeout would fail it there.
     perform set_config('lock_timeout', '0', true);
     perform pg_notify('change_feed', new.resource);

@@ -14,8 +14,8 @@ const SILENCE_MS = 3000;
 
 /** What the bell says. */
 export interface BellHandlers {
-  /** Somebody rang: look now. */
-  readonly onRing: () => void;
+  /** Somebody rang: look now. The payload says at most who. */
+  readonly onRing: (payload: string) => void;
   /** LISTEN is back after a loss: whatever rang meanwhile was not heard. */
   readonly onBack: () => void;
   /** The connection is lost; it is opened again, for ever, until {@link Bell.stop}. */
@@ -55,9 +55,9 @@ export class Bell {
       },
     );
     const { events, notifications } = this.#subscriber;
-    notifications.on(CHANNEL, (payload?: string) => {
-      this.#awaited.get(payload ?? '')?.();
-      handlers.onRing();
+    notifications.on(CHANNEL, (payload = '') => {
+      this.#awaited.get(payload)?.();
+      handlers.onRing(payload);
     });
     events.on('error', (error: Error) => {
       if (!this.#stopped) handlers.onError(error);

@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
 import { OperatorError } from '../operator-error.js';
 import { Bell, CHANNEL } from './bell.js';
 import { ChangeLog, type Reading } from './change-log.js';
+import { Lead } from './lead.js';
+import { LogReader } from './log-reader.js';
 import { formatPosition, type Position } from './position.js';
 
 /** What a change feed is made of. */
@@ -37,10 +40,6 @@ const MAINTENANCE_MS = 60_000;
 /** Where transactions can be prepared no writer rings (PREPARE TRANSACTION fails after NOTIFY), so we look, in ms. */
 const SILENT_WRITERS_MS = 100;
 
-/** After a failed read the next follows after this, doubled each time up to the longest, in ms. */
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 2000;
-
 /** How often a query of one client is tried while the feed itself can read. */
 const MAX_ATTEMPTS = 3;
 
@@ -54,14 +53,12 @@ export class ChangeFeed {
   readonly #options: ChangeFeedOptions;
   readonly #logger: Logger;
   readonly #listeners = new Set<FeedListener>();
-  readonly #waitingForRead = new Set<() => void>();
   readonly #timers: NodeJS.Timeout[] = [];
-  #retry: NodeJS.Timeout | undefined;
-  #position: Position | undefined;
-  #reading = false;
-  #again = false;
-  #failures = 0;
-  #stopped = false;
+  /** Names this server on the channel, and in the ids of its clients. */
+  readonly instanceId = randomBytes(4).toString('hex');
+  readonly #lead: Lead;
+  #reader: LogReader | undefined;
+  #stopping: Promise<void> | undefined;
   #watched: { readonly at: number; readonly names: Promise<Set<string>> } | undefined;
 
   constructor(options: ChangeFeedOptions) {
@@ -71,13 +68,24 @@ export class ChangeFeed {
       this.#logger.warn({ err: error }, 'a connection to the log broke');
     });
     this.#bell = new Bell(options.listenDatabaseUrl, {
-      onRing: () => this.#wake(),
+      onRing: (payload) => {
+        if (payload === this.instanceId) return;
+        this.#lead.rung(payload);
+        this.#wake();
+      },
       onBack: () => {
         this.#logger.info('listening again');
         this.#wake();
       },
       onLost: (attempt) => this.#logger.warn({ attempt }, 'the connection that listens is lost, connecting again'),
       onError: (error) => this.#logger.error({ err: error }, 'the connection that listens failed'),
+    });
+    this.#lead = new Lead({
+      databaseUrl: options.listenDatabaseUrl,
+      instanceId: this.instanceId,
+      read: async () => (await this.#reader?.read()) ?? false,
+      canHear: () => this.#bell.listening,
+      logger: this.#logger,
     });
   }
 
@@ -97,7 +105,9 @@ export class ChangeFeed {
   async #start(): Promise<void> {
     const silentWriters = await this.#checkServer();
     await this.#bell.start((payload) => this.#options.ring(CHANNEL, payload));
-    this.#position = await this.#log.begin();
+    this.#reader = new LogReader(this.#log, await this.#log.begin(), this.#logger, (reading) => this.#tell(reading));
+    void this.#reader.read(); // what rang while it was being made
+    if (!silentWriters) this.#lead.start();
 
     const { readIntervalMs = 1000 } = this.#options;
     const interval = silentWriters ? SILENT_WRITERS_MS : readIntervalMs;
@@ -106,24 +116,28 @@ export class ChangeFeed {
     void this.#maintain();
   }
 
-  /** Stops reading. Listeners hear nothing more. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#retry);
+  /** Stops reading. Listeners hear nothing more. May be called again. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#releaseWaiting();
+    this.#reader?.stop();
+    await this.#lead.stop();
     await Promise.all([this.#bell.stop(), this.#log.close()]);
   }
 
   /** How far this server has read. */
   get position(): Position {
-    if (!this.#position) throw new Error('The feed has not been started');
-    return this.#position;
+    if (!this.#reader) throw new Error('The feed has not been started');
+    return this.#reader.position;
   }
 
   /** Whether the log can be read, and whether the bell is heard. */
   get health(): { readonly database: boolean; readonly listener: boolean } {
-    return { database: this.#position !== undefined && this.#failures === 0, listener: this.#bell.listening };
+    return { database: this.#reader?.healthy === true, listener: this.#bell.listening };
   }
 
   /** Tells `listener` everything that is read from now on. Returns how to end that. */
@@ -181,53 +195,24 @@ export class ChangeFeed {
     this.#timers.push(setInterval(task, ms));
   }
 
-  /** Looks now. Rings during a read lead to one more read, not to many. */
   #wake(): void {
-    if (this.#stopped || !this.#position) return;
-    if (this.#reading) this.#again = true;
-    else void this.#read(this.#position);
-  }
-
-  async #read(since: Position): Promise<void> {
-    this.#reading = true;
-    clearTimeout(this.#retry);
-    let position = since;
-    do {
-      this.#again = false;
-      try {
-        const reading = await this.#log.read(position);
-        if (this.#stopped) return;
-        position = reading.position;
-        this.#position = position;
-        this.#succeeded();
-        this.#tell(reading);
-      } catch (error) {
-        if (this.#stopped) return;
-        this.#failed(error);
-      }
-    } while (this.#again && this.#failures === 0);
-    this.#reading = false;
+    if (!this.#stopping) void this.#reader?.read();
   }
 
   #tell({ changes, position, lost }: Reading): void {
+    if (!lost && changes.length === 0) return;
+    this.#lead.hasNews();
     if (lost) this.#logger.warn('changes were missed that cannot be told: every client is told to refetch');
     for (const listener of this.#listeners) {
-      if (lost) listener.onLost(position);
-      else if (changes.length > 0) listener.onChanges(changes, position);
+      try {
+        if (lost) listener.onLost(position);
+        else listener.onChanges(changes, position);
+      } catch (error) {
+        // The position has gone on: what this listener did not take it would never hear of again.
+        this.#logger.error({ err: error }, 'a listener failed, and is told that it has missed changes');
+        listener.onLost(position);
+      }
     }
-  }
-
-  #succeeded(): void {
-    if (this.#failures > 0) this.#logger.info({ failures: this.#failures }, 'the log can be read again');
-    this.#failures = 0;
-    this.#releaseWaiting();
-  }
-
-  #failed(error: unknown): void {
-    const wait = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS);
-    this.#failures += 1;
-    this.#logger.error({ err: error, failures: this.#failures }, 'the log could not be read');
-    this.#retry = setTimeout(() => this.#wake(), wait);
   }
 
   async #maintain(): Promise<void> {
@@ -236,7 +221,7 @@ export class ChangeFeed {
       const pruned = await this.#log.prune(retentionS, maxRows);
       if (pruned > 0) this.#logger.info({ pruned }, 'old changes were pruned');
     } catch (error) {
-      if (!this.#stopped) this.#logger.warn({ err: error }, 'the log could not be pruned');
+      if (!this.#stopping) this.#logger.warn({ err: error }, 'the log could not be pruned');
     }
   }
 
@@ -246,18 +231,10 @@ export class ChangeFeed {
       try {
         return await query();
       } catch (error) {
-        if (this.#stopped || attempt === MAX_ATTEMPTS) throw error;
+        if (this.#stopping || attempt === MAX_ATTEMPTS) throw error;
         this.#logger.warn({ err: error }, 'a stretch of the log could not be read, trying again');
-        await new Promise<void>((resolve) => {
-          this.#waitingForRead.add(resolve);
-          this.#wake();
-        });
+        await this.#reader?.recovered();
       }
     }
-  }
-
-  #releaseWaiting(): void {
-    for (const resolve of this.#waitingForRead) resolve();
-    this.#waitingForRead.clear();
   }
 }

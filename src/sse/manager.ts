@@ -53,8 +53,6 @@ export class UnknownClientError extends Error {
 
 /** All streams of this server: who is subscribed to what. Encodes each change once, and hands it to each. */
 export class SSEManager {
-  /** Names this server in the ids of its clients. */
-  readonly instanceId = randomBytes(4).toString('hex');
   readonly #feed: ChangeFeed;
   readonly #logger: Logger;
   readonly #clients = new Map<string, Client>();
@@ -93,7 +91,7 @@ export class SSEManager {
   /** Opens a stream on a response whose headers are set: says `connected`, and replays what the client has missed. */
   open({ response, subject, mayRead, resources, since, expiresAt }: StreamRequest): Client {
     const client = new Client({
-      id: `${this.instanceId}.${randomBytes(12).toString('base64url')}`,
+      id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,
       response,
       mayRead,

@@ -209,6 +209,10 @@ describe('a trigger never breaks the write', () => {
 
   test("the writer's lock_timeout does not fail its commit while another notifier holds the commit lock", async () => {
     await psql.query(`create table u (id int primary key); select change_feed.watch('u')`);
+    // As a lead that sleeps: only then does a writer ring.
+    const lead = new pg.Client({ connectionString: database.url });
+    await lead.connect();
+    await lead.query('select pg_advisory_lock(1346847558, 1)');
     const { rows } = await psql
       .query(`begin; set local lock_timeout = '1ms'; insert into u values (1);
       set constraints all immediate; select current_setting('lock_timeout') as during; commit; `)
@@ -218,6 +222,7 @@ describe('a trigger never breaks the write', () => {
     await psql.query(`set lock_timeout = '7s'; insert into u values (2)`);
     expect((await psql.query('show lock_timeout')).rows[0].lock_timeout).toBe('7s');
     await psql.query('reset lock_timeout');
+    await lead.end();
   });
 
   test('types of all kinds as keys: built-in ones as JSON, others as text', async () => {

@@ -1,0 +1,218 @@
+import pg from 'pg';
+import type { Logger } from '../logger.js';
+import { CHANNEL } from './bell.js';
+
+/**
+ * The advisory locks of the bell, in Postgres' space of two-int keys. Writers try SLEEP in `change_feed.ring()`: keep
+ * the two in step.
+ */
+const LOCK_CLASS = 1_346_847_558; // 'PGCF'
+const SLEEP = 1;
+const LEAD = 2;
+
+/** Says on the channel that there is no lead any more, so that another server takes over at once. */
+const VACANT = 'vacant';
+
+/** How often who does not lead asks for it, and who leads says that it lives, in ms. */
+const BEAT_MS = 1000;
+/** Between two reads of a lead that is awake, in ms; the second while commits are under way. */
+const AWAKE_MS = 5;
+const BUSY_MS = 10;
+/** The same while it can't hear, or can't read, in ms: then it must not sleep, for writers would ring for the deaf. */
+const DEAF_MS = 50;
+
+/** After this, in seconds, Postgres ends the session of a lead that hangs, and its locks are free for another. */
+const HANGING_S = 3;
+
+const SESSION = [
+  `-c idle_session_timeout=${HANGING_S}s`,
+  // Its rings change nothing that a crash could lose, and a commit that waits for the disk holds up all notifiers.
+  '-c synchronous_commit=off',
+  '-c statement_timeout=3s',
+  // A host that is gone says nothing.
+  '-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2',
+].join(' ');
+
+/** What a lead stands on. */
+export interface LeadOptions {
+  /** Straight to Postgres: session locks do not work through a pooler in transaction mode. */
+  readonly databaseUrl: string;
+  /** Its own rings carry this, so that the server which rings can pass them over. */
+  readonly instanceId: string;
+  /** Reads the log, beginning after the call. @returns whether that succeeded. */
+  readonly read: () => Promise<boolean>;
+  /** Whether a ring would be heard. */
+  readonly canHear: () => boolean;
+  readonly logger: Logger;
+}
+
+/**
+ * Spares writers the bell. A transaction that has called NOTIFY commits under one global lock, so writers ring only
+ * when somebody sleeps: of all servers one leads (it holds the lock LEAD), and holds the lock SLEEP while it sleeps.
+ * A writer that finds SLEEP taken rings at commit; one that gets it, shared, until its commit is visible, need not,
+ * for the lead is awake and goes on reading until it gets SLEEP for itself, and reads once more before it sleeps.
+ * What it read it rings for the other servers.
+ */
+export class Lead {
+  readonly #options: LeadOptions;
+  #client: pg.Client | undefined;
+  #leading = false;
+  #stopped = false;
+  #rung = false;
+  #untold = false;
+  #wake: (() => void) | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: LeadOptions) {
+    this.#options = options;
+  }
+
+  /** Whether this server leads. */
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  /** Begins to ask for the lead, for ever. */
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Somebody has rung. @param payload what the ring carried. */
+  rung(payload: string): void {
+    this.#rung = true;
+    if (this.#leading || payload === VACANT) this.#wake?.();
+  }
+
+  /** Something was read that the other servers may not have heard of. */
+  hasNews(): void {
+    this.#untold = true;
+  }
+
+  /** Gives the lead away. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake?.();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#connect();
+        while (!this.#stopped) {
+          if (await this.#tryLock(LEAD)) await this.#lead();
+          else await this.#pause(BEAT_MS);
+        }
+        await this.#handOver();
+      } catch (error) {
+        if (!this.#stopped) this.#options.logger.warn({ err: error }, 'the session of the bell broke, opening another');
+      } finally {
+        this.#leading = false;
+        await this.#disconnect();
+      }
+      if (!this.#stopped) await this.#pause(BEAT_MS / 2);
+    }
+  }
+
+  /** Leads until it is stopped, or its session breaks. */
+  async #lead(): Promise<void> {
+    const { read, canHear, logger } = this.#options;
+    this.#leading = true;
+    logger.info('this server leads: it wakes the others, and lets writers ring only while it sleeps');
+    // The lead before may have gone with something that nobody has been told.
+    this.#untold = true;
+    while (!this.#stopped) {
+      const succeeded = await read();
+      await this.#tellOthers();
+      if (!succeeded || !canHear()) {
+        await this.#pause(DEAF_MS);
+        await this.#query('select');
+        continue;
+      }
+      this.#rung = false;
+      if (!(await this.#tryLock(SLEEP))) {
+        await this.#pause(BUSY_MS);
+        continue;
+      }
+      // Nobody is between "need not ring" and "visible" any more. Only a read that begins now sees all of it: one
+      // statement that took the lock and read would have a snapshot older than the lock, and lose a wake-up.
+      if (await read()) {
+        await this.#tellOthers();
+        await this.#sleep();
+      }
+      await this.#query(`select pg_advisory_unlock(${LOCK_CLASS}, ${SLEEP})`);
+      if (!this.#stopped) await this.#pause(this.#rung ? 0 : AWAKE_MS);
+    }
+  }
+
+  /** Until somebody rings, or nothing would be heard any more. */
+  async #sleep(): Promise<void> {
+    while (!this.#rung && !this.#stopped && this.#options.canHear()) {
+      await this.#pause(BEAT_MS);
+      // Says that it lives, and hears at once when its session, and so the lock, is gone.
+      if (!this.#rung) await this.#query('select');
+    }
+  }
+
+  async #tellOthers(): Promise<void> {
+    if (!this.#untold) return;
+    this.#untold = false;
+    await this.#query('select pg_notify($1, $2)', [CHANNEL, this.#options.instanceId]);
+  }
+
+  async #handOver(): Promise<void> {
+    if (!this.#leading) return;
+    await this.#query('select pg_advisory_unlock_all()');
+    await this.#query('select pg_notify($1, $2)', [CHANNEL, VACANT]);
+  }
+
+  /** Tried, never waited for: a session that waits for a lock keeps VACUUM from cleaning up, everywhere. */
+  async #tryLock(lock: number): Promise<boolean> {
+    const rows = await this.#query(`select pg_try_advisory_lock(${LOCK_CLASS}, ${lock}) as got`);
+    return rows[0]?.got === true;
+  }
+
+  async #query(text: string, values?: unknown[]): Promise<{ got?: boolean }[]> {
+    if (!this.#client) throw new Error('The session is gone');
+    return (await this.#client.query(text, values)).rows;
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({
+      connectionString: this.#options.databaseUrl,
+      application_name: 'pg-change-feed lead',
+      options: SESSION,
+      connectionTimeoutMillis: 5000,
+      query_timeout: 4000,
+      keepAlive: true,
+    });
+    const onGone = () => {
+      if (this.#client === client) this.#client = undefined;
+      this.#wake?.();
+    };
+    client.on('error', onGone);
+    client.on('end', onGone);
+    await client.connect();
+    this.#client = client;
+  }
+
+  async #disconnect(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    // Ending a connection whose other side is gone may never be answered.
+    if (client)
+      await Promise.race([client.end().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+  }
+
+  /** Waits, or until somebody wakes it. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.#stopped) this.#wake();
+    });
+  }
+}

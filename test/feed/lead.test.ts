@@ -1,0 +1,171 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+let witness: pg.Client;
+let rings: string[];
+
+beforeEach(async () => {
+  // Periodic reads are off: each change that arrives was rung for, or read by a lead that was awake.
+  server = await startTestServer({ readIntervalMs: 0 });
+  await server.psql(`create table zaehler (id int primary key); select change_feed.watch('zaehler')`);
+  rings = [];
+  witness = await session();
+  witness.on('notification', ({ payload = '' }) => rings.push(payload));
+  await witness.query('listen change_feed');
+  await until(asleep, 'the lead to sleep');
+});
+
+afterEach(async () => {
+  await witness.end();
+  await server.stop();
+});
+
+async function session(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: server.database.url });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
+
+const locks = async (lock: number, mode: string) =>
+  (
+    await server.psql(
+      `select l.pid from pg_locks l join pg_database d on d.oid = l.database
+        where d.datname = current_database() and locktype = 'advisory' and classid = 1346847558 and objid = $1 and mode = $2 and granted`,
+      [lock, mode],
+    )
+  ).rows.map(({ pid }) => pid as number);
+const asleep = async () => (await locks(1, 'ExclusiveLock')).length === 1;
+const leadPid = async () => (await locks(2, 'ExclusiveLock'))[0];
+
+let lastKey = 0;
+const insert = async (client?: pg.Client) => {
+  lastKey += 1;
+  const key = lastKey;
+  if (client) await client.query('insert into zaehler values ($1)', [key]);
+  else await server.psql('insert into zaehler values ($1)', [key]);
+  return key;
+};
+
+/** What the writers have rung, all of it being there: a notification of our own came after. */
+async function ringsOfWriters(): Promise<string[]> {
+  const last = `witness ${Math.random()}`;
+  await witness.query('select pg_notify($1, $2)', ['change_feed', last]);
+  await until(() => rings.includes(last));
+  return rings.filter((payload) => payload === 'zaehler');
+}
+
+describe('a writer', () => {
+  test('rings for a lead that sleeps', async () => {
+    await insert();
+    expect(await ringsOfWriters()).toEqual(['zaehler']);
+  });
+
+  test('does not ring for one that is awake, and is heard all the same', async () => {
+    const stream = await server.stream('resources=zaehler');
+    await stream.clientId();
+    const other = await session();
+    // As a commit that is under way: the lead can't go to sleep.
+    const held = other.query('begin; select pg_advisory_xact_lock_shared(1346847558, 1)');
+    await insert(); // wakes it
+    await held;
+    await until(async () => !(await asleep()));
+    rings.length = 0;
+    const keys = [await insert(), await insert(), await insert()];
+    await until(() => keys.every((key) => stream.events.some(({ data }) => data.keys?.[0] === key)));
+    expect(await ringsOfWriters()).toEqual([]);
+    await other.end();
+    await until(asleep, 'the lead to sleep again');
+  });
+
+  test('never rings where no server runs', async () => {
+    await server.feed.stop();
+    rings.length = 0;
+    await insert();
+    expect(await ringsOfWriters()).toEqual([]);
+  });
+});
+
+test('no wake-up is lost: each of many writes is heard, whichever moment it meets', async () => {
+  const other = await server.another();
+  const streams = await Promise.all(
+    [server.url, other.url].map(async (url) => {
+      const { openStream } = await import('../event-stream.js');
+      return openStream(`${url}/api/events?resources=zaehler`, { Authorization: `Bearer ${await server.token()}` });
+    }),
+  );
+  for (const stream of streams) await stream.clientId();
+  const heard = streams.map(() => new Set<number>());
+  const writers = await Promise.all([1, 2, 3].map(session));
+  await Promise.all(
+    writers.map(async (writer) => {
+      for (let i = 0; i < 150; i += 1) {
+        const key = await insert(writer);
+        // Waited for: were its wake-up lost, nothing else would wake them once all three wait.
+        await until(() => {
+          streams.forEach((stream, n) => {
+            for (const { data } of stream.events.splice(0)) for (const each of data.keys ?? []) heard[n]?.add(each);
+          });
+          return heard.every((keys) => keys.has(key));
+        }, `change ${key}`);
+        await delay(Math.random() * 15);
+      }
+    }),
+  );
+  for (const writer of writers) await writer.end();
+  for (const stream of streams) stream.close();
+}, 120_000);
+
+describe('a lead', () => {
+  test('that dies asleep is followed by another, and nothing is lost', async () => {
+    const other = await server.another();
+    const stream = await server.stream('resources=zaehler');
+    await stream.clientId();
+    const dead = await leadPid();
+    await server.psql('select pg_terminate_backend($1)', [dead]);
+    const key = await insert();
+    await stream.next(({ data }) => data.keys?.[0] === key);
+    await until(async () => ![undefined, dead].includes(await leadPid()), 'another lead');
+    await until(asleep);
+    expect(other.feed.health.listener).toBe(true);
+  });
+
+  test('that hangs asleep does not hold up anybody: Postgres ends its session, and another leads', async () => {
+    const holder = await session();
+    const first = await leadPid();
+    // As a process that was stopped: its session stays, and says nothing any more.
+    await server.psql('select pg_terminate_backend($1)', [first]);
+    await holder.query(`set idle_session_timeout = '3s'`);
+    const { rows } = await holder.query('select pg_backend_pid() as pid');
+    await holder.query('select pg_advisory_lock(1346847558, 2), pg_advisory_lock(1346847558, 1)');
+    const stream = await server.stream('resources=zaehler');
+    await stream.clientId();
+    const key = await insert();
+    await stream.next(({ data }) => data.keys?.[0] === key);
+    expect(await leadPid()).toBe(rows[0].pid);
+    await until(async () => ![undefined, rows[0].pid].includes(await leadPid()), 'another lead');
+    await until(asleep, 'the new lead to sleep');
+  });
+
+  test('that is stopped hands over at once', async () => {
+    const other = await server.another();
+    const first = await leadPid();
+    const begun = performance.now();
+    await server.feed.stop();
+    await until(async () => ![undefined, first].includes(await leadPid()), 'another lead');
+    expect(rings).toContain('vacant');
+    expect(performance.now() - begun).toBeLessThan(3000);
+    const { openStream } = await import('../event-stream.js');
+    const stream = await openStream(`${other.url}/api/events?resources=zaehler`, {
+      Authorization: `Bearer ${await server.token()}`,
+    });
+    await stream.clientId();
+    const key = await insert();
+    await stream.next(({ data }) => data.keys?.[0] === key);
+    stream.close();
+  });
+});
