@@ -29,6 +29,8 @@ begin
   lock table change_feed.epoch in share row exclusive mode; -- two servers may come back at once
   if change_feed.current_epoch() is null then
     delete from change_feed.epoch;
+    -- Snapshots of another epoch say nothing about the ids of this one.
+    delete from change_feed.tick;
     insert into change_feed.epoch
     select left(replace(gen_random_uuid()::text, '-', ''), 12), s.system_identifier, d.oid
     from pg_control_system() s, pg_database d

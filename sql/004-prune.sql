@@ -19,7 +19,7 @@ create table change_feed.horizon (
 );
 comment on table change_feed.horizon is 'What is visible in this snapshot may have been pruned';
 
--- Notes a tick unless there is one of the last 50 seconds, or another session is just noting one.
+-- Notes a tick unless there is one of the last 50 seconds, another session is just noting one, or no epoch is in force.
 create function change_feed.note_tick() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -27,7 +27,8 @@ begin
     and not exists (select from change_feed.tick where at > clock_timestamp() - interval '50 s' and at <= clock_timestamp())
   then
     insert into change_feed.tick (last_change_id)
-    select coalesce(pg_sequence_last_value(pg_get_serial_sequence('change_feed.change', 'id')::regclass), 0);
+    select coalesce(pg_sequence_last_value(pg_get_serial_sequence('change_feed.change', 'id')::regclass), 0)
+    where change_feed.current_epoch() is not null;
   end if;
 end
 $$;
@@ -42,7 +43,8 @@ declare
   upto change_feed.tick;
   deleted integer;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('prune')) then
+  if change_feed.current_epoch() is null
+    or not pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('prune')) then
     return 0;
   end if;
   select t.* into upto from change_feed.tick t

@@ -7,6 +7,7 @@ import { ChangeLog, type Reading } from './change-log.js';
 import { Lead } from './lead.js';
 import { LogReader } from './log-reader.js';
 import { formatPosition, type Position } from './position.js';
+import { RecentChanges } from './recent-changes.js';
 
 /** What a change feed is made of. */
 export interface ChangeFeedOptions {
@@ -23,6 +24,8 @@ export interface ChangeFeedOptions {
   readonly retentionS?: number;
   /** How many changes the log keeps at the most. Default 10 million. */
   readonly maxRows?: number;
+  /** How many of the last changes are kept in memory, for clients that come back soon. Default 2,000; 0: none. */
+  readonly recentChanges?: number;
   readonly logger: Logger;
 }
 
@@ -39,6 +42,9 @@ const MAINTENANCE_MS = 60_000;
 
 /** Where transactions can be prepared no writer rings (PREPARE TRANSACTION fails after NOTIFY), so we look, in ms. */
 const SILENT_WRITERS_MS = 100;
+
+/** How far back the memory reaches at the start, in seconds, where that is not too much. */
+const PRELOAD_S = 300;
 
 /** How often a query of one client is tried while the feed itself can read. */
 const MAX_ATTEMPTS = 3;
@@ -58,6 +64,7 @@ export class ChangeFeed {
   readonly instanceId = randomBytes(4).toString('hex');
   readonly #lead: Lead;
   #reader: LogReader | undefined;
+  #recent: RecentChanges | undefined;
   #stopping: Promise<void> | undefined;
   #watched: { readonly at: number; readonly names: Promise<Set<string>> } | undefined;
 
@@ -105,7 +112,9 @@ export class ChangeFeed {
   async #start(): Promise<void> {
     const silentWriters = await this.#checkServer();
     await this.#bell.start((payload) => this.#options.ring(CHANNEL, payload));
-    this.#reader = new LogReader(this.#log, await this.#log.begin(), this.#logger, (reading) => this.#tell(reading));
+    const { start, position } = await this.#startingPoint();
+    this.#recent = start;
+    this.#reader = new LogReader(this.#log, position, this.#logger, (reading) => this.#tell(reading));
     void this.#reader.read(); // what rang while it was being made
     if (!silentWriters) this.#lead.start();
 
@@ -152,7 +161,8 @@ export class ChangeFeed {
    * @param resources only these; all unless given.
    */
   async changesSince(since: Position, resources?: readonly string[]): Promise<Reading> {
-    return this.#whenReadable(() => this.#log.read(since, resources));
+    const known = this.#recent?.since(since, this.position, resources);
+    return known ?? this.#whenReadable(() => this.#log.replay(since, resources));
   }
 
   /** The position of now: rows fetched after this call are followed by reading the feed from here, with no gap. */
@@ -191,6 +201,21 @@ export class ChangeFeed {
     return server.prepared;
   }
 
+  /**
+   * Begins at now, with the last minutes in memory: after a deployment all clients come back at once, and each would
+   * ask the log.
+   */
+  async #startingPoint(): Promise<{ start: RecentChanges; position: Position }> {
+    const size = this.#options.recentChanges ?? 2000;
+    const now = await this.#log.begin();
+    const earlier = size > 0 ? await this.#log.earlierPosition(PRELOAD_S) : undefined;
+    if (!earlier) return { start: new RecentChanges(size, now), position: now };
+    const start = new RecentChanges(size, earlier);
+    const reading = await this.#log.read(earlier);
+    start.add(reading);
+    return { start, position: reading.position };
+  }
+
   #every(ms: number, task: () => void): void {
     this.#timers.push(setInterval(task, ms));
   }
@@ -199,7 +224,9 @@ export class ChangeFeed {
     if (!this.#stopping) void this.#reader?.read();
   }
 
-  #tell({ changes, position, lost }: Reading): void {
+  #tell(reading: Reading): void {
+    this.#recent?.add(reading);
+    const { changes, position, lost } = reading;
     if (!lost && changes.length === 0) return;
     this.#lead.hasNews();
     if (lost) this.#logger.warn('changes were missed that cannot be told: every client is told to refetch');

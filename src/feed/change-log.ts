@@ -85,44 +85,62 @@ const SESSION = [
 
 /** The log `change_feed.change`: reads what is new for a position, and prunes. */
 export class ChangeLog {
-  readonly #pool: pg.Pool;
+  /** The feed's own reads; those of clients that come back, thousands at once, never stand before them. */
+  readonly #tail: pg.Pool;
+  readonly #replays: pg.Pool;
 
   /**
    * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
    * @param onError hears of idle connections that break; the next read opens a new one.
    */
   constructor(databaseUrl: string, onError: (error: Error) => void) {
-    this.#pool = new pg.Pool({
-      connectionString: databaseUrl,
-      application_name: 'pg-change-feed log',
-      options: SESSION,
-      max: 2,
-      connectionTimeoutMillis: 5000,
-      // A half-open connection would keep a read waiting for ever.
-      query_timeout: 35_000,
-      keepAlive: true,
-    });
-    this.#pool.on('error', onError);
+    const connect = (max: number) => {
+      const pool = new pg.Pool({
+        connectionString: databaseUrl,
+        application_name: 'pg-change-feed log',
+        options: SESSION,
+        max,
+        connectionTimeoutMillis: 5000,
+        // A half-open connection would keep a read waiting for ever.
+        query_timeout: 35_000,
+        keepAlive: true,
+      });
+      pool.on('error', onError);
+      return pool;
+    };
+    this.#tail = connect(1);
+    this.#replays = connect(2);
   }
 
   /** The position of now. Begins an epoch where none is in force: the first start, and after a crash. */
   async begin(): Promise<Position> {
-    const { rows } = await this.#pool.query<{ epoch: string; snapshot: string }>(
+    const { rows } = await this.#tail.query<{ epoch: string; snapshot: string }>(
       'select change_feed.ensure_epoch() as epoch',
     );
-    const now = await this.#pool.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
+    const now = await this.#tail.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
     return positionOf(rows[0]?.epoch ?? '', now.rows[0]?.snapshot ?? '');
   }
 
   /**
-   * Reads what committed since a position.
-   * @param resources only these; all unless given.
+   * Reads what committed since a position, for the feed itself.
    * @throws what pg throws when the database can't be reached.
    */
-  async read(since: Position, resources?: readonly string[]): Promise<Reading> {
+  read(since: Position): Promise<Reading> {
+    return this.#read(this.#tail, since);
+  }
+
+  /**
+   * Reads what committed since a position, for a client that comes back.
+   * @param resources only these; all unless given.
+   */
+  replay(since: Position, resources?: readonly string[]): Promise<Reading> {
+    return this.#read(this.#replays, since, resources);
+  }
+
+  async #read(pool: pg.Pool, since: Position, resources?: readonly string[]): Promise<Reading> {
     const parameters = [formatSnapshot(since), resources ?? null];
-    let { rows } = await this.#pool.query<ReadingRow>(READ, parameters);
-    if (rows.length > MAX_CHANGES) ({ rows } = await this.#pool.query<ReadingRow>(READ_SUMMED_UP, parameters));
+    let { rows } = await pool.query<ReadingRow>(READ, parameters);
+    if (rows.length > MAX_CHANGES) ({ rows } = await pool.query<ReadingRow>(READ_SUMMED_UP, parameters));
 
     const { snapshot = '', epoch, horizon } = rows[0] ?? {};
     if (!epoch) return { position: await this.begin(), changes: [], lost: true };
@@ -133,22 +151,33 @@ export class ChangeLog {
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
   async position(): Promise<Position> {
-    const { rows } = await this.#pool.query<{ epoch: string | null; snapshot: string }>(
+    const { rows } = await this.#replays.query<{ epoch: string | null; snapshot: string }>(
       'select change_feed.current_epoch() as epoch, pg_current_snapshot()::text as snapshot',
     );
     const row = rows[0];
     return row?.epoch ? positionOf(row.epoch, row.snapshot) : this.begin();
   }
 
+  /** The first position that was noted in the last `seconds`; undefined when there is none. */
+  async earlierPosition(seconds: number): Promise<Position | undefined> {
+    const { rows } = await this.#tail.query<{ epoch: string | null; snapshot: string }>(
+      `select change_feed.current_epoch() as epoch, snapshot::text as snapshot from change_feed.tick
+        where at > clock_timestamp() - $1 * interval '1 s' order by id limit 1`,
+      [seconds],
+    );
+    const row = rows[0];
+    return row?.epoch ? positionOf(row.epoch, row.snapshot) : undefined;
+  }
+
   /** Names of the resources that tables are watched as. */
   async watchedResources(): Promise<string[]> {
-    const { rows } = await this.#pool.query<{ resource: string }>('select resource from change_feed.watched_table');
+    const { rows } = await this.#replays.query<{ resource: string }>('select resource from change_feed.watched_table');
     return rows.map((row) => row.resource);
   }
 
   /** Names of all resources that are watched or stand in the log. Scans the log. */
   async allResources(): Promise<string[]> {
-    const { rows } = await this.#pool.query<{ resource: string }>(
+    const { rows } = await this.#replays.query<{ resource: string }>(
       'select resource from change_feed.watched_table union select resource from change_feed.change',
     );
     return rows.map((row) => row.resource);
@@ -160,10 +189,10 @@ export class ChangeLog {
    * @returns how many changes were deleted.
    */
   async prune(retentionS: number, maxRows: number): Promise<number> {
-    await this.#pool.query('select change_feed.note_tick()');
+    await this.#replays.query('select change_feed.note_tick()');
     let total = 0;
     for (let deleted = PRUNE_BATCH; deleted === PRUNE_BATCH; total += deleted) {
-      const { rows } = await this.#pool.query<{ deleted: number }>(
+      const { rows } = await this.#replays.query<{ deleted: number }>(
         "select change_feed.prune($1 * interval '1 s', $2, $3) as deleted",
         [retentionS, maxRows, PRUNE_BATCH],
       );
@@ -174,11 +203,11 @@ export class ChangeLog {
 
   /** Runs a statement on a reader's session, for the checks at start. */
   async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
-    return (await this.#pool.query<Row>(text, values)).rows;
+    return (await this.#replays.query<Row>(text, values)).rows;
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    await Promise.all([this.#tail.end(), this.#replays.end()]);
   }
 }
 

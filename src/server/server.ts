@@ -22,6 +22,8 @@ export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed' | 'manager
   readonly readIntervalMs: number;
   readonly logRetentionS: number;
   readonly logMaxRows: number;
+  /** See {@link ChangeFeedOptions.recentChanges}. */
+  readonly recentChanges?: number;
   /** See {@link SSEManagerOptions.holdMs}. */
   readonly holdMs?: number;
   /** See {@link SSEManagerOptions.stallMs}. */
@@ -41,6 +43,8 @@ export interface RunningServer {
 
 /** A request that is under way when the server stops may take this long, in ms. */
 const LAST_REQUESTS_MS = 5000;
+/** How often connections that have become idle are closed while the server stops, in ms. */
+const IDLE_CHECK_MS = 20;
 
 /**
  * Connects, listens to the feed, and serves.
@@ -57,6 +61,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     readIntervalMs: options.readIntervalMs,
     retentionS: options.logRetentionS,
     maxRows: options.logMaxRows,
+    ...(options.recentChanges !== undefined && { recentChanges: options.recentChanges }),
     logger,
   });
   try {
@@ -111,10 +116,16 @@ function listen(http: Server, host: string, port: number): Promise<string> {
   });
 }
 
+/** Takes no more connections, and waits for the last requests, but not for clients that keep their connection. */
 function closeServer(http: Server): Promise<void> {
   return new Promise((resolve) => {
-    http.close(() => resolve());
-    http.closeIdleConnections();
-    setTimeout(() => http.closeAllConnections(), LAST_REQUESTS_MS).unref();
+    // Again and again: a connection whose stream has just ended is idle only after its last bytes have left.
+    const idle = setInterval(() => http.closeIdleConnections(), IDLE_CHECK_MS);
+    const late = setTimeout(() => http.closeAllConnections(), LAST_REQUESTS_MS);
+    http.close(() => {
+      clearInterval(idle);
+      clearTimeout(late);
+      resolve();
+    });
   });
 }

@@ -154,7 +154,12 @@ export class Client {
     if (waiting) {
       waiting.push(change);
       if (waiting.length > MAX_WAITING) subscription.waiting = sumUp(waiting);
-    } else if (!replayedTo || change.xid === undefined || !hasSeen(replayedTo, change.xid)) {
+    } else if (
+      !replayedTo ||
+      change.xid === undefined ||
+      !hasSeen(replayedTo, change.xid) ||
+      this.#isOver(replayedTo)
+    ) {
       this.#outgoing.push(event);
     }
   }
@@ -165,7 +170,8 @@ export class Client {
    */
   flush(startId?: string): void {
     for (const subscription of this.#replayed) {
-      if (subscription.replayedTo && !isAtLeast(this.#livePosition(), subscription.replayedTo)) continue;
+      const { replayedTo } = subscription;
+      if (replayedTo && !this.#isOver(replayedTo) && !isAtLeast(this.#livePosition(), replayedTo)) continue;
       delete subscription.replayedTo;
       this.#replayed.delete(subscription);
     }
@@ -202,6 +208,11 @@ export class Client {
     if (this.closed) return;
     this.endedBy = reason;
     this.#response.end(text);
+  }
+
+  /** Whether a position is of an epoch that has ended: its transaction ids may have been given to others since. */
+  #isOver({ epoch }: Position): boolean {
+    return epoch !== this.#livePosition().epoch;
   }
 
   #catchUp(): void {

@@ -29,7 +29,7 @@ async function session(): Promise<pg.Client> {
 
 const emit = (name: string, client = psql) => client.query('select change_feed.emit($1)', [name]);
 const namesSince = async (position: Position, resources?: string[]) =>
-  (await log.read(position, resources)).changes.map(({ resource }) => resource);
+  (await log.replay(position, resources)).changes.map(({ resource }) => resource);
 
 describe('reading', () => {
   test('goes on from the position that the last one returned, also when nothing was new', async () => {
@@ -183,7 +183,18 @@ describe('a position is lost', () => {
 });
 
 describe('pruning', () => {
+  test('waits for an epoch: snapshots of the last one say nothing about the ids of the next', async () => {
+    const { epoch } = await log.begin();
+    await psql.query('select change_feed.note_tick()');
+    await emit('alt');
+    await psql.query('truncate change_feed.epoch');
+    expect(await log.prune(0, 1000)).toBe(0);
+    expect((await log.begin()).epoch).not.toBe(epoch);
+    expect((await psql.query('table change_feed.tick')).rowCount).toBe(0);
+  });
+
   test('by size keeps about so many, in batches, and leaves writers alone', async () => {
+    await log.begin();
     await psql.query(
       `insert into change_feed.change (resource, operation) select 'alt', 'update' from generate_series(1, 25000)`,
     );
@@ -206,6 +217,7 @@ describe('pruning', () => {
   });
 
   test('is done by one at a time', async () => {
+    await log.begin();
     const other = await session();
     await other.query(`begin; select pg_advisory_xact_lock(hashtext('change_feed'), hashtext('prune'))`);
     await emit('alt');

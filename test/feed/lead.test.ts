@@ -74,6 +74,7 @@ describe('a writer', () => {
     await insert(); // wakes it
     await held;
     await until(async () => !(await asleep()));
+    await ringsOfWriters(); // those of before have all come
     rings.length = 0;
     const keys = [await insert(), await insert(), await insert()];
     await until(() => keys.every((key) => stream.events.some(({ data }) => data.keys?.[0] === key)));
@@ -84,6 +85,7 @@ describe('a writer', () => {
 
   test('never rings where no server runs', async () => {
     await server.feed.stop();
+    await ringsOfWriters();
     rings.length = 0;
     await insert();
     expect(await ringsOfWriters()).toEqual([]);

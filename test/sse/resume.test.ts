@@ -9,7 +9,8 @@ import { until } from '../until.js';
 let server: TestServer;
 
 beforeAll(async () => {
-  server = await startTestServer();
+  // Each resumes from the log; from memory: resume-from-memory.test.ts
+  server = await startTestServer({ recentChanges: 0 });
   await server.psql(`
     create table zaehler (id int primary key, stand int);
     create table andere (id int primary key);
@@ -162,6 +163,33 @@ test('changes that are read while a replay is under way come after it, none twic
   const [after] = await insert();
   await until(() => keysOf(second).includes(after));
   expect(keysOf(second)).toEqual([...missed, ...during, after]);
+});
+
+test('a replay that answers after its epoch has ended hides nothing that is written in the next', async () => {
+  const first = await server.stream('resources=zaehler');
+  await first.clientId();
+  first.close();
+  const read = server.feed.changesSince.bind(server.feed);
+  let goOn = () => {};
+  const kept = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const replay = jest.spyOn(server.feed, 'changesSince').mockImplementation(async (...args) => {
+    const reading = await read(...args);
+    await kept;
+    // As before a crash that gives the last ids away again
+    return { ...reading, position: { ...reading.position, xmax: reading.position.xmax + 1000n } };
+  });
+  const second = await resumeFrom(first.lastEventId());
+  await until(() => replay.mock.calls.length === 1);
+  const { epoch } = server.feed.position;
+  await server.psql('truncate change_feed.epoch');
+  await server.psql(`select change_feed.emit('auswertung')`);
+  await until(() => server.feed.position.epoch !== epoch);
+  goOn();
+  replay.mockRestore();
+  const [after] = await insert();
+  await until(() => keysOf(second).includes(after));
 });
 
 describe('a position that cannot be resumed is a resync, not silence', () => {

@@ -1,0 +1,58 @@
+import type { LoggedChange } from '../change.js';
+import type { Reading } from './change-log.js';
+import { hasSeen, isAtLeast, type Position } from './position.js';
+
+/**
+ * What a server has read of late, so that clients which come back soon need no query: the snapshot alone says which of
+ * the changes a position has not seen.
+ */
+export class RecentChanges {
+  readonly #size: number;
+  #batches: { readonly changes: readonly LoggedChange[]; readonly end: Position }[] = [];
+  #count = 0;
+  #start: Position;
+
+  /**
+   * @param size how many changes are kept at the most; 0: none.
+   * @param start where the first change that will be added begins.
+   */
+  constructor(size: number, start: Position) {
+    this.#size = size;
+    this.#start = start;
+  }
+
+  /** Takes what was read from where the last reading ended. */
+  add({ changes, position, lost }: Reading): void {
+    // What was summed up can't be judged one by one.
+    if (lost || changes.length > this.#size || changes.some(({ xid }) => xid === undefined)) {
+      this.#batches = [];
+      this.#count = 0;
+      this.#start = position;
+      return;
+    }
+    this.#batches.push({ changes, end: position });
+    this.#count += changes.length;
+    // Readings without changes cost memory, too.
+    while (this.#count > this.#size || this.#batches.length > this.#size) {
+      const oldest = this.#batches.shift();
+      if (!oldest) break;
+      this.#count -= oldest.changes.length;
+      this.#start = oldest.end;
+    }
+  }
+
+  /**
+   * What committed after `since`, up to `now`, where that is known without a query: when nothing that `since` has not
+   * seen was forgotten, and `since` is no position of the future.
+   */
+  since(since: Position, now: Position, resources?: readonly string[]): Reading | undefined {
+    if (this.#size === 0 || !isAtLeast(since, this.#start) || !isAtLeast(now, since)) return undefined;
+    const changes = this.#batches.flatMap((batch) =>
+      batch.changes.filter(
+        ({ xid, resource }) =>
+          xid !== undefined && !hasSeen(since, xid) && (resources === undefined || resources.includes(resource)),
+      ),
+    );
+    return { position: now, changes, lost: false };
+  }
+}

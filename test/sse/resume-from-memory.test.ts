@@ -1,0 +1,72 @@
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { ChangeLog } from '../../src/feed/change-log.js';
+import { openStream } from '../event-stream.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+const replay = jest.spyOn(ChangeLog.prototype, 'replay');
+
+beforeEach(async () => {
+  server = await startTestServer();
+  replay.mockClear();
+});
+
+afterEach(() => server.stop());
+
+test('a hundred clients that come back soon ask the log nothing, and miss nothing', async () => {
+  const first = await server.stream('resources=a,b');
+  await first.clientId();
+  first.close();
+  await server.psql(`select change_feed.emit('a')`);
+  await server.psql(`select change_feed.emit('b')`);
+  const witness = await server.stream('resources=*');
+  await witness.clientId();
+  await server.psql(`select change_feed.emit('c')`);
+  await until(() => witness.updates.includes('c'));
+
+  const streams = await Promise.all(
+    Array.from({ length: 100 }, () => server.stream('resources=a,b', { 'Last-Event-ID': first.lastEventId() ?? '' })),
+  );
+  for (const stream of streams) {
+    expect((await stream.next(({ event }) => event === 'connected')).data.resumed).toBe(true);
+    await until(() => stream.updates.length === 2);
+    expect(stream.updates).toEqual(['a', 'b']);
+  }
+  expect(replay).not.toHaveBeenCalled();
+  for (const stream of streams) stream.close();
+});
+
+test('a server that was just started remembers what came before, so that a deployment is no storm', async () => {
+  await server.psql('select change_feed.note_tick()');
+  const first = await server.stream('resources=a');
+  await first.clientId();
+  first.close();
+  await server.psql(`select change_feed.emit('a')`);
+
+  const next = await server.another();
+  replay.mockClear();
+  const stream = await openStream(`${next.url}/api/events?resources=a`, {
+    Authorization: `Bearer ${await server.token()}`,
+    'Last-Event-ID': first.lastEventId() ?? '',
+  });
+  await until(() => stream.updates.length === 1);
+  expect(replay).not.toHaveBeenCalled();
+  stream.close();
+});
+
+test('one that was away for longer than the memory gets it from the log', async () => {
+  const short = await server.another({ recentChanges: 1 });
+  const first = await server.stream('resources=a');
+  await first.clientId();
+  first.close();
+  for (let i = 0; i < 3; i += 1) await server.psql(`select change_feed.emit('a')`);
+  await until(() => short.feed.position.xmax === server.feed.position.xmax);
+  const stream = await openStream(`${short.url}/api/events?resources=a`, {
+    Authorization: `Bearer ${await server.token()}`,
+    'Last-Event-ID': first.lastEventId() ?? '',
+  });
+  await until(() => stream.updates.length === 3);
+  expect(replay).toHaveBeenCalledTimes(1);
+  stream.close();
+});
