@@ -29,8 +29,11 @@ begin
   lock table change_feed.epoch in share row exclusive mode; -- two servers may come back at once
   if change_feed.current_epoch() is null then
     delete from change_feed.epoch;
-    -- Snapshots of another epoch say nothing about the ids of this one.
+    -- Snapshots of another epoch say nothing about the ids of this one. Nor do the ids of a log that a dump has carried
+    -- into a younger cluster: they would be new to every reader, for ever. No position of before holds, so none misses them.
     delete from change_feed.tick;
+    delete from change_feed.horizon;
+    delete from change_feed.change where xid >= pg_snapshot_xmax(pg_current_snapshot());
     insert into change_feed.epoch
     select left(replace(gen_random_uuid()::text, '-', ''), 12), s.system_identifier, d.oid
     from pg_control_system() s, pg_database d

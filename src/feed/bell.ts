@@ -25,47 +25,18 @@ export interface BellHandlers {
 
 /** Hears NOTIFY on {@link CHANNEL} through pg-listen. */
 export class Bell {
-  readonly #subscriber: Subscriber;
+  readonly #databaseUrl: string;
   readonly #handlers: BellHandlers;
   readonly #awaited = new Map<string, () => void>();
+  #ear: Ear;
   #listening = false;
   #stopped = false;
 
   /** @param databaseUrl goes straight to Postgres: LISTEN does not work through a pooler in transaction mode. */
   constructor(databaseUrl: string, handlers: BellHandlers) {
+    this.#databaseUrl = databaseUrl;
     this.#handlers = handlers;
-    this.#subscriber = createSubscriber.default(
-      {
-        connectionString: databaseUrl,
-        application_name: 'pg-change-feed bell',
-        connectionTimeoutMillis: 5000,
-        query_timeout: SILENCE_MS,
-      },
-      {
-        // Anyone can NOTIFY our channel; the default, JSON.parse, would emit errors for what isn't JSON.
-        parse: (payload: string) => payload,
-        paranoidChecking: 2000,
-        // By default it gives up after 3 s.
-        retryTimeout: Number.POSITIVE_INFINITY,
-        retryInterval: (attempt: number) => {
-          // pg-listen has no other way to end the attempts of a subscriber that was closed meanwhile.
-          if (this.#stopped) throw new Error('the bell is stopped');
-          return Math.min(100 * 2 ** attempt, 2000);
-        },
-      },
-    );
-    const { events, notifications } = this.#subscriber;
-    notifications.on(CHANNEL, (payload = '') => {
-      this.#awaited.get(payload)?.();
-      handlers.onRing(payload);
-    });
-    events.on('error', (error: Error) => {
-      if (!this.#stopped) handlers.onError(error);
-    });
-    events.on('reconnect', (attempt: number) => {
-      this.#listening = false;
-      if (!this.#stopped) handlers.onLost(attempt);
-    });
+    this.#ear = this.#openEar();
   }
 
   /** Whether the connection stands and listens, as far as is known. */
@@ -79,8 +50,7 @@ export class Bell {
    * @throws {OperatorError} when a notification doesn't get through, with what to set.
    */
   async start(ring: (payload: string) => Promise<unknown>): Promise<void> {
-    await this.#subscriber.connect();
-    await this.#subscriber.listenTo(CHANNEL);
+    await this.#listen(this.#ear);
     const hello = `hello ${randomUUID()}`;
     const heard = new Promise<true>((resolve) => this.#awaited.set(hello, () => resolve(true)));
     const waited = new AbortController();
@@ -98,25 +68,101 @@ export class Bell {
       this.#awaited.delete(hello);
     }
     this.#listening = true;
-    this.#subscriber.events.on('connected', () => {
-      if (this.#stopped) {
-        void this.#close();
-        return;
-      }
-      this.#listening = true;
-      this.#handlers.onBack();
-    });
   }
 
   /** Stops listening, and any attempt to connect again. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#listening = false;
-    await this.#close();
+    await this.#ear.close();
   }
 
-  async #close(): Promise<void> {
-    // Ending a connection whose other side is gone may never be answered.
-    await Promise.race([this.#subscriber.close().catch(() => {}), delay(1000, undefined, { ref: false })]);
+  async #listen(ear: Ear): Promise<void> {
+    await ear.subscriber.connect();
+    await ear.subscriber.listenTo(CHANNEL);
+    ear.listens = true;
+  }
+
+  #openEar(): Ear {
+    const subscriber = createSubscriber.default(
+      {
+        connectionString: this.#databaseUrl,
+        application_name: 'pg-change-feed bell',
+        connectionTimeoutMillis: 5000,
+        query_timeout: SILENCE_MS,
+      },
+      {
+        // Anyone can NOTIFY our channel; the default, JSON.parse, would emit errors for what isn't JSON.
+        parse: (payload: string) => payload,
+        paranoidChecking: 2000,
+        // By default it gives up after 3 s.
+        retryTimeout: Number.POSITIVE_INFINITY,
+        retryInterval: (attempt: number) => {
+          // pg-listen has no other way to end the attempts of a subscriber that was closed meanwhile.
+          if (ear.closed) throw new Error('this subscriber was closed');
+          return Math.min(100 * 2 ** attempt, 2000);
+        },
+      },
+    );
+    const ear = new Ear(subscriber);
+    subscriber.notifications.on(CHANNEL, (payload = '') => {
+      this.#awaited.get(payload)?.();
+      this.#handlers.onRing(payload);
+    });
+    subscriber.events.on('reconnect', (attempt: number) => {
+      if (ear.closed) return;
+      this.#listening = false;
+      this.#handlers.onLost(attempt);
+    });
+    subscriber.events.on('connected', () => {
+      if (ear.closed) {
+        void ear.close();
+      } else if (ear.listens) {
+        this.#listening = true;
+        this.#handlers.onBack();
+      }
+    });
+    subscriber.events.on('error', (error: Error) => {
+      if (ear.closed) return;
+      this.#handlers.onError(error);
+      // It has connected again, and its LISTEN has failed, on a standby for one: it would not try that again.
+      this.#listening = false;
+      void ear.close();
+      if (ear.listens) void this.#replaceEar();
+    });
+    return ear;
+  }
+
+  /** Another subscriber, until one listens. */
+  async #replaceEar(): Promise<void> {
+    for (let attempt = 1; !this.#stopped; attempt += 1) {
+      await delay(Math.min(100 * 2 ** attempt, 2000), undefined, { ref: false });
+      if (this.#stopped) return;
+      const ear = this.#openEar();
+      this.#ear = ear;
+      try {
+        await this.#listen(ear);
+        this.#listening = true;
+        this.#handlers.onBack();
+        return;
+      } catch {
+        await ear.close();
+      }
+    }
+  }
+}
+
+/** One subscriber of pg-listen. */
+class Ear {
+  /** LISTEN has succeeded once; from then on pg-listen repeats it on each connection. */
+  listens = false;
+  closed = false;
+
+  constructor(readonly subscriber: Subscriber) {}
+
+  /** Ends its connection, and all attempts to connect again. One whose other side is gone may never be answered. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.race([this.subscriber.close().catch(() => {}), delay(1000, undefined, { ref: false })]);
   }
 }

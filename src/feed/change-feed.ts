@@ -66,6 +66,9 @@ export class ChangeFeed {
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
   #stopping: Promise<void> | undefined;
+  /** Names of the resources of all that was read. */
+  readonly #read = new Set<string>();
+  #listing: Promise<readonly string[]> | undefined;
   #watched: { readonly at: number; readonly names: Promise<Set<string>> } | undefined;
 
   constructor(options: ChangeFeedOptions) {
@@ -172,7 +175,11 @@ export class ChangeFeed {
 
   /** All resources that are watched or stand in the log: what may have changed when nobody can tell. */
   async allResources(): Promise<readonly string[]> {
-    return this.#whenReadable(() => this.#log.allResources());
+    // One scan of the log for all who ask at once; what is read during it is known from the reading.
+    this.#listing ??= this.#whenReadable(() => this.#log.allResources()).finally(() => {
+      this.#listing = undefined;
+    });
+    return [...new Set([...(await this.#listing), ...this.#read])];
   }
 
   /** Whether a table is watched as `resource`. Known for a second. */
@@ -226,6 +233,7 @@ export class ChangeFeed {
 
   #tell(reading: Reading): void {
     this.#recent?.add(reading);
+    for (const { resource } of reading.changes) this.#read.add(resource);
     const { changes, position, lost } = reading;
     if (!lost && changes.length === 0) return;
     this.#lead.hasNews();
@@ -237,8 +245,16 @@ export class ChangeFeed {
       } catch (error) {
         // The position has gone on: what this listener did not take it would never hear of again.
         this.#logger.error({ err: error }, 'a listener failed, and is told that it has missed changes');
-        listener.onLost(position);
+        this.#tellLost(listener, position);
       }
+    }
+  }
+
+  #tellLost(listener: FeedListener, position: Position): void {
+    try {
+      listener.onLost(position);
+    } catch (error) {
+      this.#logger.error({ err: error }, 'a listener failed again');
     }
   }
 

@@ -88,6 +88,7 @@ export class ChangeLog {
   /** The feed's own reads; those of clients that come back, thousands at once, never stand before them. */
   readonly #tail: pg.Pool;
   readonly #replays: pg.Pool;
+  readonly #rest: pg.Pool;
 
   /**
    * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
@@ -110,6 +111,7 @@ export class ChangeLog {
     };
     this.#tail = connect(1);
     this.#replays = connect(2);
+    this.#rest = connect(2);
   }
 
   /** The position of now. Begins an epoch where none is in force: the first start, and after a crash. */
@@ -151,7 +153,7 @@ export class ChangeLog {
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
   async position(): Promise<Position> {
-    const { rows } = await this.#replays.query<{ epoch: string | null; snapshot: string }>(
+    const { rows } = await this.#rest.query<{ epoch: string | null; snapshot: string }>(
       'select change_feed.current_epoch() as epoch, pg_current_snapshot()::text as snapshot',
     );
     const row = rows[0];
@@ -160,7 +162,7 @@ export class ChangeLog {
 
   /** The first position that was noted in the last `seconds`; undefined when there is none. */
   async earlierPosition(seconds: number): Promise<Position | undefined> {
-    const { rows } = await this.#tail.query<{ epoch: string | null; snapshot: string }>(
+    const { rows } = await this.#rest.query<{ epoch: string | null; snapshot: string }>(
       `select change_feed.current_epoch() as epoch, snapshot::text as snapshot from change_feed.tick
         where at > clock_timestamp() - $1 * interval '1 s' order by id limit 1`,
       [seconds],
@@ -171,13 +173,13 @@ export class ChangeLog {
 
   /** Names of the resources that tables are watched as. */
   async watchedResources(): Promise<string[]> {
-    const { rows } = await this.#replays.query<{ resource: string }>('select resource from change_feed.watched_table');
+    const { rows } = await this.#rest.query<{ resource: string }>('select resource from change_feed.watched_table');
     return rows.map((row) => row.resource);
   }
 
   /** Names of all resources that are watched or stand in the log. Scans the log. */
   async allResources(): Promise<string[]> {
-    const { rows } = await this.#replays.query<{ resource: string }>(
+    const { rows } = await this.#rest.query<{ resource: string }>(
       'select resource from change_feed.watched_table union select resource from change_feed.change',
     );
     return rows.map((row) => row.resource);
@@ -189,10 +191,10 @@ export class ChangeLog {
    * @returns how many changes were deleted.
    */
   async prune(retentionS: number, maxRows: number): Promise<number> {
-    await this.#replays.query('select change_feed.note_tick()');
+    await this.#rest.query('select change_feed.note_tick()');
     let total = 0;
     for (let deleted = PRUNE_BATCH; deleted === PRUNE_BATCH; total += deleted) {
-      const { rows } = await this.#replays.query<{ deleted: number }>(
+      const { rows } = await this.#rest.query<{ deleted: number }>(
         "select change_feed.prune($1 * interval '1 s', $2, $3) as deleted",
         [retentionS, maxRows, PRUNE_BATCH],
       );
@@ -203,11 +205,11 @@ export class ChangeLog {
 
   /** Runs a statement on a reader's session, for the checks at start. */
   async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
-    return (await this.#replays.query<Row>(text, values)).rows;
+    return (await this.#rest.query<Row>(text, values)).rows;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#tail.end(), this.#replays.end()]);
+    await Promise.all([this.#tail.end(), this.#replays.end(), this.#rest.end()]);
   }
 }
 

@@ -2,6 +2,9 @@ import type { LoggedChange } from '../change.js';
 import type { Reading } from './change-log.js';
 import { hasSeen, isAtLeast, type Position } from './position.js';
 
+/** As many changes without data take about the memory of one with it. */
+const WEIGHT_OF_DATA = 20;
+
 /**
  * What a server has read of late, so that clients which come back soon need no query: the snapshot alone says which of
  * the changes a position has not seen.
@@ -24,19 +27,19 @@ export class RecentChanges {
   /** Takes what was read from where the last reading ended. */
   add({ changes, position, lost }: Reading): void {
     // What was summed up can't be judged one by one.
-    if (lost || changes.length > this.#size || changes.some(({ xid }) => xid === undefined)) {
+    if (lost || weightOf(changes) > this.#size || changes.some(({ xid }) => xid === undefined)) {
       this.#batches = [];
       this.#count = 0;
       this.#start = position;
       return;
     }
     this.#batches.push({ changes, end: position });
-    this.#count += changes.length;
+    this.#count += weightOf(changes);
     // Readings without changes cost memory, too.
     while (this.#count > this.#size || this.#batches.length > this.#size) {
       const oldest = this.#batches.shift();
       if (!oldest) break;
-      this.#count -= oldest.changes.length;
+      this.#count -= weightOf(oldest.changes);
       this.#start = oldest.end;
     }
   }
@@ -55,4 +58,9 @@ export class RecentChanges {
     );
     return { position: now, changes, lost: false };
   }
+}
+
+/** A change whose event carries data, up to 64 kB of it, counts as many. */
+function weightOf(changes: readonly LoggedChange[]): number {
+  return changes.reduce((sum, { data }) => sum + (data === undefined ? 1 : WEIGHT_OF_DATA), 0);
 }

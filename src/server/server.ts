@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
 import { createDatabase } from '../database/connection.js';
@@ -43,6 +44,8 @@ export interface RunningServer {
 
 /** A request that is under way when the server stops may take this long, in ms. */
 const LAST_REQUESTS_MS = 5000;
+/** The same for queries that are under way. */
+const LAST_QUERIES_MS = 2000;
 /** How often connections that have become idle are closed while the server stops, in ms. */
 const IDLE_CHECK_MS = 20;
 
@@ -82,8 +85,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const stop = async () => {
     manager.close();
     await closeServer(http);
-    await feed.stop();
-    await db.destroy();
+    await atMost(LAST_QUERIES_MS, feed.stop());
+    await atMost(LAST_QUERIES_MS, db.destroy());
   };
   try {
     const url = await listen(http, options.host, options.port);
@@ -114,6 +117,13 @@ function listen(http: Server, host: string, port: number): Promise<string> {
       resolve(`http://${name}:${bound}`);
     });
   });
+}
+
+/** Waits for something, but not for ever: a database whose host is gone never answers. */
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  const late = new AbortController();
+  await Promise.race([work, delay(ms, undefined, { signal: late.signal }).catch(() => {})]);
+  late.abort();
 }
 
 /** Takes no more connections, and waits for the last requests, but not for clients that keep their connection. */

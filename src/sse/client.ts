@@ -135,15 +135,20 @@ export class Client {
   endReplay(events: readonly EncodedEvent[], subscriptions: readonly Subscription[], replayedTo?: Position): void {
     // Back to where the replay starts, first: cut in its middle, the stream has to start from there again.
     const startId = this.currentId;
+    const told = new Set(events.map(({ resource }) => resource));
     this.#replays -= 1;
     this.#outgoing.push(...events);
     for (const subscription of subscriptions) {
       const waiting = subscription.waiting ?? [];
       delete subscription.waiting;
-      if (!replayedTo) continue;
-      subscription.replayedTo = replayedTo;
-      this.#replayed.add(subscription);
-      for (const change of waiting) this.take(subscription, change, tableUpdate(change));
+      if (replayedTo) {
+        subscription.replayedTo = replayedTo;
+        this.#replayed.add(subscription);
+      }
+      for (const change of waiting) {
+        // "Everything may have changed" covers what it names; of `*` it can't name what is only just new.
+        if (replayedTo || !told.has(change.resource)) this.take(subscription, change, tableUpdate(change));
+      }
     }
     this.flush(startId);
   }
@@ -197,10 +202,7 @@ export class Client {
     this.#response.write(text);
     if (this.#response.writableLength < MAX_BUFFERED) return;
     this.#behind ??= new Set();
-    this.#cutOff ??= setTimeout(() => {
-      this.endedBy = `the client did not read for ${this.#stallMs / 1000} s`;
-      this.#response.destroy();
-    }, this.#stallMs);
+    this.#cutOffLater();
   }
 
   /** Ends the stream after a last event. */
@@ -208,6 +210,15 @@ export class Client {
     if (this.closed) return;
     this.endedBy = reason;
     this.#response.end(text);
+    // The end waits for what the socket still holds, and a client that doesn't read would stay for ever.
+    this.#cutOffLater();
+  }
+
+  #cutOffLater(): void {
+    this.#cutOff ??= setTimeout(() => {
+      this.endedBy = `the client did not read for ${this.#stallMs / 1000} s`;
+      this.#response.destroy();
+    }, this.#stallMs);
   }
 
   /** Whether a position is of an epoch that has ended: its transaction ids may have been given to others since. */
@@ -216,6 +227,7 @@ export class Client {
   }
 
   #catchUp(): void {
+    if (this.closed) return;
     clearTimeout(this.#cutOff);
     this.#cutOff = undefined;
     const behind = this.#behind ?? [];

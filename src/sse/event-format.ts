@@ -26,8 +26,13 @@ export function expiredEvent(): string {
  */
 export function tableUpdate(change: Change, spreadMs = 0): EncodedEvent {
   const { resource, operation, keys, data, origin, reason } = change;
-  const body = { resource, operation, keys, data, origin, reason, ...(spreadMs > 0 && { spread: spreadMs }) };
-  return { resource, text: event('table-update', body) };
+  const spread = spreadMs > 0 ? spreadMs : undefined;
+  try {
+    return { resource, text: event('table-update', { resource, operation, keys, data, origin, reason, spread }) };
+  } catch {
+    // Postgres and JSON.parse take data that is nested deeper than JSON.stringify can go.
+    return { resource, text: event('table-update', { resource, reason, spread }) };
+  }
 }
 
 /** A comment that keeps proxies and clients from giving up, with an `id:` so that idle clients keep no old position. */

@@ -44,6 +44,8 @@ export function sseRoutes({ feed, manager, callerOf, path = '/api/events' }: SSE
   const router = new Router({ prefix: path });
 
   router.get('/', (ctx) => {
+    // The router answers HEAD like GET, and a stream has no end that such an answer could wait for.
+    if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${path} takes GET only`, { Allow: 'GET' });
     const { subject, mayRead, expiresAt } = callerOf(ctx);
     const resources = requestedResources(ctx.query.resources);
     for (const resource of resources) requireReadable(resource, mayRead);

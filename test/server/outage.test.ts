@@ -6,7 +6,8 @@ import { until } from '../until.js';
 let server: TestServer;
 
 beforeAll(async () => {
-  server = await startTestServer();
+  // Who resumes has to wait for the log
+  server = await startTestServer({ recentChanges: 0 });
 });
 
 afterAll(() => server.stop());
