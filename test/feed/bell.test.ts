@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { createDatabase } from '../../src/database/connection.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
@@ -28,6 +28,30 @@ test('with the periodic read off, an UPDATE in psql reaches the client within 10
   }
   // The median, for one of them may meet a garbage collection or a busy machine.
   expect(delays.sort((a, b) => a - b)[10]).toBeLessThan(100);
+  await server.stop();
+});
+
+test('a LISTEN that fails after a reconnect is tried anew: pg-listen itself would stay deaf', async () => {
+  const server = await startTestServer({ readIntervalMs: 0 });
+  const query = pg.Client.prototype.query;
+  let failures = 0;
+  const failing = jest.spyOn(pg.Client.prototype, 'query').mockImplementation(function (
+    this: pg.Client,
+    ...args: unknown[]
+  ) {
+    if (!String(args[0]).startsWith('LISTEN') || failures === 2)
+      return (query as (...all: unknown[]) => unknown).apply(this, args);
+    failures += 1;
+    return Promise.reject(new Error('cannot execute LISTEN during recovery'));
+  } as typeof query);
+  await server.psql(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name = 'pg-change-feed bell'`);
+  await until(() => failures === 2 && server.feed.health.listener, 'listening again');
+  failing.mockRestore();
+  const stream = await server.stream('resources=*');
+  await stream.clientId();
+  await server.psql(`select change_feed.emit('gehoert')`);
+  await stream.next(({ data }) => data.resource === 'gehoert');
   await server.stop();
 });
 

@@ -182,6 +182,18 @@ describe('a position is lost', () => {
   });
 });
 
+test('a log that a dump has carried into a younger cluster is not told again and again, nor is everything lost', async () => {
+  await psql.query(`
+    insert into change_feed.change (xid, resource, operation) values ('900000000', 'alt', 'update');
+    insert into change_feed.horizon (tick, snapshot) values (1, '900000000:900000000:')`);
+  await psql.query('truncate change_feed.epoch');
+  const start = await log.begin();
+  await emit('neu');
+  const reading = await log.read(start);
+  expect(reading.lost).toBe(false);
+  expect(reading.changes.map(({ resource }) => resource)).toEqual(['neu']);
+});
+
 describe('pruning', () => {
   test('waits for an epoch: snapshots of the last one say nothing about the ids of the next', async () => {
     const { epoch } = await log.begin();

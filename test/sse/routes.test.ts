@@ -177,6 +177,22 @@ test('text of a user can not end a line and forge a field', async () => {
   await server.psql(`set application_name = 'psql'`);
 });
 
+test('data that is nested deeper than JSON goes is left out, and ends no stream', async () => {
+  const stream = await server.stream('resources=*');
+  await stream.clientId();
+  await server.psql(`select change_feed.emit('tief', (repeat('[', 6000) || repeat(']', 6000))::jsonb)`);
+  expect((await stream.next(({ data }) => data.resource === 'tief')).data).toEqual({ resource: 'tief' });
+  const again = await server.stream('resources=*', { 'Last-Event-ID': stream.events[0]?.id ?? '' });
+  await again.next(({ data }) => data.resource === 'tief');
+});
+
+test('HEAD opens no stream, and leaves its connection to the next request', async () => {
+  const headers = { Authorization: `Bearer ${await server.token()}` };
+  const response = await fetch(`${server.url}/api/events`, { method: 'HEAD', headers });
+  expect({ status: response.status, allow: response.headers.get('Allow') }).toEqual({ status: 405, allow: 'GET' });
+  expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+});
+
 test('a server that stops ends its streams, and refuses new ones', async () => {
   const other = await server.another();
   const headers = { Authorization: `Bearer ${await server.token()}` };
