@@ -1,9 +1,15 @@
+/** A Ctrl-C under npm arrives twice, from the terminal and from npm, within a few ms; a person is slower than this. */
+const SAME_SIGNAL_MS = 300;
+
 /** Stops on SIGINT (Ctrl-C), SIGTERM and SIGHUP, and exits with 0; a second signal ends at once, with 1. */
 export function stopOnSignal(stop: () => Promise<void>): void {
-  let stopping = false;
+  let stoppingSince: number | undefined;
   const onSignal = () => {
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(1);
+      return;
+    }
+    stoppingSince = performance.now();
     stop().then(
       () => process.exit(0),
       (error: unknown) => {
