@@ -28,6 +28,8 @@ export function databaseFailure(error: unknown, databaseUrl: string): unknown {
     const hint = 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}.` : '';
     return new OperatorError(`The user of ${where} lacks a right: ${error.message}.${hint}`);
   }
+  // PgBouncer's words for settings of a session, which it can't keep for one when it hands its connections around.
+  if (/unsupported startup parameter/.test(error.message)) return poolerFailure(where);
   if ('severity' in error && error.severity === 'FATAL') {
     return new OperatorError(`The database ${where} can't be used: ${error.message} (${code}).`);
   }
@@ -37,6 +39,13 @@ export function databaseFailure(error: unknown, databaseUrl: string): unknown {
   return error;
 }
 
+/** What to do where a pooler stands before the connection that listens. @param address without a password. */
+export function poolerFailure(address: string): OperatorError {
+  return new OperatorError(
+    `A pooler stands before the database ${address}: set LISTEN_DATABASE_URL to the direct address of the same database.`,
+  );
+}
+
 /** Node gives one error for each address of a host name, in an AggregateError that may have no message of its own. */
 function codeOf(error: Error): string | undefined {
   if ('code' in error && typeof error.code === 'string') return error.code;
@@ -44,7 +53,7 @@ function codeOf(error: Error): string | undefined {
 }
 
 /** A database's address for messages and logs. */
-function withoutPassword(databaseUrl: string): string {
+export function withoutPassword(databaseUrl: string): string {
   const url = new URL(databaseUrl);
   url.password = '';
   url.search = '';

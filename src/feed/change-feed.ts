@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { LoggedChange } from '../change.js';
+import { poolerFailure, withoutPassword } from '../database/failure.js';
 import type { Logger } from '../logger.js';
 import { OperatorError } from '../operator-error.js';
 import { Bell, CHANNEL } from './bell.js';
@@ -195,14 +196,16 @@ export class ChangeFeed {
   }
 
   async #checkServer(): Promise<boolean> {
-    const [server] = await this.#log.query<{ standby: boolean; schema: boolean; prepared: boolean }>(
-      `select pg_is_in_recovery() as standby, to_regclass('change_feed.epoch') is not null as schema,
+    const [server] = await this.#log.query<{ standby: boolean; schema: boolean; prepared: boolean; pinned: boolean }>(
+      `select pg_is_in_recovery() as standby, current_setting('plan_cache_mode') = 'force_custom_plan' as pinned, to_regclass('change_feed.epoch') is not null as schema,
         current_setting('max_prepared_transactions')::int > 0 as prepared`,
     );
     if (server?.standby) {
       throw new OperatorError('The database is a standby, where LISTEN does not work: connect to the primary.');
     }
-    if (!server?.schema) {
+    // A pooler that was told to pass over the settings of our sessions
+    if (!server?.pinned) throw poolerFailure(withoutPassword(this.#options.listenDatabaseUrl));
+    if (!server.schema) {
       throw new OperatorError('The database has no schema change_feed: run `pg-change-feed migrate` first.');
     }
     return server.prepared;
