@@ -34,6 +34,7 @@ afterAll(async () => {
 /** A real PgBouncer before the test's database. @returns the address through it. */
 async function pooler(mode: 'session' | 'transaction', settings = ''): Promise<string> {
   const { hostname, port, username, password, pathname } = new URL(server.database.url);
+  const secret = password && `password=${password}`; // a server that trusts has none
   const listening = createServer().listen(0, '127.0.0.1');
   await until(() => listening.address() !== null);
   const { port: free } = listening.address() as { port: number };
@@ -41,7 +42,7 @@ async function pooler(mode: 'session' | 'transaction', settings = ''): Promise<s
   const file = join(folder, `${mode}-${free}.ini`);
   await writeFile(
     file,
-    `[databases]\n* = host=${hostname} port=${port} dbname=${pathname.slice(1)} user=${username} password=${password}
+    `[databases]\n* = host=${hostname} port=${port} dbname=${pathname.slice(1)} user=${username} ${secret}
 [pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=${free}\nauth_type=any\npool_mode=${mode}\nunix_socket_dir=\n${settings}\n`,
   );
   poolers.push(spawn('pgbouncer', ['-q', file], { ...serverAccount(), cwd: '/', stdio: 'ignore' }));
