@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
+import type { Reading } from '../../src/feed/change-log.js';
 import type { Client } from '../../src/sse/client.js';
 import type { EventStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -134,32 +135,44 @@ describe('a client that was away', () => {
   });
 });
 
+/** Keeps the next answers of the log back, after they were read, until it may go on. */
+function keepReplayBack(change: (reading: Reading) => Reading = (reading) => reading) {
+  const read = server.feed.changesSince.bind(server.feed);
+  let answered = false;
+  let release = () => {};
+  const kept = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const replay = jest.spyOn(server.feed, 'changesSince').mockImplementation(async (...args) => {
+    const reading = await read(...args);
+    answered = true;
+    await kept;
+    return change(reading);
+  });
+  return {
+    answered: () => answered,
+    goOn: () => {
+      release();
+      replay.mockRestore();
+    },
+  };
+}
+
 test('changes that are read while a replay is under way come after it, none twice and none lost', async () => {
   const first = await server.stream('resources=zaehler');
   await first.clientId();
   first.close();
   const missed = await insert(2);
 
-  // The replay's answer is kept back until the feed has told of a later change.
-  const read = server.feed.changesSince.bind(server.feed);
-  let goOn = () => {};
-  const kept = new Promise<void>((resolve) => {
-    goOn = resolve;
-  });
-  const replay = jest.spyOn(server.feed, 'changesSince').mockImplementation(async (...args) => {
-    const reading = await read(...args);
-    await kept;
-    return reading;
-  });
+  const replay = keepReplayBack();
   const second = await resumeFrom(first.lastEventId());
-  await until(() => replay.mock.calls.length === 1);
+  await until(replay.answered);
   const witness = await server.stream('resources=zaehler');
   await witness.clientId();
   const during = await insert(2);
   await until(() => keysOf(witness).includes(during[1]));
   expect(keysOf(second)).toEqual([]);
-  goOn();
-  replay.mockRestore();
+  replay.goOn();
   const [after] = await insert();
   await until(() => keysOf(second).includes(after));
   expect(keysOf(second)).toEqual([...missed, ...during, after]);
@@ -169,25 +182,18 @@ test('a replay that answers after its epoch has ended hides nothing that is writ
   const first = await server.stream('resources=zaehler');
   await first.clientId();
   first.close();
-  const read = server.feed.changesSince.bind(server.feed);
-  let goOn = () => {};
-  const kept = new Promise<void>((resolve) => {
-    goOn = resolve;
-  });
-  const replay = jest.spyOn(server.feed, 'changesSince').mockImplementation(async (...args) => {
-    const reading = await read(...args);
-    await kept;
-    // As before a crash that gives the last ids away again
-    return { ...reading, position: { ...reading.position, xmax: reading.position.xmax + 1000n } };
-  });
+  // As before a crash that gives the last ids away again
+  const replay = keepReplayBack((reading) => ({
+    ...reading,
+    position: { ...reading.position, xmax: reading.position.xmax + 1000n },
+  }));
   const second = await resumeFrom(first.lastEventId());
-  await until(() => replay.mock.calls.length === 1);
+  await until(replay.answered);
   const { epoch } = server.feed.position;
   await server.psql('truncate change_feed.epoch');
   await server.psql(`select change_feed.emit('auswertung')`);
   await until(() => server.feed.position.epoch !== epoch);
-  goOn();
-  replay.mockRestore();
+  replay.goOn();
   const [after] = await insert();
   await until(() => keysOf(second).includes(after));
 });
