@@ -3,6 +3,9 @@ import type { LoggedChange } from '../change.js';
 import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/position.js';
 import { bareId, type EncodedEvent, heartbeat, tableUpdate, withId } from './event-format.js';
 
+/** Every resource that the client may read. */
+export const EVERY_RESOURCE = '*';
+
 /** Events of one read or one replay, for one client; more are summed up to one per resource. */
 const MAX_EVENTS = 100;
 /** The same as text, in UTF-16 units; one event alone may be longer. */

@@ -4,14 +4,10 @@ import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import type { Position } from '../feed/position.js';
 import type { Logger } from '../logger.js';
-import { Client, type Start, type Subscription } from './client.js';
-import { connectedEvent, type EncodedEvent, expiredEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
+import { Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
+import { expiredEvent, tableUpdate } from './event-format.js';
+import { greet, Replays } from './replays.js';
 
-/** Every resource that the client may read. */
-export const EVERY_RESOURCE = '*';
-
-/** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
-const CONNECTED_WITHIN_MS = 1000;
 /** More clients than this that are told at once are asked to spread their refetches. */
 const SPREAD_FROM = 100;
 /** ms of spread for each client: about a thousand refetches a second, over ten seconds at the most. */
@@ -55,6 +51,7 @@ export class UnknownClientError extends Error {
 export class SSEManager {
   readonly #feed: ChangeFeed;
   readonly #logger: Logger;
+  readonly #replays: Replays;
   readonly #clients = new Map<string, Client>();
   readonly #subscribers = new Map<string, Map<Client, Subscription>>();
   readonly #waits: { readonly holdMs: number; readonly stallMs: number };
@@ -65,12 +62,13 @@ export class SSEManager {
   constructor({ feed, logger, heartbeatMs = 30_000, holdMs = 10_000, stallMs = 60_000 }: SSEManagerOptions) {
     this.#feed = feed;
     this.#logger = logger;
+    this.#replays = new Replays(feed, logger);
     this.#waits = { holdMs, stallMs };
     this.#stopListening = feed.listen({
       onChanges: (changes) => this.#broadcast(changes),
       onLost: () => {
         for (const client of this.#clients.values())
-          void this.#replay(client, 'lost', [...client.subscriptions.values()]);
+          void this.#replays.replay(client, 'lost', [...client.subscriptions.values()]);
       },
     });
     this.#heartbeat = setInterval(() => {
@@ -106,8 +104,8 @@ export class SSEManager {
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
     const subscriptions = resources.map((resource) => this.#add(client, resource));
-    if (since === undefined) this.#greet(client, false);
-    else void this.#resume(client, since, subscriptions);
+    if (since === undefined) greet(client, false);
+    else void this.#replays.resume(client, since, subscriptions);
     return client;
   }
 
@@ -119,7 +117,7 @@ export class SSEManager {
     const client = this.requireClient(clientId, subject);
     const start = since ?? client.heldAt;
     const subscription = this.#add(client, resource);
-    if (start !== undefined) await this.#replay(client, start, [subscription]);
+    if (start !== undefined) await this.#replays.replay(client, start, [subscription]);
   }
 
   /**
@@ -143,61 +141,6 @@ export class SSEManager {
     clearInterval(this.#heartbeat);
     this.#stopListening();
     for (const client of this.#clients.values()) client.end('the server stops');
-  }
-
-  #greet(client: Client, resumed: boolean): void {
-    client.write(retryAdvice() + withId(connectedEvent(client.id, resumed), client.currentId));
-  }
-
-  async #resume(client: Client, since: Start, subscriptions: readonly Subscription[]): Promise<void> {
-    client.hold(since);
-    let greeted = false;
-    const greet = (resumed: boolean) => {
-      if (!greeted) this.#greet(client, resumed);
-      greeted = true;
-    };
-    const late = setTimeout(() => greet(false), CONNECTED_WITHIN_MS);
-    await this.#replay(client, since, subscriptions, (start) => {
-      clearTimeout(late);
-      if (start === 'lost') client.hold('lost');
-      greet(start !== 'lost');
-    });
-  }
-
-  /**
-   * Sends a client what it missed of these subscriptions: the changes since `start`, or else the advice to refetch.
-   * @param found hears where the replay really started, before anything is sent.
-   */
-  async #replay(
-    client: Client,
-    start: Start,
-    subscriptions: readonly Subscription[],
-    found?: (start: Start) => void,
-  ): Promise<void> {
-    client.beginReplay(start, subscriptions);
-    try {
-      const names = subscriptions.map(({ resource }) => resource);
-      const every = names.includes(EVERY_RESOURCE);
-      const reading =
-        start === 'lost'
-          ? undefined
-          : await this.#feed.changesSince(start, every ? undefined : names).catch(() => undefined);
-      const events: EncodedEvent[] = [];
-      if (reading && !reading.lost) {
-        found?.(start);
-        for (const change of reading.changes) if (client.mayRead(change.resource)) events.push(tableUpdate(change));
-        client.endReplay(events, subscriptions, reading.position);
-      } else {
-        const missed = every ? (await this.#feed.allResources()).filter((name) => client.mayRead(name)) : names;
-        found?.('lost');
-        for (const resource of missed) events.push(tableUpdate({ resource, reason: 'resync' }));
-        client.endReplay(events, subscriptions);
-      }
-    } catch (error) {
-      // The client comes back with the position that it has, and nothing is lost.
-      this.#logger.warn({ err: error, client: client.id }, 'a client could not be told what it missed');
-      client.end('what it missed could not be read');
-    }
   }
 
   #broadcast(changes: readonly LoggedChange[]): void {

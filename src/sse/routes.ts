@@ -5,8 +5,8 @@ import { z } from 'zod';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { type Position, parsePosition } from '../feed/position.js';
 import { HttpError } from '../http-error.js';
-import type { Start } from './client.js';
-import { EVERY_RESOURCE, type SSEManager, UnknownClientError } from './manager.js';
+import { EVERY_RESOURCE, type Start } from './client.js';
+import { type SSEManager, UnknownClientError } from './manager.js';
 
 /** Who asks, and what they may hear of. */
 export interface Caller {

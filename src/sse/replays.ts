@@ -1,0 +1,75 @@
+import type { ChangeFeed } from '../feed/change-feed.js';
+import type { Logger } from '../logger.js';
+import { type Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
+import { connectedEvent, type EncodedEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
+
+/** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
+const CONNECTED_WITHIN_MS = 1000;
+
+/** Says `connected`, a stream's first event. */
+export function greet(client: Client, resumed: boolean): void {
+  client.write(retryAdvice() + withId(connectedEvent(client.id, resumed), client.currentId));
+}
+
+/** Tells clients what they have missed: those that come back, and those that subscribe from an earlier position. */
+export class Replays {
+  readonly #feed: ChangeFeed;
+  readonly #logger: Logger;
+
+  constructor(feed: ChangeFeed, logger: Logger) {
+    this.#feed = feed;
+    this.#logger = logger;
+  }
+
+  /** Says `connected` to a client that comes back, and replays what it has missed. */
+  async resume(client: Client, since: Start, subscriptions: readonly Subscription[]): Promise<void> {
+    client.hold(since);
+    let greeted = false;
+    const greetOnce = (resumed: boolean) => {
+      if (!greeted) greet(client, resumed);
+      greeted = true;
+    };
+    const late = setTimeout(() => greetOnce(false), CONNECTED_WITHIN_MS);
+    await this.replay(client, since, subscriptions, (start) => {
+      clearTimeout(late);
+      if (start === 'lost') client.hold('lost');
+      greetOnce(start !== 'lost');
+    });
+  }
+
+  /**
+   * Sends a client what it missed of these subscriptions: the changes since `start`, or else the advice to refetch.
+   * @param found hears where the replay really started, before anything is sent.
+   */
+  async replay(
+    client: Client,
+    start: Start,
+    subscriptions: readonly Subscription[],
+    found?: (start: Start) => void,
+  ): Promise<void> {
+    client.beginReplay(start, subscriptions);
+    try {
+      const names = subscriptions.map(({ resource }) => resource);
+      const every = names.includes(EVERY_RESOURCE);
+      const reading =
+        start === 'lost'
+          ? undefined
+          : await this.#feed.changesSince(start, every ? undefined : names).catch(() => undefined);
+      const events: EncodedEvent[] = [];
+      if (reading && !reading.lost) {
+        found?.(start);
+        for (const change of reading.changes) if (client.mayRead(change.resource)) events.push(tableUpdate(change));
+        client.endReplay(events, subscriptions, reading.position);
+      } else {
+        const missed = every ? (await this.#feed.allResources()).filter((name) => client.mayRead(name)) : names;
+        found?.('lost');
+        for (const resource of missed) events.push(tableUpdate({ resource, reason: 'resync' }));
+        client.endReplay(events, subscriptions);
+      }
+    } catch (error) {
+      // The client comes back with the position that it has, and nothing is lost.
+      this.#logger.warn({ err: error, client: client.id }, 'a client could not be told what it missed');
+      client.end('what it missed could not be read');
+    }
+  }
+}
