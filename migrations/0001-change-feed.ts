@@ -6,6 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await applySqlFile(db, '002-watch.sql');
   await applySqlFile(db, '003-position.sql');
   await applySqlFile(db, '004-prune.sql');
+  await applySqlFile(db, '006-call.sql');
 }
 
 /** The role change_feed_owner stays: other databases of the cluster may use it. */

@@ -9,6 +9,7 @@ import { Lead } from './lead.js';
 import { LogReader } from './log-reader.js';
 import { formatPosition, type Position } from './position.js';
 import { RecentChanges } from './recent-changes.js';
+import { ServerCalls } from './server-calls.js';
 
 /** What a change feed is made of. */
 export interface ChangeFeedOptions {
@@ -63,6 +64,8 @@ export class ChangeFeed {
   readonly #timers: NodeJS.Timeout[] = [];
   /** Names this server on the channel, and in the ids of its clients. */
   readonly instanceId = randomBytes(4).toString('hex');
+  /** Asks other servers, and answers them. */
+  readonly calls: ServerCalls;
   readonly #lead: Lead;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
@@ -78,14 +81,20 @@ export class ChangeFeed {
     this.#log = new ChangeLog(options.listenDatabaseUrl, (error) => {
       this.#logger.warn({ err: error }, 'a connection to the log broke');
     });
+    this.calls = new ServerCalls({
+      instanceId: this.instanceId,
+      query: (text, values) => this.#log.query(text, values),
+      logger: this.#logger,
+    });
     this.#bell = new Bell(options.listenDatabaseUrl, {
       onRing: (payload) => {
-        if (payload === this.instanceId) return;
+        if (payload === this.instanceId || this.calls.heard(payload)) return;
         this.#lead.rung(payload);
         this.#wake();
       },
       onBack: () => {
         this.#logger.info('listening again');
+        void this.calls.takeCalls();
         this.#wake();
       },
       onLost: (attempt) => this.#logger.warn({ attempt }, 'the connection that listens is lost, connecting again'),

@@ -203,7 +203,7 @@ export class ChangeLog {
     return total;
   }
 
-  /** Runs a statement on a reader's session, for the checks at start. */
+  /** Runs a statement that is none of a client's. */
   async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
     return (await this.#rest.query<Row>(text, values)).rows;
   }

@@ -38,11 +38,11 @@ export interface RunningServer {
   readonly db: Kysely<Database>;
   readonly feed: ChangeFeed;
   readonly manager: SSEManager;
-  /** Ends the streams, takes no more requests, and closes the connections to the database. */
+  /** Takes no more requests, ends the streams, and closes the connections to the database: within 10 s at the most. */
   stop(): Promise<void>;
 }
 
-/** A request that is under way when the server stops may take this long, in ms. */
+/** A request that is under way when the server stops may take this long, in ms; streams end sooner. */
 const LAST_REQUESTS_MS = 5000;
 /** The same for queries that are under way. */
 const LAST_QUERIES_MS = 2000;
@@ -83,8 +83,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const http = createServer(createApp({ ...options, db, feed, manager }).callback());
 
   const stop = async () => {
-    manager.close();
-    await closeServer(http);
+    await Promise.all([manager.close(), closeServer(http)]);
     await atMost(LAST_QUERIES_MS, feed.stop());
     await atMost(LAST_QUERIES_MS, db.destroy());
   };

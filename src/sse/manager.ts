@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import type { Position } from '../feed/position.js';
@@ -13,6 +14,10 @@ const SPREAD_FROM = 100;
 /** ms of spread for each client: about a thousand refetches a second, over ten seconds at the most. */
 const SPREAD_MS_PER_CLIENT = 1;
 const MAX_SPREAD_MS = 10_000;
+/** At the stop, the same for the ends of streams: a thousand clients a second come back, over three seconds at the most. */
+const END_MS_PER_CLIENT = 1;
+const MAX_END_MS = 3000;
+const END_STEP_MS = 20;
 /** setTimeout's longest wait, in ms (24.8 days); a longer one would fire at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -135,12 +140,23 @@ export class SSEManager {
     return client;
   }
 
-  /** Ends all streams. Their clients come back by themselves, here or elsewhere. */
-  close(): void {
+  /**
+   * Takes no more streams, and ends all. Their clients come back by themselves, elsewhere: those of a crowd one after
+   * the other, over three seconds at the most, and until then they hear every change.
+   */
+  async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#heartbeat);
+    const clients = [...this.#clients.values()];
+    const overMs = clients.length > SPREAD_FROM ? Math.min(clients.length * END_MS_PER_CLIENT, MAX_END_MS) : 0;
+    const begun = performance.now();
+    for (let ended = 0; ended < clients.length; ) {
+      const share = overMs === 0 ? 1 : (performance.now() - begun) / overMs;
+      const due = Math.min(Math.ceil(clients.length * share), clients.length);
+      for (; ended < due; ended += 1) clients[ended]?.end('the server stops');
+      if (ended < clients.length) await delay(END_STEP_MS);
+    }
     this.#stopListening();
-    for (const client of this.#clients.values()) client.end('the server stops');
   }
 
   #broadcast(changes: readonly LoggedChange[]): void {

@@ -3,10 +3,11 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import type { ChangeFeed } from '../feed/change-feed.js';
-import { type Position, parsePosition } from '../feed/position.js';
+import { parsePosition } from '../feed/position.js';
 import { HttpError } from '../http-error.js';
 import { EVERY_RESOURCE, type Start } from './client.js';
-import { type SSEManager, UnknownClientError } from './manager.js';
+import type { SSEManager } from './manager.js';
+import { forbidden, isAllowed, requirePosition, Subscriptions } from './subscriptions.js';
 
 /** Who asks, and what they may hear of. */
 export interface Caller {
@@ -30,11 +31,15 @@ export interface SSERoutesOptions {
 /** Resources that one stream may subscribe to at once in its URL. */
 const MAX_RESOURCES = 100;
 
-const subscription = z.strictObject({
+const body = z.strictObject({
   clientId: z.string().min(1).max(100),
   resource: z.string(),
   since: z.string().optional(),
 });
+const bodies: Record<'subscribe' | 'unsubscribe', z.ZodType<z.infer<typeof body>>> = {
+  subscribe: body,
+  unsubscribe: body.omit({ since: true }),
+};
 
 /**
  * `GET /api/events`, `POST /api/events/subscribe` and `/unsubscribe`. Mount them behind authentication and a parser of
@@ -42,13 +47,14 @@ const subscription = z.strictObject({
  */
 export function sseRoutes({ feed, manager, callerOf, path = '/api/events' }: SSERoutesOptions): Router {
   const router = new Router({ prefix: path });
+  const subscriptions = new Subscriptions(feed, manager);
 
   router.get('/', (ctx) => {
     // The router answers HEAD like GET, and a stream has no end that such an answer could wait for.
     if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${path} takes GET only`, { Allow: 'GET' });
     const { subject, mayRead, expiresAt } = callerOf(ctx);
     const resources = requestedResources(ctx.query.resources);
-    for (const resource of resources) requireReadable(resource, mayRead);
+    for (const resource of resources) if (!isAllowed(resource, mayRead)) throw forbidden(resource);
     const since = resumePosition(ctx);
 
     if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
@@ -73,28 +79,24 @@ export function sseRoutes({ feed, manager, callerOf, path = '/api/events' }: SSE
     });
   });
 
-  router.post('/subscribe', async (ctx) => {
-    const { subject, mayRead } = callerOf(ctx);
-    const { clientId, resource, since } = subscription.parse(ctx.request.body);
-    requireResource(resource);
-    const position = since === undefined ? undefined : requirePosition(since);
-    await answeringUnknown(clientId, async () => {
-      manager.requireClient(clientId, subject);
-      requireReadable(resource, mayRead);
-      await manager.subscribe(clientId, subject, resource, position);
+  for (const action of ['subscribe', 'unsubscribe'] as const) {
+    router.post(`/${action}`, async (ctx) => {
+      const { subject, mayRead } = callerOf(ctx);
+      const { clientId, resource, since } = bodies[action].parse(ctx.request.body);
+      requireResource(resource);
+      if (since !== undefined) requirePosition(since);
+      await subscriptions.carryOut({
+        action,
+        clientId,
+        subject,
+        resource,
+        allowed: isAllowed(resource, mayRead),
+        since,
+      });
+      const watched = resource === EVERY_RESOURCE || (await feed.isWatched(resource));
+      ctx.body = { success: true, resource, watched };
     });
-    const watched = resource === EVERY_RESOURCE || (await feed.isWatched(resource));
-    ctx.body = { success: true, resource, watched };
-  });
-
-  router.post('/unsubscribe', async (ctx) => {
-    const { subject } = callerOf(ctx);
-    const { clientId, resource } = subscription.omit({ since: true }).parse(ctx.request.body);
-    requireResource(resource);
-    await answeringUnknown(clientId, async () => manager.unsubscribe(clientId, subject, resource));
-    const watched = resource === EVERY_RESOURCE || (await feed.isWatched(resource));
-    ctx.body = { success: true, resource, watched };
-  });
+  }
 
   return router;
 }
@@ -122,18 +124,6 @@ function requireResource(resource: string): void {
   }
 }
 
-function requireReadable(resource: string, mayRead: (resource: string) => boolean): void {
-  // `*` is every resource that the caller may read, so it needs no right of its own.
-  if (resource === EVERY_RESOURCE || mayRead(resource)) return;
-  throw new HttpError('forbidden', `The token does not allow the resource ${resource}`);
-}
-
-function requirePosition(since: string): Position {
-  const position = parsePosition(since);
-  if (!position) throw new HttpError('bad_request', 'since: expected a position of this feed');
-  return position;
-}
-
 /**
  * Where the client was: `Last-Event-ID` before `?lastEventId=`, for a URL that the browser repeats carries a stale one.
  * What is no position of ours is a lost one: a 400 would end an EventSource for good.
@@ -143,13 +133,4 @@ function resumePosition(ctx: Context): Start | undefined {
   const query = [ctx.query.lastEventId ?? []].flat().at(-1);
   const text = header || query;
   return text ? (parsePosition(text) ?? 'lost') : undefined;
-}
-
-async function answeringUnknown(clientId: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof UnknownClientError)) throw error;
-    throw new HttpError('not_found', `There is no stream ${JSON.stringify(clientId)} of yours`);
-  }
 }

@@ -197,7 +197,7 @@ test('a server that stops ends its streams, and refuses new ones', async () => {
   const other = await server.another();
   const headers = { Authorization: `Bearer ${await server.token()}` };
   const response = await fetch(`${other.url}/api/events?resources=*`, { headers });
-  other.manager.close();
+  await other.manager.close();
   expect(await response.text()).toContain('event: connected');
   expect((await fetch(`${other.url}/api/events`, { headers })).status).toBe(503);
 });
