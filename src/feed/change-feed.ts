@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { LoggedChange } from '../change.js';
-import { poolerFailure, withoutPassword } from '../database/failure.js';
 import type { Logger } from '../logger.js';
-import { OperatorError } from '../operator-error.js';
 import { Bell, CHANNEL } from './bell.js';
 import { ChangeLog, type Reading } from './change-log.js';
 import { Lead } from './lead.js';
 import { LogReader } from './log-reader.js';
 import { formatPosition, type Position } from './position.js';
 import { RecentChanges } from './recent-changes.js';
+import { Resources } from './resources.js';
 import { ServerCalls } from './server-calls.js';
+import { checkDatabaseServer } from './start-check.js';
 
 /** What a change feed is made of. */
 export interface ChangeFeedOptions {
@@ -67,13 +67,10 @@ export class ChangeFeed {
   /** Asks other servers, and answers them. */
   readonly calls: ServerCalls;
   readonly #lead: Lead;
+  readonly #resources: Resources;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
   #stopping: Promise<void> | undefined;
-  /** Names of the resources of all that was read. */
-  readonly #read = new Set<string>();
-  #listing: Promise<readonly string[]> | undefined;
-  #watched: { readonly at: number; readonly names: Promise<Set<string>> } | undefined;
 
   constructor(options: ChangeFeedOptions) {
     this.#options = options;
@@ -81,6 +78,7 @@ export class ChangeFeed {
     this.#log = new ChangeLog(options.listenDatabaseUrl, (error) => {
       this.#logger.warn({ err: error }, 'a connection to the log broke');
     });
+    this.#resources = new Resources(this.#log);
     this.calls = new ServerCalls({
       instanceId: this.instanceId,
       query: (text, values) => this.#log.query(text, values),
@@ -123,16 +121,16 @@ export class ChangeFeed {
   }
 
   async #start(): Promise<void> {
-    const silentWriters = await this.#checkServer();
+    const { mayPrepare } = await checkDatabaseServer(this.#log, this.#options.listenDatabaseUrl);
     await this.#bell.start((payload) => this.#options.ring(CHANNEL, payload));
     const { start, position } = await this.#startingPoint();
     this.#recent = start;
     this.#reader = new LogReader(this.#log, position, this.#logger, (reading) => this.#tell(reading));
     void this.#reader.read(); // what rang while it was being made
-    if (!silentWriters) this.#lead.start();
+    if (!mayPrepare) this.#lead.start();
 
     const { readIntervalMs = 1000 } = this.#options;
-    const interval = silentWriters ? SILENT_WRITERS_MS : readIntervalMs;
+    const interval = mayPrepare ? SILENT_WRITERS_MS : readIntervalMs;
     if (interval > 0) this.#every(interval, () => this.#wake());
     this.#every(MAINTENANCE_MS, () => void this.#maintain());
     void this.#maintain();
@@ -184,40 +182,13 @@ export class ChangeFeed {
   }
 
   /** All resources that are watched or stand in the log: what may have changed when nobody can tell. */
-  async allResources(): Promise<readonly string[]> {
-    // One scan of the log for all who ask at once; what is read during it is known from the reading.
-    this.#listing ??= this.#whenReadable(() => this.#log.allResources()).finally(() => {
-      this.#listing = undefined;
-    });
-    return [...new Set([...(await this.#listing), ...this.#read])];
+  allResources(): Promise<readonly string[]> {
+    return this.#whenReadable(() => this.#resources.all());
   }
 
   /** Whether a table is watched as `resource`. Known for a second. */
-  async isWatched(resource: string): Promise<boolean> {
-    if (!this.#watched || Date.now() - this.#watched.at > 1000) {
-      const names = this.#log.watchedResources().then((list) => new Set(list));
-      this.#watched = { at: Date.now(), names };
-      names.catch(() => {
-        this.#watched = undefined;
-      });
-    }
-    return (await this.#watched.names).has(resource);
-  }
-
-  async #checkServer(): Promise<boolean> {
-    const [server] = await this.#log.query<{ standby: boolean; schema: boolean; prepared: boolean; pinned: boolean }>(
-      `select pg_is_in_recovery() as standby, current_setting('plan_cache_mode') = 'force_custom_plan' as pinned, to_regclass('change_feed.epoch') is not null as schema,
-        current_setting('max_prepared_transactions')::int > 0 as prepared`,
-    );
-    if (server?.standby) {
-      throw new OperatorError('The database is a standby, where LISTEN does not work: connect to the primary.');
-    }
-    // A pooler that was told to pass over the settings of our sessions
-    if (!server?.pinned) throw poolerFailure(withoutPassword(this.#options.listenDatabaseUrl));
-    if (!server.schema) {
-      throw new OperatorError('The database has no schema change_feed: run `pg-change-feed migrate` first.');
-    }
-    return server.prepared;
+  isWatched(resource: string): Promise<boolean> {
+    return this.#resources.isWatched(resource);
   }
 
   /**
@@ -245,7 +216,8 @@ export class ChangeFeed {
 
   #tell(reading: Reading): void {
     this.#recent?.add(reading);
-    for (const { resource } of reading.changes) this.#read.add(resource);
+    this.#resources.add(reading.changes);
+    if (reading.lost) this.#resources.forget();
     const { changes, position, lost } = reading;
     if (!lost && changes.length === 0) return;
     this.#lead.hasNews();

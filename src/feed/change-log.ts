@@ -177,11 +177,9 @@ export class ChangeLog {
     return rows.map((row) => row.resource);
   }
 
-  /** Names of all resources that are watched or stand in the log. Scans the log. */
-  async allResources(): Promise<string[]> {
-    const { rows } = await this.#rest.query<{ resource: string }>(
-      'select resource from change_feed.watched_table union select resource from change_feed.change',
-    );
+  /** Names of all resources in the log. Scans it. */
+  async loggedResources(): Promise<string[]> {
+    const { rows } = await this.#rest.query<{ resource: string }>('select distinct resource from change_feed.change');
     return rows.map((row) => row.resource);
   }
 

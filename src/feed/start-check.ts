@@ -1,0 +1,31 @@
+import { poolerFailure, withoutPassword } from '../database/failure.js';
+import { OperatorError } from '../operator-error.js';
+import type { ChangeLog } from './change-log.js';
+
+/** What the feed has to know of the server that it reads from. */
+export interface DatabaseServer {
+  /** PREPARE TRANSACTION may happen: then no writer rings, for it fails after NOTIFY. */
+  readonly mayPrepare: boolean;
+}
+
+/**
+ * Looks whether a feed can be read here.
+ * @param databaseUrl of the log's sessions, for the sentence that names it.
+ * @throws {OperatorError} on a standby, through a pooler in transaction mode, and without the schema, with what to do.
+ */
+export async function checkDatabaseServer(log: ChangeLog, databaseUrl: string): Promise<DatabaseServer> {
+  const [server] = await log.query<{ standby: boolean; schema: boolean; prepared: boolean; pinned: boolean }>(
+    `select pg_is_in_recovery() as standby, current_setting('plan_cache_mode') = 'force_custom_plan' as pinned,
+      to_regclass('change_feed.epoch') is not null as schema,
+      current_setting('max_prepared_transactions')::int > 0 as prepared`,
+  );
+  if (server?.standby) {
+    throw new OperatorError('The database is a standby, where LISTEN does not work: connect to the primary.');
+  }
+  // A pooler that was told to pass over the settings of our sessions
+  if (!server?.pinned) throw poolerFailure(withoutPassword(databaseUrl));
+  if (!server.schema) {
+    throw new OperatorError('The database has no schema change_feed: run `pg-change-feed migrate` first.');
+  }
+  return { mayPrepare: server.prepared };
+}

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { ChangeLog } from '../../src/feed/change-log.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+
+afterAll(() => server.stop());
+
+test('garbage for a position, again and again, scans the log once; names that come later are known all the same', async () => {
+  await server.psql(`select change_feed.emit('frueher')`);
+  const scan = jest.spyOn(ChangeLog.prototype, 'loggedResources');
+  const lost = async () => {
+    const stream = await server.stream('resources=*', { 'Last-Event-ID': 'garbage' });
+    await until(() => stream.updates.includes('veranstaltung'));
+    return new Set(stream.updates);
+  };
+  expect((await Promise.all(Array.from({ length: 20 }, lost)))[0]).toEqual(
+    new Set(['frueher', 'veranstaltung', 'anmeldung']),
+  );
+  const position = server.feed.position;
+  await server.psql(`select change_feed.emit('spaeter')`);
+  await until(() => server.feed.position.xmax > position.xmax);
+  expect(await lost()).toEqual(new Set(['frueher', 'spaeter', 'veranstaltung', 'anmeldung']));
+  expect(scan).toHaveBeenCalledTimes(1);
+
+  // A stretch that was lost may have brought a name
+  await server.psql(`truncate change_feed.epoch; select change_feed.emit('verpasst')`);
+  await until(() => server.feed.position.epoch !== position.epoch);
+  expect(await lost()).toEqual(new Set(['frueher', 'spaeter', 'verpasst', 'veranstaltung', 'anmeldung']));
+  expect(scan).toHaveBeenCalledTimes(2);
+  scan.mockRestore();
+});
+
+test('a scan that fails is tried again', async () => {
+  const other = await server.another();
+  const scan = jest
+    .spyOn(ChangeLog.prototype, 'loggedResources')
+    .mockRejectedValueOnce(new Error('canceling statement due to statement timeout'));
+  expect(await other.feed.allResources()).toContain('veranstaltung');
+  expect(scan).toHaveBeenCalledTimes(2);
+  scan.mockRestore();
+});
