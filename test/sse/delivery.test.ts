@@ -99,8 +99,8 @@ describe('a write in psql reaches a subscribed client', () => {
       [{ operation: 'insert' }],
     ],
     [
-      'MERGE: one event for each thing it does',
-      'merge into zaehler z using (values (1), (200000)) v (id) on z.id = v.id when matched then delete when not matched then insert values (v.id, 0)',
+      'DELETE and INSERT in one statement: one event for each',
+      'with gone as (delete from zaehler where id = 1) insert into zaehler values (200000, 0)',
       [
         { operation: 'insert', keys: [200000] },
         { operation: 'delete', keys: [1] },
@@ -122,6 +122,21 @@ describe('a write in psql reaches a subscribed client', () => {
     expect(events.map(({ resource, ...rest }) => rest)).toEqual(expect.arrayContaining(expected));
     expect(events).toHaveLength(expected.length);
     expect(events.every(({ resource }) => resource === 'zaehler')).toBe(true);
+  });
+
+  test('MERGE, from PostgreSQL 15 on: one event for each thing it does', async () => {
+    const { rows } = await server.psql(`select current_setting('server_version_num')::int >= 150000 as merges`);
+    if (!rows[0].merges) return;
+    const events = await eventsOf(`insert into zaehler values (300000, 0); merge into zaehler z
+      using (values (300000), (300001)) v (id) on z.id = v.id
+      when matched then delete when not matched then insert values (v.id, 0)`);
+    expect(events.map(({ operation, keys }) => [operation, keys])).toEqual(
+      expect.arrayContaining([
+        ['insert', [300001]],
+        ['delete', [300000]],
+      ]),
+    );
+    expect(events).toHaveLength(3);
   });
 
   test('a cascade reports both tables', async () => {
