@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { LoggedChange, Operation, Origin } from '../change.js';
+import { LONGEST_PATIENCE_MS, PatientQuery } from './patient-query.js';
 import { formatSnapshot, isAtLeast, type Position, positionOf } from './position.js';
 
 /** What a read found. */
@@ -64,6 +65,8 @@ const READ_SUMMED_UP = `
     group by c.resource
   ) c on true
   order by c.id`;
+const NOW = 'select change_feed.current_epoch() as epoch, pg_current_snapshot()::text as snapshot';
+const LOGGED_RESOURCES = 'select distinct resource from change_feed.change';
 
 /**
  * What the reader's sessions are pinned to, whatever the role or the database says: with a generic plan the read scans
@@ -89,6 +92,10 @@ export class ChangeLog {
   readonly #tail: pg.Pool;
   readonly #replays: pg.Pool;
   readonly #rest: pg.Pool;
+  readonly #news: Reads;
+  readonly #missed: Reads;
+  readonly #now: PatientQuery<{ epoch: string | null; snapshot: string }>;
+  readonly #loggedResources: PatientQuery<{ resource: string }>;
 
   /**
    * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
@@ -102,8 +109,7 @@ export class ChangeLog {
         options: SESSION,
         max,
         connectionTimeoutMillis: 5000,
-        // A half-open connection would keep a read waiting for ever.
-        query_timeout: 35_000,
+        query_timeout: LONGEST_PATIENCE_MS,
         keepAlive: true,
       });
       pool.on('error', onError);
@@ -112,6 +118,10 @@ export class ChangeLog {
     this.#tail = connect(1);
     this.#replays = connect(2);
     this.#rest = connect(2);
+    this.#news = readsOver(this.#tail);
+    this.#missed = readsOver(this.#replays);
+    this.#now = new PatientQuery(this.#rest, NOW);
+    this.#loggedResources = new PatientQuery(this.#rest, LOGGED_RESOURCES);
   }
 
   /** The position of now. Begins an epoch where none is in force: the first start, and after a crash. */
@@ -128,7 +138,7 @@ export class ChangeLog {
    * @throws what pg throws when the database can't be reached.
    */
   read(since: Position): Promise<Reading> {
-    return this.#read(this.#tail, since);
+    return this.#read(this.#news, since);
   }
 
   /**
@@ -136,13 +146,13 @@ export class ChangeLog {
    * @param resources only these; all unless given.
    */
   replay(since: Position, resources?: readonly string[]): Promise<Reading> {
-    return this.#read(this.#replays, since, resources);
+    return this.#read(this.#missed, since, resources);
   }
 
-  async #read(pool: pg.Pool, since: Position, resources?: readonly string[]): Promise<Reading> {
+  async #read(reads: Reads, since: Position, resources?: readonly string[]): Promise<Reading> {
     const parameters = [formatSnapshot(since), resources ?? null];
-    let { rows } = await pool.query<ReadingRow>(READ, parameters);
-    if (rows.length > MAX_CHANGES) ({ rows } = await pool.query<ReadingRow>(READ_SUMMED_UP, parameters));
+    let rows = await reads.each.ask(parameters);
+    if (rows.length > MAX_CHANGES) rows = await reads.summedUp.ask(parameters);
 
     const { snapshot = '', epoch, horizon } = rows[0] ?? {};
     if (!epoch) return { position: await this.begin(), changes: [], lost: true };
@@ -153,10 +163,7 @@ export class ChangeLog {
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
   async position(): Promise<Position> {
-    const { rows } = await this.#rest.query<{ epoch: string | null; snapshot: string }>(
-      'select change_feed.current_epoch() as epoch, pg_current_snapshot()::text as snapshot',
-    );
-    const row = rows[0];
+    const [row] = await this.#now.ask();
     return row?.epoch ? positionOf(row.epoch, row.snapshot) : this.begin();
   }
 
@@ -179,8 +186,7 @@ export class ChangeLog {
 
   /** Names of all resources in the log. Scans it. */
   async loggedResources(): Promise<string[]> {
-    const { rows } = await this.#rest.query<{ resource: string }>('select distinct resource from change_feed.change');
-    return rows.map((row) => row.resource);
+    return (await this.#loggedResources.ask()).map((row) => row.resource);
   }
 
   /**
@@ -209,6 +215,16 @@ export class ChangeLog {
   async close(): Promise<void> {
     await Promise.all([this.#tail.end(), this.#replays.end(), this.#rest.end()]);
   }
+}
+
+/** A read, one by one and summed up. */
+interface Reads {
+  readonly each: PatientQuery<ReadingRow>;
+  readonly summedUp: PatientQuery<ReadingRow>;
+}
+
+function readsOver(pool: pg.Pool): Reads {
+  return { each: new PatientQuery(pool, READ), summedUp: new PatientQuery(pool, READ_SUMMED_UP) };
 }
 
 function changeOf(row: ReadingRow): LoggedChange[] {

@@ -114,7 +114,7 @@ describe('reading', () => {
     const statements: string[] = [];
     const spy = pg.Pool.prototype.query;
     pg.Pool.prototype.query = function (this: pg.Pool, ...args: unknown[]) {
-      statements.push(String(args[0]));
+      statements.push((args[0] as pg.QueryConfig).text);
       return (spy as (...all: unknown[]) => unknown).apply(this, args);
     } as typeof spy;
     try {

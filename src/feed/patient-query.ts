@@ -1,0 +1,39 @@
+import type pg from 'pg';
+
+/** How long an answer may take at first, in ms: a half-open connection never says so itself, and clients go stale. */
+const FIRST_PATIENCE_MS = 3000;
+/** The longest, in ms. */
+export const LONGEST_PATIENCE_MS = 35_000;
+
+/**
+ * A query that gives up a connection which doesn't answer. Asked anew, it goes out on another, with twice the patience:
+ * it may have been slow, and not lost.
+ */
+export class PatientQuery<Row extends pg.QueryResultRow> {
+  readonly #pool: pg.Pool;
+  readonly #text: string;
+  // Until it has been answered once it may take as long as it needs: at the start nobody is stale.
+  #patience = LONGEST_PATIENCE_MS;
+
+  constructor(pool: pg.Pool, text: string) {
+    this.#pool = pool;
+    this.#text = text;
+  }
+
+  /** @throws what pg throws, `Query read timeout` among it. */
+  async ask(values: unknown[] = []): Promise<Row[]> {
+    const patience = this.#patience;
+    try {
+      // pg takes the limit of a single query, and its types don't know.
+      const query = { text: this.#text, values, query_timeout: patience } as pg.QueryConfig;
+      const { rows } = await this.#pool.query<Row>(query);
+      this.#patience = FIRST_PATIENCE_MS;
+      return rows;
+    } catch (error) {
+      if ((error as Error).message === 'Query read timeout') {
+        this.#patience = Math.min(2 * patience, LONGEST_PATIENCE_MS);
+      }
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { ChangeLog } from '../../src/feed/change-log.js';
+import { PatientQuery } from '../../src/feed/patient-query.js';
+import { openStream } from '../event-stream.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { TcpProxy, targetOf } from '../tcp-proxy.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+let way: TcpProxy;
+
+beforeEach(async () => {
+  server = await startTestServer({ recentChanges: 0 });
+  way = await TcpProxy.open(() => targetOf(server.database.url));
+});
+
+afterEach(async () => {
+  way.bury(); // or stopping would wait for them
+  await server.stop();
+  await way.close();
+});
+
+test('connections that are cut without a FIN are given up: nobody is stale for over 5 s', async () => {
+  const other = await server.another({ databaseUrl: way.through(server.database.url), readIntervalMs: 1000 });
+  const authorization = { Authorization: `Bearer ${await server.token()}` };
+  const stream = await openStream(`${other.url}/api/events?resources=*`, authorization);
+  await stream.clientId();
+  await server.psql(`select change_feed.emit('vorher')`);
+  await stream.next(({ data }) => data.resource === 'vorher');
+  // One that comes back has been answered from the log, on connections that are about to die, too.
+  const before = await openStream(`${other.url}/api/events?resources=*`, {
+    ...authorization,
+    'Last-Event-ID': stream.lastEventId() ?? '',
+  });
+  await before.clientId();
+  before.close();
+  const left = stream.lastEventId() ?? '';
+
+  const cut = performance.now();
+  way.goSilent();
+  await server.psql(`select change_feed.emit('waehrenddessen')`);
+  const resuming = await openStream(`${other.url}/api/events?resources=*`, { ...authorization, 'Last-Event-ID': left });
+  await Promise.all([stream, resuming].map((each) => each.next(({ data }) => data.resource === 'waehrenddessen')));
+  expect(performance.now() - cut).toBeLessThan(5000);
+  await until(() => other.feed.health.listener && other.feed.health.database, 'listening again');
+  stream.close();
+  resuming.close();
+});
+
+test('a query that is slow, and not lost, gets more time with each attempt', async () => {
+  const pool = new pg.Pool({ connectionString: server.database.url, max: 1 });
+  const slow = new PatientQuery<{ waited: string }>(pool, 'select pg_sleep($1)::text as waited');
+  await slow.ask([0]);
+  await expect(slow.ask([4])).rejects.toThrow('Query read timeout');
+  expect(await slow.ask([4])).toHaveLength(1);
+  await pool.end();
+});
+
+test('a read that never was answered may take as long as it needs', async () => {
+  const log = new ChangeLog(server.database.url, () => {});
+  const start = await log.begin();
+  await server.psql('begin; lock table change_feed.change in access exclusive mode');
+  const reading = log.read(start);
+  setTimeout(() => void server.psql('commit'), 3500);
+  expect((await reading).lost).toBe(false);
+  await log.close();
+});
