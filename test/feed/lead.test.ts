@@ -31,12 +31,12 @@ async function session(): Promise<pg.Client> {
   return client;
 }
 
-const locks = async (lock: number, mode: string) =>
+const locks = async (lock: number, mode: string, granted = true) =>
   (
     await server.psql(
       `select l.pid from pg_locks l join pg_database d on d.oid = l.database
-        where d.datname = current_database() and locktype = 'advisory' and classid = 1346847558 and objid = $1 and mode = $2 and granted`,
-      [lock, mode],
+        where d.datname = current_database() and locktype = 'advisory' and classid = 1346847558 and objid = $1 and mode = $2 and granted = $3`,
+      [lock, mode, granted],
     )
   ).rows.map(({ pid }) => pid as number);
 const asleep = async () => (await locks(1, 'ExclusiveLock')).length === 1;
@@ -71,6 +71,8 @@ describe('a writer', () => {
     const other = await session();
     // As a commit that is under way: the lead can't go to sleep.
     const held = other.query('begin; select pg_advisory_xact_lock_shared(1346847558, 1)');
+    // Else the lead could sleep again before this has asked, and nobody would wake it.
+    await until(async () => (await locks(1, 'ShareLock', false)).length === 1, 'a lock that is waited for');
     await insert(); // wakes it
     await held;
     await until(async () => !(await asleep()));
