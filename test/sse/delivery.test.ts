@@ -127,13 +127,13 @@ describe('a write in psql reaches a subscribed client', () => {
   test('MERGE, from PostgreSQL 15 on: one event for each thing it does', async () => {
     const { rows } = await server.psql(`select current_setting('server_version_num')::int >= 150000 as merges`);
     if (!rows[0].merges) return;
-    const events = await eventsOf(`insert into zaehler values (300000, 0); merge into zaehler z
-      using (values (300000), (300001)) v (id) on z.id = v.id
+    const events = await eventsOf(`insert into zaehler values (700000, 0); merge into zaehler z
+      using (values (700000), (700001)) v (id) on z.id = v.id
       when matched then delete when not matched then insert values (v.id, 0)`);
     expect(events.map(({ operation, keys }) => [operation, keys])).toEqual(
       expect.arrayContaining([
-        ['insert', [300001]],
-        ['delete', [300000]],
+        ['insert', [700001]],
+        ['delete', [700000]],
       ]),
     );
     expect(events).toHaveLength(3);
