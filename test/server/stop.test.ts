@@ -1,7 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { connect } from 'node:net';
+import { expect, jest, test } from '@jest/globals';
 import type { EventStream } from '../event-stream.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer } from '../running-server.js';
+import { TcpProxy, targetOf } from '../tcp-proxy.js';
 import { until } from '../until.js';
 
 test('a stop ends the streams of a crowd one after the other; until its end each hears every change', async () => {
@@ -37,4 +39,37 @@ test('a stop ends the streams of a crowd one after the other; until its end each
     await until(() => again.updates.includes('waehrenddessen'));
   }
   await server.stop();
+});
+
+test('a stop takes 10 s at the most, with a database that never answers and a client that never reads', async () => {
+  const server = await startTestServer();
+  const way = await TcpProxy.open(() => targetOf(server.database.url));
+  const url = way.through(server.database.url);
+  const other = await server.another({ databaseUrl: url, listenDatabaseUrl: url });
+  const token = await server.token();
+  const deaf = connect(Number(new URL(other.url).port), '127.0.0.1');
+  deaf.pause();
+  deaf.write(`GET /api/events?resources=* HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  await until(() => [...other.manager.clients()].length === 1);
+  const [client] = other.manager.clients();
+  for (let i = 0; client?.behind === 0; i += 1) {
+    await server.psql('select change_feed.emit($1, $2)', [`viel_${i}`, JSON.stringify('x'.repeat(60_000))]);
+  }
+
+  way.goSilent({ allNew: true });
+  // One request waits for the database, too
+  const asked = jest.spyOn(other.feed, 'currentPosition');
+  const waiting = fetch(`${other.url}/api/veranstaltungen`, { headers: { Authorization: `Bearer ${token}` } }).catch(
+    () => 'cut off',
+  );
+  await until(() => asked.mock.calls.length === 1);
+  const begun = performance.now();
+  await other.stop();
+  expect(performance.now() - begun).toBeLessThan(10_000);
+  expect(await waiting).toBe('cut off');
+  expect(client?.closed).toBe(true);
+  deaf.destroy();
+  way.bury();
+  await server.stop();
+  await way.close();
 });
