@@ -1,0 +1,69 @@
+import { createParser } from 'eventsource-parser';
+
+/** An event of a stream. */
+export interface StreamEvent {
+  readonly event: string;
+  readonly data: string;
+}
+
+/** What a reader hears. */
+export interface EventReaderHandlers {
+  onEvent(event: StreamEvent): void;
+  /** The stream's last event id, as the standard keeps it: also from a block without data, a heartbeat for one. */
+  onId(id: string): void;
+  /** How long to wait before the next stream, in ms. */
+  onRetry(ms: number): void;
+}
+
+/**
+ * Reads Server-Sent Events from bytes in any pieces (https://html.spec.whatwg.org/multipage/server-sent-events.html,
+ * 9.2.6). An id counts once its block has ended: cut in its middle, the stream starts again before it.
+ */
+export class EventReader {
+  readonly #handlers: EventReaderHandlers;
+  readonly #decoder = new TextDecoder();
+  readonly #parser;
+  #rest = '';
+  #afterReturn = false;
+
+  constructor(handlers: EventReaderHandlers) {
+    this.#handlers = handlers;
+    this.#parser = createParser({
+      onEvent: ({ event = 'message', data }) => handlers.onEvent({ event, data }),
+      onRetry: (ms) => handlers.onRetry(ms),
+    });
+  }
+
+  /** Takes the next bytes. */
+  feed(bytes: Uint8Array): void {
+    let text = this.#decoder.decode(bytes, { stream: true });
+    // A CR at the end may be the first half of a CRLF: it ends its line now, and a LF that follows is no second end.
+    if (this.#afterReturn && text !== '') {
+      if (text.startsWith('\n')) text = text.slice(1);
+      this.#afterReturn = false;
+    }
+    if (text.endsWith('\r')) this.#afterReturn = true;
+    const before = this.#rest.length;
+    this.#rest += text.replace(/\r\n?/g, '\n');
+
+    let begin = 0;
+    // The end of a block may stand across the old text and the new.
+    for (let end = this.#endOfBlock(Math.max(before - 1, 0)); end >= 0; end = this.#endOfBlock(begin)) {
+      this.#take(this.#rest.slice(begin, end));
+      begin = end;
+    }
+    this.#rest = this.#rest.slice(begin);
+  }
+
+  #endOfBlock(from: number): number {
+    const found = this.#rest.indexOf('\n\n', from);
+    return found < 0 ? -1 : found + 2;
+  }
+
+  /** A block that has ended. eventsource-parser reports ids of events with data only. */
+  #take(block: string): void {
+    const ids = [...block.matchAll(/^id(?:: ?(.*))?$/gm)].map(([, id = '']) => id).filter((id) => !id.includes('\0'));
+    this.#parser.feed(block);
+    for (const id of ids.slice(-1)) this.#handlers.onId(id);
+  }
+}

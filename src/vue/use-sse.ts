@@ -1,0 +1,85 @@
+import {
+  type ComputedRef,
+  computed,
+  getCurrentScope,
+  type MaybeRefOrGetter,
+  onScopeDispose,
+  readonly,
+  type ShallowRef,
+  shallowRef,
+  toValue,
+  watch,
+} from 'vue';
+import type { Change } from '../change.js';
+import { type SSEService, type SSEStatus, sseService } from '../client/sse-service.js';
+import { Burst } from './burst.js';
+
+/** What {@link useSSE} is told. */
+export interface UseSSEOptions {
+  /** Default: the page's own `sseService`. */
+  service?: SSEService;
+  /** Whether changes that this page made itself are passed over. Default false. */
+  ignoreOwn?: boolean;
+  /**
+   * Changes that follow each other within this time are one burst, in ms: the first is told at once, and the rest in one
+   * call at its end, without keys. Default 250; 0 tells each.
+   */
+  burstMs?: number;
+}
+
+/** What {@link useSSE} gives. */
+export interface UseSSEReturn {
+  readonly status: Readonly<ShallowRef<SSEStatus>>;
+  readonly connected: ComputedRef<boolean>;
+  readonly connecting: ComputedRef<boolean>;
+  /** Connects now; ends a rest. */
+  connect(): void;
+  /** Closes the stream, for all of the page, until `connect()`. */
+  disconnect(): void;
+}
+
+/**
+ * Calls `onUpdate` with the changes of a resource, for as long as the component (or effect scope) lives. It is also
+ * called once, with `reason: 'resync'`, where changes may have been missed: before the first connection, for one.
+ *
+ * @param resource a name, or `*`; a ref or getter may change it, and undefined stands for none.
+ * @throws {Error} outside of setup() and of an effect scope.
+ *
+ * @example
+ * useSSE('veranstaltung', () => dataTableRef.value?.query.refetch());
+ */
+export function useSSE(
+  resource: MaybeRefOrGetter<string | undefined>,
+  onUpdate: (change: Change) => void,
+  { service = sseService, ignoreOwn = false, burstMs = 250 }: UseSSEOptions = {},
+): UseSSEReturn {
+  if (!getCurrentScope()) throw new Error('useSSE() has to be called in setup() or in an effect scope');
+  const status = shallowRef(service.status);
+  onScopeDispose(
+    service.onStatus((next) => {
+      status.value = next;
+    }),
+  );
+  watch(
+    () => toValue(resource),
+    (name, _before, onCleanup) => {
+      if (name === undefined) return;
+      const burst = new Burst(onUpdate, burstMs);
+      const off = service.on(name, (change) => {
+        if (!ignoreOwn || !service.isOwn(change)) burst.add(change);
+      });
+      onCleanup(() => {
+        off();
+        burst.cancel();
+      });
+    },
+    { immediate: true, flush: 'sync' },
+  );
+  return {
+    status: readonly(status) as Readonly<ShallowRef<SSEStatus>>,
+    connected: computed(() => status.value === 'connected'),
+    connecting: computed(() => status.value === 'connecting'),
+    connect: () => service.connect(),
+    disconnect: () => service.disconnect(),
+  };
+}

@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { QueryClient, VueQueryPlugin } from '@tanstack/vue-query';
+import { createApp, effectScope, nextTick, ref } from 'vue';
+import { type Change, SSEService } from '../../src/client/index.js';
+import { useLiveQuery, useSSE } from '../../src/vue/index.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+let service: SSEService;
+
+beforeEach(async () => {
+  server = await startTestServer();
+  service = new SSEService({
+    url: `${server.url}/api/events`,
+    getToken: () => server.token(),
+    lastEventId: await server.feed.currentPosition(),
+    logger: { debug: () => {} },
+  });
+});
+
+afterEach(async () => {
+  service.disconnect();
+  await server.stop();
+});
+
+const emit = (...resources: string[]) =>
+  server.psql('select change_feed.emit(r) from unnest($1::text[]) r', [resources]);
+const subscriptions = () => [...server.manager.clients()].flatMap((client) => [...client.subscriptions.keys()]).sort();
+
+describe('useSSE', () => {
+  test('connects, tells, follows its resource, and unsubscribes with its scope', async () => {
+    const scope = effectScope();
+    const heard: Change[] = [];
+    const resource = ref<string | undefined>('a');
+    const sse = scope.run(() => useSSE(resource, (change) => heard.push(change), { service }));
+    expect(sse?.connecting.value).toBe(true);
+    await until(() => sse?.connected.value === true);
+    await emit('a', 'b');
+    await until(() => heard.length === 1);
+
+    resource.value = 'b';
+    await until(() => subscriptions().join() === 'b');
+    await emit('a', 'b');
+    await until(() => heard.length === 2);
+    expect(heard.map(({ resource }) => resource)).toEqual(['a', 'b']);
+
+    resource.value = undefined;
+    await until(() => subscriptions().join() === '');
+    resource.value = 'a';
+    await until(() => subscriptions().join() === 'a');
+    scope.stop();
+    await until(() => subscriptions().join() === '');
+    await emit('a');
+    expect(heard).toHaveLength(2);
+  });
+
+  test('a burst is told at once, and once at its end', async () => {
+    const scope = effectScope();
+    const heard: Change[] = [];
+    scope.run(() => useSSE('a', (change) => heard.push(change), { service, burstMs: 500 }));
+    await until(() => service.status === 'connected');
+    await emit(...Array.from({ length: 50 }, () => 'a'));
+    await until(() => heard.length === 2);
+    expect(heard).toEqual([{ resource: 'a', operation: 'emit', origin: { application: 'psql' } }, { resource: 'a' }]);
+    scope.stop();
+  });
+
+  test('passes over own changes when told to', async () => {
+    const scope = effectScope();
+    const heard: Change[] = [];
+    scope.run(() => useSSE('a', (change) => heard.push(change), { service, ignoreOwn: true, burstMs: 0 }));
+    await until(() => service.status === 'connected');
+    await server.psql(
+      `begin; set local change_feed.client = '${service.clientId}'; select change_feed.emit('a'); commit`,
+    );
+    await server.psql(`begin; set local change_feed.client = 'another'; select change_feed.emit('a'); commit`);
+    await until(() => heard.length > 0);
+    expect(heard.map(({ origin }) => origin?.client)).toEqual(['another']);
+    scope.stop();
+  });
+
+  test('disconnect() and connect()', async () => {
+    const scope = effectScope();
+    const sse = scope.run(() => useSSE('a', () => {}, { service }));
+    await until(() => sse?.connected.value === true);
+    sse?.disconnect();
+    expect(sse?.status.value).toBe('idle');
+    sse?.connect();
+    await until(() => sse?.connected.value === true);
+    scope.stop();
+  });
+
+  test('outside of a scope it says so', () => {
+    expect(() => useSSE('a', () => {}, { service })).toThrow('setup()');
+  });
+});
+
+describe('useLiveQuery', () => {
+  test('fetches again with each change, and anew when a fetch is under way', async () => {
+    let fetches = 0;
+    let slow: Promise<void> | undefined;
+    const app = createApp({});
+    app.use(VueQueryPlugin, { queryClient: new QueryClient() });
+    const scope = effectScope();
+    const query = app.runWithContext(() =>
+      scope.run(() =>
+        useLiveQuery(
+          'a',
+          {
+            queryKey: ['a'],
+            queryFn: async () => {
+              fetches += 1;
+              const mine = fetches;
+              await slow;
+              return mine;
+            },
+          },
+          { service, burstMs: 0 },
+        ),
+      ),
+    );
+    await until(() => query?.data.value === 1 && service.status === 'connected');
+    await emit('a');
+    await until(() => query?.data.value === 2);
+
+    let finish = () => {};
+    slow = new Promise((resolve) => {
+      finish = resolve;
+    });
+    await emit('a');
+    await until(() => fetches === 3);
+    await emit('a');
+    await until(() => fetches === 4);
+    finish();
+    await nextTick();
+    await until(() => query?.data.value === 4);
+    scope.stop();
+  });
+});
+
+// Types, checked by tsc
+void (() => {
+  useSSE('veranstaltung', ({ keys, reason }) => [keys, reason]);
+  useSSE(
+    () => 'a',
+    () => {},
+  ).status.value satisfies string;
+  // @ts-expect-error a resource is a name
+  useSSE(7, () => {});
+  // @ts-expect-error onUpdate is needed
+  useSSE('a');
+  // @ts-expect-error the status is read-only
+  useSSE('a', () => {}).status.value = 'idle';
+  const { data } = useLiveQuery('a', { queryKey: ['a'], queryFn: async () => 5 });
+  data.value satisfies number | undefined;
+  // @ts-expect-error no such operation
+  const change: Change = { resource: 'a', operation: 'upsert' };
+  return change;
+});
