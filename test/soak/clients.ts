@@ -4,12 +4,18 @@ import { createStreamParser } from '../event-stream.js';
 import type { Account, Told } from './ledger.js';
 import { TABLES } from './writers.js';
 
+/** Between two heartbeats of the servers, in s, and the silence after which a client takes its stream for dead, in ms. */
+export const HEARTBEAT_S = 2;
+export const SILENCE_MS = 5000;
+
 /** What a client does beside listening. */
 export interface Habits {
-  /** Never leaves by itself. */
-  readonly steady?: boolean;
+  /** Never leaves by itself, and stays with the n-th server where it can. */
+  readonly steadyAt?: number;
   /** Comes back without its position, and refetches as a page does that was loaded anew. */
   readonly forgetful?: boolean;
+  /** Leaves also while it has no position to come back with. */
+  readonly impatient?: boolean;
   /** Stops reading now and then, for so many ms. */
   readonly pausesMs?: number;
   /** Stays away for so many ms each time it leaves. */
@@ -18,9 +24,12 @@ export interface Habits {
 
 /** A client over a real socket, on any of the servers, that notes all that it is told. */
 export class SoakClient {
-  readonly told: Told[] = [];
+  told: Told[] = [];
   since = Number.POSITIVE_INFINITY;
-  connected = false;
+  /** The server that it is connected to. */
+  server: string | undefined;
+  #exempt = false;
+  #asleep = false;
   #lastEventId: string | undefined;
   #request: ClientRequest | undefined;
   #stopped = false;
@@ -35,8 +44,31 @@ export class SoakClient {
     this.#loop = this.#listen();
   }
 
+  /** Forgets what it was told: from now on everything counts. */
+  begin(): void {
+    this.told = [];
+    this.since = performance.now();
+    this.#exempt = false;
+  }
+
   account(): Account {
-    return { name: this.name, since: this.since, told: this.told, steady: this.habits.steady === true };
+    const steady = this.habits.steadyAt !== undefined && !this.#exempt;
+    return { name: this.name, since: this.since, told: this.told, steady };
+  }
+
+  /** Its server hangs: how long changes take to it does not count, for now. */
+  exempt(): void {
+    this.#exempt = true;
+  }
+
+  /** Leaves, with its position, until {@link SoakClient.wakeUp}. */
+  fallAsleep(): void {
+    this.#asleep = true;
+    this.#request?.destroy();
+  }
+
+  wakeUp(): void {
+    this.#asleep = false;
   }
 
   async stop(): Promise<void> {
@@ -46,23 +78,38 @@ export class SoakClient {
   }
 
   async #listen(): Promise<void> {
+    const { steadyAt, awayMs = 300 } = this.habits;
+    let failed: string | undefined;
     while (!this.#stopped) {
-      const servers = this.servers();
-      const url = servers[Math.floor(Math.random() * servers.length)];
-      if (url) await this.#stream(url).catch(() => {});
-      this.connected = false;
-      await delay(this.habits.steady ? 50 : Math.random() * (this.habits.awayMs ?? 300));
+      // Who finds its server dead goes to another.
+      const servers = this.servers().filter((url) => url !== failed);
+      const url = servers[(steadyAt ?? Math.floor(Math.random() * servers.length)) % servers.length];
+      failed = undefined;
+      if (url && !this.#asleep) {
+        await this.#stream(url).catch(() => {
+          failed = url;
+        });
+      }
+      this.server = undefined;
+      await delay(steadyAt === undefined ? Math.random() * awayMs : 50);
     }
   }
 
   async #stream(url: string): Promise<void> {
     const id = this.habits.forgetful ? undefined : this.#lastEventId;
     const response = await this.#open(`${url}/api/events?resources=${TABLES.join(',')},zaun`, id);
+    this.server = url;
     const parser = createStreamParser(({ event, data }) => {
       if (event === 'connected') this.#onConnected(data.resumed);
       else if (event === 'table-update') this.#note(data.resource, data.operation, data.keys, data.reason === 'resync');
     });
+    let silent = false;
+    const dead = setTimeout(() => {
+      silent = true;
+      response.destroy();
+    }, SILENCE_MS);
     response.on('data', (chunk: Buffer) => {
+      dead.refresh();
       parser.feed(chunk);
       this.#lastEventId = parser.lastEventId() ?? this.#lastEventId;
     });
@@ -70,17 +117,21 @@ export class SoakClient {
       response.on('close', resolve);
       response.on('error', () => resolve());
     });
-    if (!this.habits.steady) void this.#misbehave(response);
+    if (this.habits.steadyAt === undefined) void this.#misbehave(response);
     await ended;
+    clearTimeout(dead);
+    if (silent) throw new Error('The server says nothing any more');
   }
 
   #open(url: string, lastEventId: string | undefined): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const headers = { Authorization: `Bearer ${this.token}`, ...(lastEventId && { 'Last-Event-ID': lastEventId }) };
       this.#request = get(url, { headers, agent: false }, (response) => {
+        this.#request?.setTimeout(0);
         if (response.statusCode === 200) resolve(response);
         else reject(new Error(`${response.statusCode}`));
       });
+      this.#request.setTimeout(SILENCE_MS, () => this.#request?.destroy());
       this.#request.on('error', reject);
     });
   }
@@ -90,7 +141,6 @@ export class SoakClient {
     // A page that starts anew reads everything.
     else if (!resumed && this.habits.forgetful)
       for (const table of TABLES) this.#note(table, undefined, undefined, false);
-    this.connected = true;
   }
 
   async #misbehave(response: IncomingMessage): Promise<void> {
@@ -104,7 +154,9 @@ export class SoakClient {
       }
       return;
     }
-    await delay(Math.random() * 2000);
+    // Who was told to refetch keeps no position for 10 s, and one that left before would be told so again and again.
+    do await delay(Math.random() * 2000);
+    while (!this.habits.impatient && this.#lastEventId === 'resync' && !response.destroyed);
     response.destroy();
   }
 

@@ -1,9 +1,10 @@
-/** What became of a row that a writer has written. */
-export type Outcome = 'committed' | 'rolled back' | 'unknown';
+/** What became of a row that a writer has written; `lost`: committed, and gone with a crash or a failover. */
+export type Outcome = 'committed' | 'rolled back' | 'unknown' | 'lost';
 
 /** One change that a writer has made: a row of its own key, so that an event which names it means just this. */
 export interface Written {
   readonly resource: string;
+  /** One of them, where the statement is {@link Written.unnamed}. */
   readonly key: number;
   readonly operation: 'insert' | 'update' | 'delete';
   /** When COMMIT was sent, and when its answer came; in ms. */
@@ -34,68 +35,109 @@ export interface Account {
   readonly steady: boolean;
 }
 
-/** The outcome of a run. */
+/** The outcome of a stretch. */
 export interface Verdict {
-  readonly clients: number;
-  readonly committed: number;
+  committed: number;
+  lost: number;
   /** Pairs of a client and a change that had to be covered. */
-  readonly pairs: number;
-  readonly coveredByName: number;
-  readonly coveredByRefetch: number;
-  readonly coveredByResync: number;
-  readonly missed: string[];
-  readonly ghosts: string[];
-  readonly disorders: string[];
+  pairs: number;
+  coveredByName: number;
+  coveredByRefetch: number;
+  coveredByResync: number;
   /** The longest time that a change took to a steady client, in ms. */
-  readonly longestDelayMs: number;
+  longestDelayMs: number;
+  /** What must not be, in words. */
+  readonly wrongs: string[];
 }
 
 /** Compares what was written with what each client was told. */
 export function judge(written: readonly Written[], accounts: readonly Account[]): Verdict {
-  const never = new Set(written.filter(({ outcome }) => outcome === 'rolled back').map(nameOf));
-  const verdict = { coveredByName: 0, coveredByRefetch: 0, coveredByResync: 0, pairs: 0, longestDelayMs: 0 };
-  const missed: string[] = [];
-  const ghosts: string[] = [];
-  const disorders: string[] = [];
-  const committed = written.filter(({ outcome }) => outcome === 'committed');
-
-  for (const { name, since, told, steady } of accounts) {
-    const named = new Map<string, number>();
-    const refetches = new Map<string, Told[]>();
-    for (const item of told) {
-      if (!item.keys) refetches.set(item.resource, [...(refetches.get(item.resource) ?? []), item]);
-      for (const key of item.keys ?? []) {
-        const change = nameOf({ resource: item.resource, key, operation: item.operation ?? '' });
-        if (never.has(change)) ghosts.push(`${name}: ${change}`);
-        if (!named.has(change)) named.set(change, item.at);
-      }
-    }
-    disorders.push(...disordersIn(name, told));
-    for (const change of committed) {
-      if (change.commitSent < since) continue;
-      verdict.pairs += 1;
-      const byName = change.unnamed ? undefined : named.get(nameOf(change));
-      // Told after the commit was sent: the answer to a COMMIT may come later than its event. Another statement's event
-      // without keys is no excuse for a change that has to be named.
-      const refetch =
-        byName === undefined
-          ? refetches
-              .get(change.resource)
-              ?.find(({ at, operation }) => at >= change.commitSent && (change.unnamed || !operation))
-          : undefined;
-      if (byName !== undefined) verdict.coveredByName += 1;
-      else if (refetch?.resync) verdict.coveredByResync += 1;
-      else if (refetch) verdict.coveredByRefetch += 1;
-      else missed.push(`${name}: ${nameOf(change)} committed at ${change.commitAnswered}`);
-      const at = byName ?? refetch?.at;
-      if (steady && at) verdict.longestDelayMs = Math.max(verdict.longestDelayMs, at - change.commitAnswered);
+  const of = (outcome: Outcome) => written.filter((change) => change.outcome === outcome);
+  const [committed, lost] = [of('committed'), of('lost')];
+  const never = new Set(of('rolled back').map(nameOf));
+  const verdict: Verdict = {
+    committed: committed.length,
+    lost: lost.length,
+    pairs: 0,
+    coveredByName: 0,
+    coveredByRefetch: 0,
+    coveredByResync: 0,
+    longestDelayMs: 0,
+    wrongs: [],
+  };
+  const firstKey = written.reduce((least, { key }) => Math.min(least, key), Number.POSITIVE_INFINITY);
+  for (const account of accounts) {
+    const heard = new Heard(account);
+    for (const name of heard.names()) if (never.has(name)) verdict.wrongs.push(`${account.name}: ${name} rolled back`);
+    verdict.wrongs.push(...disordersIn(account, firstKey));
+    for (const change of committed) cover(verdict, change, account, heard);
+    for (const change of lost) {
+      // Whoever was told before it was lost has to hear that it may not be so.
+      const told = heard.lastOf(nameOf(change));
+      if (told !== undefined && !heard.refetch(change.resource, told, false))
+        verdict.wrongs.push(`${account.name}: ${nameOf(change)} was lost, and still stands`);
     }
   }
-  return { ...verdict, clients: accounts.length, committed: committed.length, missed, ghosts, disorders };
+  return verdict;
+}
+
+function cover(verdict: Verdict, change: Written, { name, since, steady }: Account, heard: Heard): void {
+  if (change.commitSent < since) return;
+  verdict.pairs += 1;
+  const byName = change.unnamed ? undefined : heard.firstOf(nameOf(change));
+  if (byName !== undefined && byName < change.commitSent)
+    verdict.wrongs.push(`${name}: ${nameOf(change)} told ${change.commitSent - byName} ms before its commit`);
+  // Told after the commit was sent: the answer to a COMMIT may come later than its event. Another statement's event
+  // without keys is no excuse for a change that has to be named.
+  const refetch = byName === undefined ? heard.refetch(change.resource, change.commitSent, change.unnamed) : undefined;
+  if (byName !== undefined) verdict.coveredByName += 1;
+  else if (refetch?.resync) verdict.coveredByResync += 1;
+  else if (refetch) verdict.coveredByRefetch += 1;
+  else verdict.wrongs.push(`${name}: ${nameOf(change)} missed, committed at ${change.commitAnswered}`);
+  const at = byName ?? refetch?.at;
+  if (steady && at) verdict.longestDelayMs = Math.max(verdict.longestDelayMs, at - change.commitAnswered);
+}
+
+/** What one client has heard, for questions about each change. */
+class Heard {
+  readonly #first = new Map<string, number>();
+  readonly #last = new Map<string, number>();
+  /** Events without keys, by resource, in their order; and those among them that name no operation either. */
+  readonly #keyless = new Map<string, Told[]>();
+  readonly #refetches = new Map<string, Told[]>();
+
+  constructor({ told }: Account) {
+    for (const item of told) {
+      const { resource, operation = '', keys, at } = item;
+      if (!keys) append(this.#keyless, resource, item);
+      if (!operation) append(this.#refetches, resource, item);
+      for (const key of keys ?? []) {
+        const name = nameOf({ resource, key, operation });
+        if (!this.#first.has(name)) this.#first.set(name, at);
+        this.#last.set(name, at);
+      }
+    }
+  }
+
+  names = () => this.#first.keys();
+  firstOf = (name: string) => this.#first.get(name);
+  lastOf = (name: string) => this.#last.get(name);
+
+  /** The first advice to refetch a resource from a time on. @param keyless events without keys count, too. */
+  refetch(resource: string, from: number, keyless: boolean): Told | undefined {
+    const list = (keyless ? this.#keyless : this.#refetches).get(resource) ?? [];
+    let [low, high] = [0, list.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((list[middle] as Told).at < from) low = middle + 1;
+      else high = middle;
+    }
+    return list[low];
+  }
 }
 
 /** A row is inserted, updated and deleted, in this order: so it must be told first, whatever is told again later. */
-function disordersIn(client: string, told: readonly Told[]): string[] {
+function disordersIn({ name, told }: Account, firstKey: number): string[] {
   const steps = ['insert', 'update', 'delete'];
   const reached = new Map<string, number>();
   const refetched = new Set<string>();
@@ -104,17 +146,25 @@ function disordersIn(client: string, told: readonly Told[]): string[] {
     if (!keys) refetched.add(resource);
     const step = steps.indexOf(operation ?? '');
     for (const key of keys ?? []) {
+      if (key < firstKey) continue; // told again, of a stretch before this one
       const row = `${resource} ${key}`;
       const before = reached.get(row) ?? -1;
       // A step that was left out may have been covered by a refetch in between.
       if (step > before + 1 && !refetched.has(resource))
-        disorders.push(`${client}: ${row} ${operation} before ${steps[before + 1]}`);
+        disorders.push(`${name}: ${row} ${operation} before ${steps[before + 1]}`);
       reached.set(row, Math.max(before, step));
     }
   }
   return disorders;
 }
 
-function nameOf({ resource, key, operation }: { resource: string; key: number; operation: string }): string {
+/** What names a change, in the ledger and in events. */
+export function nameOf({ resource, key, operation }: { resource: string; key: number; operation: string }): string {
   return `${operation} ${resource} ${key}`;
+}
+
+function append<Item>(lists: Map<string, Item[]>, name: string, item: Item): void {
+  const list = lists.get(name);
+  if (list) list.push(item);
+  else lists.set(name, [item]);
 }

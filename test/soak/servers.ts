@@ -2,12 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.js';
+import { TcpProxy, targetOf } from '../tcp-proxy.js';
 import { until } from '../until.js';
 
-/** One server, in a process of its own. */
+/** One server, in a process of its own, and the network around it. */
 export interface Server {
   readonly child: ChildProcess;
+  /** As its clients reach it, through {@link Server.front}. */
   readonly url: string;
+  readonly front: TcpProxy;
+  /** Its way to Postgres. */
+  readonly back: TcpProxy;
 }
 
 /** Several built servers on one database, as an operator runs them. */
@@ -18,24 +23,48 @@ export class Servers {
   /** Exits that nobody asked for. */
   readonly crashes: string[] = [];
   readonly #expected = new Set<ChildProcess>();
+  #lead: Server | undefined;
 
-  constructor(private readonly env: Readonly<Record<string, string>>) {}
+  /** @param databaseUrl asked for each connection that a server opens. */
+  constructor(
+    private readonly databaseUrl: () => string,
+    private readonly env: Readonly<Record<string, string>>,
+  ) {}
 
   urls = (): readonly string[] => this.running.map(({ url }) => url);
 
+  /** The server that leads, as far as the logs say. */
+  lead(): Server {
+    return (this.#lead ?? this.running[0]) as Server;
+  }
+
   async start(more: Readonly<Record<string, string>> = {}): Promise<Server> {
+    const back = await TcpProxy.open(() => targetOf(this.databaseUrl()));
     const child = spawn(process.execPath, [join(packageRoot, 'dist/src/cli.js'), 'serve'], {
       cwd: '/',
-      env: { PATH: process.env.PATH, PORT: '0', HOST: '127.0.0.1', ...this.env, ...more },
+      env: {
+        PATH: process.env.PATH,
+        PORT: '0',
+        HOST: '127.0.0.1',
+        DATABASE_URL: back.through(this.databaseUrl()),
+        ...this.env,
+        ...more,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let url: string | undefined;
+    let own: string | undefined;
+    let server: Server | undefined;
+    let leads = false;
     let said = '';
     const listen = (chunk: Buffer) => {
       const lines = (said + chunk.toString()).split('\n');
       said = lines.pop() ?? '';
       for (const line of lines) {
-        if (line.includes('"msg":"serving"')) url = JSON.parse(line).url;
+        if (line.includes('"msg":"serving"')) own = JSON.parse(line).url;
+        if (line.includes('this server leads')) {
+          leads = true;
+          this.#lead = server ?? this.#lead;
+        }
         if (!line.startsWith('{') || line.includes('"level":50')) this.errors.push(line);
       }
     };
@@ -44,22 +73,25 @@ export class Servers {
     child.on('exit', (code, signal) => {
       if (!this.#expected.has(child)) this.crashes.push(`exit ${code ?? signal}: ${this.errors.at(-1)}`);
     });
-    await until(() => url !== undefined || child.exitCode !== null, 'a server to start');
-    if (!url) throw new Error(`A server did not start: ${this.errors.join('\n')}`);
-    const server = { child, url };
+    await until(() => own !== undefined || child.exitCode !== null, 'a server to start');
+    if (!own) throw new Error(`A server did not start: ${this.errors.join('\n')}`);
+    const target = targetOf(own);
+    const front = await TcpProxy.open(() => target);
+    server = { child, front, back, url: `http://127.0.0.1:${front.port}` };
+    if (leads) this.#lead = server;
     this.running.push(server);
     return server;
   }
 
-  /** Ends one with a signal, and waits for its end. @returns how long that took, in ms. */
-  async end(server: Server, signal: 'SIGKILL' | 'SIGTERM'): Promise<number> {
-    const begun = performance.now();
+  /** Ends one with a signal, and waits for its end. */
+  async end(server: Server, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.#expected.add(server.child);
     this.running.splice(this.running.indexOf(server), 1);
+    if (this.#lead === server) this.#lead = undefined;
     const ended = once(server.child, 'exit');
     server.child.kill(signal);
     await ended;
-    return performance.now() - begun;
+    await Promise.all([server.front.close(), server.back.close()]);
   }
 
   async stop(): Promise<void> {

@@ -5,6 +5,15 @@ import type { Written } from './ledger.js';
 /** The tables that the writers write. */
 export const TABLES = ['soak_a', 'soak_b'] as const;
 
+/** Who writes, and how. */
+export interface WriterHabits {
+  readonly count: number;
+  /** Between two transactions of a session, in ms, at the most. */
+  readonly pauseMs: number;
+  /** Their commits do not wait for the disk. */
+  readonly asynchronous?: boolean;
+}
+
 let lastKey = 0;
 
 /** Many sessions that write in mixed transactions, until they are stopped, and note what they committed. */
@@ -14,11 +23,16 @@ export class Writers {
   readonly #loops: Promise<void>[] = [];
 
   constructor(
-    private readonly databaseUrl: string,
-    count: number,
-    private readonly pauseMs: number,
+    private readonly databaseUrl: () => string,
+    private readonly habits: WriterHabits,
   ) {
-    for (let i = 0; i < count; i += 1) this.#loops.push(this.#write(i));
+    for (let i = 0; i < habits.count; i += 1) this.#loops.push(this.#write(i));
+  }
+
+  /** Notes a row that somebody else inserts; whoever does says how that ended. */
+  noteOther(resource: string): { readonly change: Written; readonly key: number } {
+    const key = nextKey();
+    return { change: noteIn(this.written, resource, key, 'insert', false), key };
   }
 
   async stop(): Promise<void> {
@@ -28,13 +42,18 @@ export class Writers {
 
   async #write(index: number): Promise<void> {
     while (!this.#stopped) {
-      const client = new pg.Client({ connectionString: this.databaseUrl, application_name: `soak writer ${index}` });
+      const client = new pg.Client({
+        connectionString: this.databaseUrl(),
+        application_name: `soak writer ${index}`,
+        connectionTimeoutMillis: 5000,
+        ...(this.habits.asynchronous && { options: '-c synchronous_commit=off' }),
+      });
       client.on('error', () => {});
       try {
         await client.connect();
         while (!this.#stopped) {
           await this.#transaction(client);
-          await delay(Math.random() * this.pauseMs);
+          await delay(Math.random() * this.habits.pauseMs);
         }
       } catch {
         // What was open has been noted as unknown; the next session goes on.
@@ -110,7 +129,9 @@ class Run {
   ) {}
 
   async insert(resource: string, keys: number[]): Promise<Written[]> {
-    const changes = keys.map((key) => this.#note(resource, key, 'insert', keys.length > 100));
+    // A statement that names no keys is one change.
+    const unnamed = keys.length > 100;
+    const changes = (unnamed ? keys.slice(0, 1) : keys).map((key) => this.#note(resource, key, 'insert', unnamed));
     await this.client.query(`insert into ${resource} select unnest($1::int[])`, [keys]);
     return changes;
   }
@@ -156,17 +177,7 @@ class Run {
   }
 
   #note(resource: string, key: number, operation: Written['operation'], unnamed: boolean): Written {
-    // Unknown until its transaction has ended: for a connection that breaks on the way.
-    const change: Written = {
-      resource,
-      key,
-      operation,
-      unnamed,
-      commitSent: performance.now(),
-      commitAnswered: 0,
-      outcome: 'unknown',
-    };
-    this.written.push(change);
+    const change = noteIn(this.written, resource, key, operation, unnamed);
     this.#open.push(change);
     return change;
   }
@@ -182,6 +193,28 @@ class Run {
   }
 }
 
+/** Unknown until its transaction has ended: for a connection that breaks on the way. */
+function noteIn(
+  written: Written[],
+  resource: string,
+  key: number,
+  operation: Written['operation'],
+  unnamed: boolean,
+): Written {
+  const change: Written = {
+    resource,
+    key,
+    operation,
+    unnamed,
+    commitSent: performance.now(),
+    commitAnswered: 0,
+    outcome: 'unknown',
+  };
+  written.push(change);
+  return change;
+}
+
+/** A key that no other row has. */
 function nextKey(): number {
   lastKey += 1;
   return lastKey;

@@ -1,0 +1,75 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../until.js';
+import type { Fault, Target } from '../fault.js';
+
+/** Longer than any limit after which a session that says nothing is given up, in ms. */
+const STOPPED_MS = 5000;
+
+/** Faults of single sessions: terminated, or hanging. */
+export const SESSION_FAULTS: readonly Fault[] = [
+  {
+    name: 'the sessions that listen terminated',
+    strike: (target) => terminate(target, `application_name = 'pg-change-feed bell'`),
+  },
+  {
+    name: 'all sessions terminated, the writers among them',
+    strike: (target) => terminate(target, `backend_type = 'client backend'`),
+  },
+  {
+    name: 'the sessions that listen stopped (SIGSTOP) for 5 s',
+    strike: (target) => stopBackends(target, `application_name = 'pg-change-feed bell'`),
+  },
+  {
+    name: 'the sessions that read the log stopped (SIGSTOP) for 5 s',
+    strike: (target) => stopBackends(target, `application_name = 'pg-change-feed log'`),
+  },
+  {
+    name: 'the session of a lead that is awake stopped (SIGSTOP) for 5 s',
+    strike: (target) => stopBackends(target, LEAD('not exists')),
+  },
+  {
+    name: 'the session of a lead that sleeps stopped (SIGSTOP) for 5 s',
+    // Few write, or it would hardly sleep.
+    writers: { count: 2, pauseMs: 200 },
+    strike: (target) => stopBackends(target, LEAD('exists')),
+  },
+];
+
+/** The session that holds the lead's lock, and, or not, that of its sleep. */
+const LEAD = (sleeps: 'exists' | 'not exists') => `
+  pid = (select pid from pg_locks where locktype = 'advisory' and classid = 1346847558 and objid = 2 and granted)
+  and ${sleeps} (select from pg_locks
+    where locktype = 'advisory' and classid = 1346847558 and objid = 1 and mode = 'ExclusiveLock' and granted)`;
+
+async function terminate({ postgres }: Target, which: string): Promise<void> {
+  await postgres.sql(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and ${which}`);
+}
+
+/** Stops the backends of sessions: their connections stand, and nothing comes over them. */
+async function stopBackends({ postgres }: Target, which: string): Promise<void> {
+  const client = await postgres.connect();
+  const sessions = `select pid from pg_stat_activity where datname = current_database() and ${which}`;
+  const stopped: number[] = [];
+  const goOn = () => {
+    for (const pid of stopped.splice(0)) process.kill(pid, 'SIGCONT');
+  };
+  try {
+    await until(async () => {
+      for (const { pid } of (await client.query(sessions)).rows) {
+        process.kill(pid, 'SIGSTOP');
+        stopped.push(pid);
+      }
+      // Between the question and the signal it may have gone on, to another state.
+      const { rows } = await client.query(sessions);
+      const still = rows.filter(({ pid }) => stopped.includes(pid));
+      if (still.length > 0) return true;
+      goOn();
+      return false;
+    }, 'sessions to stop');
+    await delay(STOPPED_MS);
+  } finally {
+    goOn();
+    await client.end();
+  }
+}
