@@ -66,6 +66,7 @@ const READ_SUMMED_UP = `
   ) c on true
   order by c.id`;
 const NOW = 'select change_feed.current_epoch() as epoch, pg_current_snapshot()::text as snapshot';
+const WATCHED_RESOURCES = 'select resource from change_feed.watched_table';
 const LOGGED_RESOURCES = 'select distinct resource from change_feed.change';
 
 /**
@@ -95,6 +96,7 @@ export class ChangeLog {
   readonly #news: Reads;
   readonly #missed: Reads;
   readonly #now: PatientQuery<{ epoch: string | null; snapshot: string }>;
+  readonly #watchedResources: PatientQuery<{ resource: string }>;
   readonly #loggedResources: PatientQuery<{ resource: string }>;
 
   /**
@@ -121,6 +123,7 @@ export class ChangeLog {
     this.#news = readsOver(this.#tail);
     this.#missed = readsOver(this.#replays);
     this.#now = new PatientQuery(this.#rest, NOW);
+    this.#watchedResources = new PatientQuery(this.#rest, WATCHED_RESOURCES);
     this.#loggedResources = new PatientQuery(this.#rest, LOGGED_RESOURCES);
   }
 
@@ -180,8 +183,7 @@ export class ChangeLog {
 
   /** Names of the resources that tables are watched as. */
   async watchedResources(): Promise<string[]> {
-    const { rows } = await this.#rest.query<{ resource: string }>('select resource from change_feed.watched_table');
-    return rows.map((row) => row.resource);
+    return (await this.#watchedResources.ask()).map((row) => row.resource);
   }
 
   /** Names of all resources in the log. Scans it. */

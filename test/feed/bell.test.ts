@@ -7,7 +7,9 @@ import { createDatabase } from '../../src/database/connection.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
 import { migrateToLatest } from '../../src/database/migrate.js';
 import { ChangeFeed } from '../../src/feed/change-feed.js';
+import { openStream } from '../event-stream.js';
 import { startTestServer } from '../running-server.js';
+import { TcpProxy, targetOf } from '../tcp-proxy.js';
 import { until } from '../until.js';
 
 test('with the periodic read off, an UPDATE in psql reaches the client within 100 ms: the bell is real', async () => {
@@ -53,6 +55,28 @@ test('a LISTEN that fails after a reconnect is tried anew: pg-listen itself woul
   await server.psql(`select change_feed.emit('gehoert')`);
   await stream.next(({ data }) => data.resource === 'gehoert');
   await server.stop();
+});
+
+test('what is rung while the connection that listens is away is read when it is back', async () => {
+  const server = await startTestServer({ readIntervalMs: 0 });
+  const way = await TcpProxy.open(() => targetOf(server.database.url));
+  // Not the lead, which reads by itself while it can't hear.
+  const other = await server.another({ databaseUrl: way.through(server.database.url) });
+  const stream = await openStream(`${other.url}/api/events?resources=*`, {
+    Authorization: `Bearer ${await server.token()}`,
+  });
+  await stream.clientId();
+  way.goSilent({ allNew: true });
+  way.bury();
+  await until(() => !other.feed.health.listener, 'the loss');
+  await server.psql(`select change_feed.emit('waehrenddessen')`);
+  await until(() => server.feed.health.database && server.feed.position.xmax > other.feed.position.xmax, 'its ring');
+  way.speak();
+  way.bury();
+  await stream.next(({ data }) => data.resource === 'waehrenddessen');
+  stream.close();
+  await server.stop();
+  await way.close();
 });
 
 test('where transactions can be prepared no writer rings, none fails, and the feed looks by itself', async () => {

@@ -12,6 +12,8 @@ export const SILENCE_MS = 5000;
 export interface Habits {
   /** Never leaves by itself, and stays with the n-th server where it can. */
   readonly steadyAt?: number;
+  /** Subscribes to `*`. */
+  readonly toAll?: boolean;
   /** Comes back without its position, and refetches as a page does that was loaded anew. */
   readonly forgetful?: boolean;
   /** Leaves also while it has no position to come back with. */
@@ -97,7 +99,8 @@ export class SoakClient {
 
   async #stream(url: string): Promise<void> {
     const id = this.habits.forgetful ? undefined : this.#lastEventId;
-    const response = await this.#open(`${url}/api/events?resources=${TABLES.join(',')},zaun`, id);
+    const resources = this.habits.toAll ? '*' : `${TABLES.join(',')},zaun`;
+    const response = await this.#open(`${url}/api/events?resources=${resources}`, id);
     this.server = url;
     const parser = createStreamParser(({ event, data }) => {
       if (event === 'connected') this.#onConnected(data.resumed);

@@ -63,8 +63,9 @@ export class SoakPostgres {
   /**
    * Makes a standby, lets it fall behind for a while, crashes the primary, and promotes the standby in its place: the
    * last `lagMs` of commits are lost.
+   * @param before is called when the primary is about to go.
    */
-  async failOver(lagMs: number): Promise<void> {
+  async failOver(lagMs: number, before: () => void): Promise<void> {
     const standbyDir = await makeDataDir();
     await this.#copyTo(standbyDir);
     const replication = await TcpProxy.open(() => ({ host: '127.0.0.1', port: this.#postgres.port }));
@@ -86,6 +87,7 @@ export class SoakPostgres {
 
     replication.goSilent({ allNew: true });
     await delay(lagMs);
+    before();
     await this.#kill();
     await session.query('select pg_promote()');
     await session.end();

@@ -27,14 +27,17 @@ const SETTLE_MS = LONG ? 2000 : 500;
 const FAULTS_MS = MINUTES * 40_000;
 const WRITERS = { count: 8, pauseMs: 20 };
 const SECRET = 'a secret of the soak, long enough for HS256';
-const FAULTS = [...SESSION_FAULTS, ...POSTGRES_FAULTS, ...NETWORK_FAULTS, ...SERVER_FAULTS];
+/** Those whose names match SOAK_FAULTS, or all. */
+const FAULTS = [...SESSION_FAULTS, ...POSTGRES_FAULTS, ...NETWORK_FAULTS, ...SERVER_FAULTS].filter(({ name }) =>
+  new RegExp(process.env.SOAK_FAULTS ?? '').test(name),
+);
 
 const HABITS: readonly (readonly [string, Habits])[] = [
-  ['steady', { steadyAt: 0 }],
+  ['steady', { steadyAt: 0, toAll: true }],
   ['steady', { steadyAt: 1 }],
   ['steady', { steadyAt: 2 }],
   ['restless', { impatient: true }],
-  ['restless', {}],
+  ['restless', { toAll: true }],
   ['restless', {}],
   ['often away', { awayMs: 1500 }],
   ['often away', { awayMs: 1500 }],

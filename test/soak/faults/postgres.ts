@@ -17,9 +17,16 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: 'a standby that lags 1.5 s behind promoted in place of a crashed primary',
+    name: 'a standby that lags 1.5 s behind promoted in place of a primary that is gone without a FIN',
     mayLose: true,
-    strike: ({ postgres }) => postgres.failOver(1500),
+    strike: async ({ postgres, servers }) => {
+      const ways = servers.running.map(({ back }) => back);
+      await postgres.failOver(1500, () => {
+        for (const way of ways) way.goSilent();
+      });
+      await delay(4000);
+      for (const way of ways) way.bury();
+    },
   },
   {
     name: 'a transaction left open and idle, beside 100 other writers',
