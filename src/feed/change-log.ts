@@ -92,6 +92,7 @@ export class ChangeLog {
   /** The feed's own reads; those of clients that come back, thousands at once, never stand before them. */
   readonly #tail: pg.Pool;
   readonly #replays: pg.Pool;
+  readonly #names: pg.Pool;
   readonly #rest: pg.Pool;
   readonly #news: Reads;
   readonly #missed: Reads;
@@ -104,12 +105,13 @@ export class ChangeLog {
    * @param onError hears of idle connections that break; the next read opens a new one.
    */
   constructor(databaseUrl: string, onError: (error: Error) => void) {
-    const connect = (max: number) => {
+    const connect = (max: number, idleTimeoutMillis = 10_000) => {
       const pool = new pg.Pool({
         connectionString: databaseUrl,
         application_name: 'pg-change-feed log',
         options: SESSION,
         max,
+        idleTimeoutMillis,
         connectionTimeoutMillis: 5000,
         query_timeout: LONGEST_PATIENCE_MS,
         keepAlive: true,
@@ -119,12 +121,15 @@ export class ChangeLog {
     };
     this.#tail = connect(1);
     this.#replays = connect(2);
+    // Asked for when changes were missed, and then an older connection may well be dead: each time a new one.
+    this.#names = connect(2, 1);
     this.#rest = connect(2);
-    this.#news = readsOver(this.#tail);
+    // At the start nobody is stale yet: the first read may take as long as it needs.
+    this.#news = readsOver(this.#tail, LONGEST_PATIENCE_MS);
     this.#missed = readsOver(this.#replays);
     this.#now = new PatientQuery(this.#rest, NOW);
-    this.#watchedResources = new PatientQuery(this.#rest, WATCHED_RESOURCES);
-    this.#loggedResources = new PatientQuery(this.#rest, LOGGED_RESOURCES);
+    this.#watchedResources = new PatientQuery(this.#names, WATCHED_RESOURCES);
+    this.#loggedResources = new PatientQuery(this.#names, LOGGED_RESOURCES);
   }
 
   /** The position of now. Begins an epoch where none is in force: the first start, and after a crash. */
@@ -215,7 +220,7 @@ export class ChangeLog {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#tail.end(), this.#replays.end(), this.#rest.end()]);
+    await Promise.all([this.#tail.end(), this.#replays.end(), this.#names.end(), this.#rest.end()]);
   }
 }
 
@@ -225,8 +230,11 @@ interface Reads {
   readonly summedUp: PatientQuery<ReadingRow>;
 }
 
-function readsOver(pool: pg.Pool): Reads {
-  return { each: new PatientQuery(pool, READ), summedUp: new PatientQuery(pool, READ_SUMMED_UP) };
+function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
+  return {
+    each: new PatientQuery(pool, READ, patienceMs),
+    summedUp: new PatientQuery(pool, READ_SUMMED_UP, patienceMs),
+  };
 }
 
 function changeOf(row: ReadingRow): LoggedChange[] {

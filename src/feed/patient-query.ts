@@ -12,12 +12,13 @@ export const LONGEST_PATIENCE_MS = 35_000;
 export class PatientQuery<Row extends pg.QueryResultRow> {
   readonly #pool: pg.Pool;
   readonly #text: string;
-  // Until it has been answered once it may take as long as it needs: at the start nobody is stale.
-  #patience = LONGEST_PATIENCE_MS;
+  #patience: number;
 
-  constructor(pool: pg.Pool, text: string) {
+  /** @param patienceMs until it has been answered for the first time. */
+  constructor(pool: pg.Pool, text: string, patienceMs = FIRST_PATIENCE_MS) {
     this.#pool = pool;
     this.#text = text;
+    this.#patience = patienceMs;
   }
 
   /** @throws what pg throws, `Query read timeout` among it. */
