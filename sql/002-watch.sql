@@ -2,6 +2,23 @@
 
 set local role change_feed_owner;
 
+-- The columns of a table's primary key, in its order.
+--   as_text   their output function makes the key, not to_jsonb: all but built-in types (oid < 16384), for it calls no
+--             cast; and int8 and numeric, which are strings then, as node-postgres gives int8
+--   settings  their text follows settings of the session, or may
+create function change_feed.key_column(target regclass) returns table (place bigint, name name, type regtype, as_text boolean, settings boolean)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select k.place, a.attname, a.atttypid,
+    t.oid::int8 >= 16384 or t.oid = any ('{int8,numeric,int8[],numeric[]}'::regtype[]),
+    t.typtype <> 'e' and t.oid <> all ('{bool,int2,int4,int8,numeric,text,varchar,bpchar,uuid,date,timestamp}'::regtype[])
+  from pg_index i
+  cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, place)
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+  join pg_type t on t.oid = a.atttypid
+  where i.indrelid = target and i.indisprimary and k.place <= i.indnkeyatts
+$$;
+revoke execute on function change_feed.key_column(regclass) from public;
+
 -- The text of the function that records a table's changes. Made for each table, because static SQL costs the writer
 -- least; key columns only, and by name: whole rows are never converted (that would call casts of the table's owner
 -- with our rights), and positions would name the wrong column after DROP COLUMN.
@@ -27,8 +44,8 @@ declare
 begin$sql$ || insert_change;
   end if;
 
-  -- Built-in types (oid < 16384) by to_jsonb; int8, numeric and all others through their output function, which calls
-  -- no cast and gives strings, as node-postgres does for int8.
+  -- The type is asked for again with each row: a table's owner may have given the column another since, with a cast that
+  -- to_jsonb would call with our rights.
   select case count(*)
     when 0 then null
     when 1 then min(part)
@@ -37,12 +54,10 @@ begin$sql$ || insert_change;
   into key_of_row
   from (
     select k.place, format(
-      case when a.atttypid::oid::int8 < 16384 and a.atttypid not in ('int8'::regtype, 'numeric'::regtype)
-        then 'to_jsonb(r.%1$I)' else 'to_jsonb(format(''%%s'', r.%1$I))' end, a.attname) as part
-    from pg_index i
-    cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, place)
-    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = target and i.indisprimary and k.place <= i.indnkeyatts
+      case when k.as_text then 'to_jsonb(format(''%%s'', r.%1$I))'
+        else 'case when pg_typeof(r.%1$I) = %2$L::regtype then to_jsonb(r.%1$I) else to_jsonb(format(''%%s'', r.%1$I)) end'
+      end, k.name, k.type) as part
+    from change_feed.key_column(target) k
   ) parts;
 
   if key_of_row is not null then
@@ -126,8 +141,28 @@ end
 $$;
 revoke execute on function change_feed.check_not_partition(regclass) from public;
 
+-- Raises unless the caller may add and remove our triggers.
+create function change_feed.check_rights(target regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  other regclass;
+begin
+  select p.relid into other from (select target as relid union select relid from pg_partition_tree(target)) p
+    join pg_class c on c.oid = p.relid where not pg_has_role(c.relowner, 'USAGE') limit 1;
+  if found then
+    raise insufficient_privilege using message = format('only the owner of %s can have it watched', other);
+  end if;
+  if not pg_has_role('change_feed_owner', 'USAGE') then
+    raise insufficient_privilege using
+      message = format('%I may not change what is watched', current_user),
+      hint = format('As a superuser: grant change_feed_owner to %I', current_user);
+  end if;
+end
+$$;
+revoke execute on function change_feed.check_rights(regclass) from public;
+
 -- Raises where a table cannot be watched, with what to do instead.
-create function change_feed.check_watchable(target regclass) returns void
+create function change_feed.check_watchable(target regclass, keys boolean) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   class pg_class;
@@ -135,6 +170,9 @@ declare
 begin
   if target is null then
     raise invalid_parameter_value using message = 'which table? the name is null';
+  end if;
+  if keys is null then
+    raise invalid_parameter_value using message = 'keys is true or false, not null';
   end if;
   select * into class from pg_class where oid = target;
   if not found then
@@ -154,36 +192,64 @@ begin
   perform change_feed.check_not_partition(target);
   select p.relid into other from pg_partition_tree(target) p
     join pg_class c on c.oid = p.relid where c.relkind = 'f' limit 1;
-  if found then
+  if found and keys then
     -- INSERTs that are routed to it would fail: foreign tables cannot have transition tables.
-    raise wrong_object_type using message = format('%s has the foreign table %s as a partition and cannot be watched',
-      target, other);
+    raise wrong_object_type using
+      message = format('%s has the foreign table %s as a partition and cannot be watched', target, other),
+      hint = format('Only without keys: select change_feed.watch(%L, keys => false)', target);
   end if;
-  select p.relid into other from (select target as relid union select relid from pg_partition_tree(target)) p
-    join pg_class c on c.oid = p.relid where not pg_has_role(c.relowner, 'USAGE') limit 1;
-  if found then
-    raise insufficient_privilege using message = format('only the owner of %s can have it watched', other);
-  end if;
-  if not pg_has_role('change_feed_owner', 'USAGE') then
-    raise insufficient_privilege using
-      message = format('%I may not change what is watched', current_user),
-      hint = format('As a superuser: grant change_feed_owner to %I', current_user);
-  end if;
+  perform change_feed.check_rights(target);
 end
 $$;
-revoke execute on function change_feed.check_watchable(regclass) from public;
+revoke execute on function change_feed.check_watchable(regclass, boolean) from public;
+
+-- The name that a table has in the feed unless it is given one: its own.
+create function change_feed.default_resource(target regclass) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  named constant text := (select relname from pg_class where oid = target);
+  other regclass;
+begin
+  begin
+    perform change_feed.check_resource(named);
+  exception when invalid_parameter_value then
+    raise invalid_parameter_value using
+      message = format('%L cannot name a resource', named),
+      hint = format('Give the table another name in the feed: select change_feed.watch(%L, ''name'')', target);
+  end;
+  -- a table that has this name already keeps it, also beside another that was given the same
+  select w.relation into other from change_feed.watched_table w
+    where w.resource = named order by w.relation <> target limit 1;
+  if other <> target then
+    raise duplicate_object using
+      message = format('%s is already watched as %L', other, named),
+      hint = format('Give this table a name of its own: select change_feed.watch(%L, %L)', target, target);
+  end if;
+  return named;
+end
+$$;
+revoke execute on function change_feed.default_resource(regclass) from public;
 
 -- The function that records target's changes: made, replaced or left as it is.
 create function change_feed.ensure_recorder(target regclass, keys boolean, out recorder regprocedure, out made boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   source constant text := change_feed.recorder_source(target, keys);
+  -- A key has one text, whatever the writer's session has set.
+  settings constant text[] := array['search_path=pg_catalog, pg_temp'] || case
+    when keys and exists (select from change_feed.key_column(target) k where k.settings)
+    then array['TimeZone=UTC', 'DateStyle=ISO', 'IntervalStyle=postgres', 'bytea_output=hex', 'extra_float_digits=1']
+    else '{}' end;
   base text;
   function_name text;
 begin
-  select r.function, p.prosrc is distinct from source into recorder, made
+  -- One that other tables use is theirs: of a partition that was detached, its former parent's.
+  select r.function, p.prosrc is distinct from source or p.proconfig is distinct from settings into recorder, made
     from change_feed.recorder_trigger r join pg_proc p on p.oid = r.function
-    where r.relation = target and r.name = 'change_feed_insert';
+    where r.relation = target and not exists (
+      select from change_feed.recorder_trigger o where o.function = r.function
+        and o.relation <> target and o.relation not in (select relid from pg_partition_tree(target)))
+    order by r.name = 'change_feed_insert' desc limit 1;
   if not made then
     return;
   end if;
@@ -200,8 +266,10 @@ begin
       function_name := base || '_' || i;
     end loop;
   end if;
-  execute format('create or replace function change_feed.%I() returns trigger language plpgsql security definer '
-    'set search_path = pg_catalog, pg_temp as %L', function_name, source);
+  execute format('create or replace function change_feed.%I() returns trigger language plpgsql security definer %s as %L',
+    function_name,
+    (select string_agg(format('set %s = %s', split_part(s, '=', 1), split_part(s, '=', 2)), ' ') from unnest(settings) s),
+    source);
   execute format('alter function change_feed.%I() owner to change_feed_owner', function_name);
   execute format('revoke execute on function change_feed.%I() from public', function_name);
   execute format('comment on function change_feed.%I() is %L', function_name, 'Records the changes of ' || target);
@@ -241,6 +309,13 @@ end
 $$;
 revoke execute on function change_feed.ensure_trigger(regclass, text, regprocedure, text, boolean) from public;
 
+-- Two that watch at once could choose the same name, for a resource or for a function: the second waits for the first.
+create function change_feed.one_at_a_time() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  select pg_advisory_xact_lock(hashtext('change_feed'), hashtext('watch'))
+$$;
+revoke execute on function change_feed.one_at_a_time() from public;
+
 -- Puts a table into the feed: from its next statement on, every change is recorded, whoever makes it.
 -- May be called again, and then brings the triggers to what this call says. Says what it did.
 --   target    the table; its partitions are watched with it and report its name
@@ -251,44 +326,45 @@ revoke execute on function change_feed.ensure_trigger(regclass, text, regprocedu
 create function change_feed.watch(target regclass, resource text default null, keys boolean default true) returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
-  named constant text := coalesce(resource, (select relname::text from pg_class where oid = target));
-  other regclass;
+  named text;
   recorder regprocedure;
   changed boolean;
   member regclass;
   operation text;
 begin
-  perform change_feed.check_watchable(target);
+  perform change_feed.check_watchable(target, keys);
+  perform change_feed.one_at_a_time();
+  named := coalesce(resource, change_feed.default_resource(target));
   perform change_feed.check_resource(named);
-  if keys is null then
-    raise invalid_parameter_value using message = 'keys is true or false, not null';
-  end if;
-  if resource is null then
-    select w.relation into other from change_feed.watched_table w where w.resource = named and w.relation <> target limit 1;
-    if found then
-      raise duplicate_object using
-        message = format('%s is already watched as %L', other, named),
-        hint = format('Give this table a name of its own: select change_feed.watch(%L, %L)', target, target);
-    end if;
-  end if;
 
   select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, keys) e;
   for member in select target union select relid from pg_partition_tree(target) loop
     foreach operation in array array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] loop
+      -- before Postgres 16 a foreign table has no TRUNCATE trigger
+      continue when operation = 'TRUNCATE' and (select relkind = 'f' from pg_class where oid = member);
       changed := change_feed.ensure_trigger(member, operation, recorder, named, keys) or changed;
     end loop;
+  end loop;
+  for member in
+    select i.inhrelid from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = target and not c.relispartition
+      and not exists (select from change_feed.recorder_trigger r where r.relation = i.inhrelid)
+  loop
+    raise notice using
+      message = format('%s inherits from %s: what is written to it directly is not recorded', member, target),
+      hint = format('Watch it under the same name: select change_feed.watch(%L, %L)', member, named);
   end loop;
   return format(case when changed then 'watching %s as %L' else 'already watching %s as %L' end, target, named);
 exception when lock_not_available then
   raise lock_not_available using
     message = format('could not lock %s within 5 s', target),
-    hint = 'Another transaction works on it. End that one, or try again.';
+    hint = 'Another transaction works on it, or is watching tables itself. End that one, or try again.';
 end
 $$;
 comment on function change_feed.watch(regclass, text, boolean) is 'Puts a table into the change feed';
 revoke execute on function change_feed.watch(regclass, text, boolean) from public;
 
--- Takes a table, and its partitions, out of the feed. Says what it did.
+-- Takes a table, and its partitions, out of the feed. Says what it did. Rights as for watch().
 create function change_feed.unwatch(target regclass) returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
@@ -296,11 +372,18 @@ declare
   found_trigger record;
   recorder oid;
 begin
+  if target is null then
+    raise invalid_parameter_value using message = 'which table? the name is null';
+  end if;
   perform change_feed.check_not_partition(target);
+  perform change_feed.one_at_a_time();
   for found_trigger in
     select r.relation, r.name, r.function from change_feed.recorder_trigger r
     where r.relation in (select target union select relid from pg_partition_tree(target))
   loop
+    if recorders is null then
+      perform change_feed.check_rights(target);
+    end if;
     execute format('drop trigger %I on %s', found_trigger.name, found_trigger.relation);
     recorders := recorders || found_trigger.function;
   end loop;
@@ -316,7 +399,7 @@ begin
 exception when lock_not_available then
   raise lock_not_available using
     message = format('could not lock %s within 5 s', target),
-    hint = 'Another transaction works on it. End that one, or try again.';
+    hint = 'Another transaction works on it, or is watching tables itself. End that one, or try again.';
 end
 $$;
 comment on function change_feed.unwatch(regclass) is 'Takes a table out of the change feed';

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type pg from 'pg';
+import { change, createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
+
+let database: WatchedDatabase;
+let psql: pg.Client;
+let recorded: WatchedDatabase['recorded'];
+
+beforeAll(async () => {
+  database = await createWatchedDatabase();
+  ({ psql, recorded } = database);
+});
+
+afterAll(() => database.drop());
+
+/** What is done to the table or the session, the write, and the keys that its event names; no number: null. */
+const survives: [string, string, string, (number | string)[] | null][] = [
+  ['a renamed key column', 'alter table t rename id to nummer', 'insert into t (nummer) values (7)', null],
+  ['a dropped key column', 'alter table t drop column id', 'insert into t (wert) values (1)', null],
+  ['a dropped primary key', 'alter table t drop constraint t_pkey', 'insert into t values (7)', [7]],
+  ['a column dropped before the key', 'alter table t drop column wert', 'insert into t values (7)', [7]],
+  ['a column added', 'alter table t add column neu text', `insert into t values (7, 1, 'x')`, [7]],
+  ['a key that became a bigint', 'alter table t alter column id type bigint', 'insert into t values (7)', ['7']],
+  ['a key that became a text', 'alter table t alter column id type text', `insert into t values ('a')`, ['a']],
+  ['a renamed table', 'alter table t rename to t_neu', 'insert into t_neu values (7)', [7]],
+  ['a table in another schema', 'create schema ort; alter table t set schema ort', 'insert into ort.t values (7)', [7]],
+  ['session_replication_role = replica', 'set session_replication_role = replica', 'insert into t values (7)', [7]],
+  [
+    'extra checks of PL/pgSQL',
+    `set plpgsql.extra_errors = 'all'; set plpgsql.variable_conflict = 'error'`,
+    'insert into t values (7)',
+    [7],
+  ],
+  [
+    'a hostile search_path',
+    `create schema boese; create function boese.lower(text) returns text language plpgsql as $$ begin raise 'boese'; end $$;
+    create operator boese.= (leftarg = bigint, rightarg = int, function = int84eq); set search_path = boese, public, pg_catalog`,
+    'insert into public.t values (7)',
+    [7],
+  ],
+  ['no search_path', `set search_path = ''`, 'insert into public.t values (7)', [7]],
+  [
+    'temporary things with our names',
+    `create temp table new_rows (id text); create temp table change (a int); create temp table pg_trigger (a int);
+    create function pg_temp.lower(text) returns text language plpgsql as $$ begin raise 'boese'; end $$`,
+    'insert into t values (7)',
+    [7],
+  ],
+  [
+    'columns with our names',
+    'alter table t add changed int default 0, add named int, add key int, add r int, add tg_op text, add new_rows int',
+    'insert into t values (7)',
+    [7],
+  ],
+  ['set constraints all immediate', 'begin; set constraints all immediate', 'insert into t values (7); commit', [7]],
+  [
+    'row level security',
+    'alter table t enable row level security; alter table t force row level security; set row_security = off',
+    'insert into t values (7)',
+    [7],
+  ],
+  ['old rules for strings', 'set standard_conforming_strings = off', 'insert into t values (7)', [7]],
+  ['SERIALIZABLE', 'begin isolation level serializable', 'insert into t values (7); commit', [7]],
+  ['a read-only end', 'begin', 'insert into t values (7); set transaction read only; commit', [7]],
+  [
+    'a savepoint that is rolled back to',
+    'begin',
+    'savepoint s; insert into t values (1); rollback to s; insert into t values (7); commit',
+    [7],
+  ],
+  ['a tight lock_timeout', `set lock_timeout = '1ms'`, 'insert into t values (7)', [7]],
+  [
+    'parallel plans forced',
+    'set parallel_setup_cost = 0; set min_parallel_table_scan_size = 0',
+    'insert into t values (7)',
+    [7],
+  ],
+  [
+    'settings as long as you like',
+    `select set_config('change_feed.actor', repeat('ü', 100000), false), set_config('change_feed.client', repeat('x', 100000), false)`,
+    'insert into t values (7)',
+    [7],
+  ],
+  [
+    'keys of 10 kB',
+    'alter table t alter column id type text',
+    `insert into t values (repeat('x', 2000) || md5('a')), (repeat('y', 2000)), (repeat('z', 2000)), (repeat('w', 2000)), (repeat('v', 2000))`,
+    null,
+  ],
+];
+
+test.each(survives)('%s does not fail a write', async (_name, setUp, write, keys) => {
+  await psql.query('drop table if exists t, t_neu; drop schema if exists boese, ort cascade');
+  await psql.query(`create table t (id int primary key, wert int); select change_feed.watch('t')`);
+  const session = await database.session();
+  await session.query('insert into t values (0)'); // its plan stays in the session
+  await session.query(setUp);
+  expect(await recorded(write, session)).toMatchObject([{ resource: 't', operation: 'insert', keys }]);
+});
+
+test('a write that its statement_timeout cancels leaves nothing in the log, and the next one is recorded', async () => {
+  await psql.query(`create table langsam (id int primary key); select change_feed.watch('langsam')`);
+  const session = await database.session();
+  await session.query(`set statement_timeout = '100ms'`);
+  await expect(session.query('insert into langsam select 1 from pg_sleep(5)')).rejects.toThrow(
+    'canceling statement due to statement timeout',
+  );
+  expect(await recorded('insert into langsam values (2)', session)).toEqual([change('langsam', 'insert', [2])]);
+});
+
+test('a read-only transaction writes nothing, and reads of a watched table stay allowed in it', async () => {
+  await psql.query(`create table lies (id int primary key); select change_feed.watch('lies')`);
+  expect(await recorded('begin read only; select * from lies; commit')).toEqual([]);
+  await expect(psql.query('begin read only; insert into lies values (1)')).rejects.toThrow(
+    'cannot execute INSERT in a read-only transaction',
+  );
+  await psql.query('rollback');
+});
+
+test('SERIALIZABLE writers of different tables do not fail each other', async () => {
+  await psql.query(`create table ser1 (id int primary key); create table ser2 (id int primary key);
+    select change_feed.watch('ser1'), change_feed.watch('ser2')`);
+  const one = await database.session();
+  const two = await database.session();
+  for (let id = 0; id < 20; id++) {
+    await one.query('begin isolation level serializable; select count(*) from ser1');
+    await two.query('begin isolation level serializable; select count(*) from ser2');
+    await one.query(`insert into ser1 values (${id})`);
+    await two.query(`insert into ser2 values (${id})`);
+    await one.query('commit');
+    await two.query('commit');
+  }
+  const { rows } = await psql.query(`select count(*)::int as n from change_feed.change where resource like 'ser_'`);
+  expect(rows).toEqual([{ n: 40 }]);
+});
+
+test("the writer's lock_timeout does not fail its commit while another notifier holds the commit lock", async () => {
+  await psql.query(`create table u (id int primary key); select change_feed.watch('u')`);
+  // As a lead that sleeps: only then does a writer ring.
+  const lead = await database.session();
+  await lead.query('select pg_advisory_lock(1346847558, 1)');
+  const { rows } = await psql
+    .query(`begin; set local lock_timeout = '1ms'; insert into u values (1);
+    set constraints all immediate; select current_setting('lock_timeout') as during; commit; `)
+    .then((results) => [results].flat()[4] as pg.QueryResult);
+  expect(rows).toEqual([{ during: '0' }]);
+  expect((await psql.query('show lock_timeout')).rows[0].lock_timeout).toBe('0');
+  await psql.query(`set lock_timeout = '7s'; insert into u values (2)`);
+  expect((await psql.query('show lock_timeout')).rows[0].lock_timeout).toBe('7s');
+  await psql.query('reset lock_timeout');
+  await lead.query('select pg_advisory_unlock_all()');
+});
