@@ -3,6 +3,7 @@ import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
 import { Bell, CHANNEL } from './bell.js';
 import { ChangeLog, type Reading } from './change-log.js';
+import { FeedCounts } from './feed-counts.js';
 import { Lead } from './lead.js';
 import { LogReader } from './log-reader.js';
 import { formatPosition, type Position } from './position.js';
@@ -68,6 +69,8 @@ export class ChangeFeed {
   readonly calls: ServerCalls;
   readonly #lead: Lead;
   readonly #resources: Resources;
+  /** What has happened since the start, for metrics. */
+  readonly counts = new FeedCounts();
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
   #stopping: Promise<void> | undefined;
@@ -87,6 +90,7 @@ export class ChangeFeed {
     this.#bell = new Bell(options.listenDatabaseUrl, {
       onRing: (payload) => {
         if (payload === this.instanceId || this.calls.heard(payload)) return;
+        this.counts.heard(payload);
         this.#lead.rung(payload);
         this.#wake();
       },
@@ -160,6 +164,14 @@ export class ChangeFeed {
     return { database: this.#reader?.healthy === true, listener: this.#bell.listening };
   }
 
+  /** Whether this server leads, whether it sleeps until somebody rings, and how often it rang as the lead. */
+  get lead(): { readonly leading: boolean; readonly asleep: boolean; readonly rings: number } {
+    return this.#lead;
+  }
+
+  /** Runs a query on the log's own sessions, for metrics. */
+  query: ChangeLog['query'] = (text, values) => this.#log.query(text, values);
+
   /** Tells `listener` everything that is read from now on. Returns how to end that. */
   listen(listener: FeedListener): () => void {
     this.#listeners.add(listener);
@@ -173,7 +185,9 @@ export class ChangeFeed {
    */
   async changesSince(since: Position, resources?: readonly string[]): Promise<Reading> {
     const known = this.#recent?.since(since, this.position, resources);
-    return known ?? this.#whenReadable(() => this.#log.replay(since, resources));
+    const reading = known ?? (await this.#whenReadable(() => this.#log.replay(since, resources)));
+    if (!reading.lost) this.counts.replays[known ? 'memory' : 'log'] += 1;
+    return reading;
   }
 
   /** The position of now: rows fetched after this call are followed by reading the feed from here, with no gap. */
@@ -219,7 +233,10 @@ export class ChangeFeed {
     this.#resources.add(reading.changes);
     if (reading.lost) this.#resources.forget();
     const { changes, position, lost } = reading;
-    if (!lost && changes.length === 0) return;
+    if (!lost && changes.length === 0) {
+      this.counts.read(reading);
+      return;
+    }
     this.#lead.hasNews();
     if (lost) this.#logger.warn('changes were missed that cannot be told: every client is told to refetch');
     for (const listener of this.#listeners) {
@@ -232,6 +249,7 @@ export class ChangeFeed {
         this.#tellLost(listener, position);
       }
     }
+    this.counts.read(reading);
   }
 
   #tellLost(listener: FeedListener, position: Position): void {

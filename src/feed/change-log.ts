@@ -14,6 +14,21 @@ export interface Reading {
    * since then cannot be told, and `changes` is empty.
    */
   readonly lost: boolean;
+  /** For metrics; absent where the stretch was known without a query. */
+  readonly measured?: Measured;
+}
+
+/** When what was read was made, as far as a reading can tell. */
+export interface Measured {
+  /** When the read was asked for, by performance.now(): before its snapshot was taken. */
+  readonly begunAt: number;
+  /**
+   * How long before the reading each change's statement ran, in ms, by the database's clock alone (the column `at`); of
+   * those that were summed up, the earliest of each resource.
+   */
+  readonly agesMs: readonly number[];
+  /** How many changes were read, those that were summed up counted one by one. */
+  readonly changes: number;
 }
 
 /** A batch of more changes than this is summed up in SQL, not shipped row by row. */
@@ -34,6 +49,8 @@ interface ReadingRow {
   application: string | null;
   actor: string | null;
   client: string | null;
+  age_ms: number | null;
+  made: number | null;
 }
 
 /**
@@ -45,7 +62,8 @@ const NEWER_THAN = `(c.xid >= pg_snapshot_xmax($1::pg_snapshot) or c.xid = any (
 const READ = `
   select pg_current_snapshot()::text as snapshot, change_feed.current_epoch() as epoch,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
-    c.xid::text as xid, c.resource, c.operation, c.keys, c.data, c.application, c.actor, c.client
+    c.xid::text as xid, c.resource, c.operation, c.keys, c.data, c.application, c.actor, c.client,
+    (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
   from (select) as always_a_row
   left join lateral (
     select * from change_feed.change c
@@ -57,10 +75,11 @@ const READ_SUMMED_UP = `
   select pg_current_snapshot()::text as snapshot, change_feed.current_epoch() as epoch,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     null as xid, c.resource, null as operation, null as keys, null as data,
-    null as application, null as actor, null as client
+    null as application, null as actor, null as client,
+    (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
   from (select) as always_a_row
   left join lateral (
-    select c.resource, max(c.id) as id from change_feed.change c
+    select c.resource, max(c.id) as id, min(c.at) as at, count(*)::float8 as made from change_feed.change c
     where ${NEWER_THAN}
     group by c.resource
   ) c on true
@@ -159,6 +178,7 @@ export class ChangeLog {
 
   async #read(reads: Reads, since: Position, resources?: readonly string[]): Promise<Reading> {
     const parameters = [formatSnapshot(since), resources ?? null];
+    const begunAt = performance.now();
     let rows = await reads.each.ask(parameters);
     if (rows.length > MAX_CHANGES) rows = await reads.summedUp.ask(parameters);
 
@@ -166,7 +186,9 @@ export class ChangeLog {
     if (!epoch) return { position: await this.begin(), changes: [], lost: true };
     const position = positionOf(epoch, snapshot);
     const lost = !isAtLeast(position, since) || (horizon != null && !isAtLeast(since, positionOf(epoch, horizon)));
-    return { position, changes: lost ? [] : rows.flatMap(changeOf), lost };
+    return lost
+      ? { position, changes: [], lost }
+      : { position, changes: rows.flatMap(changeOf), lost, measured: measure(rows, begunAt) };
   }
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
@@ -234,6 +256,15 @@ function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
   return {
     each: new PatientQuery(pool, READ, patienceMs),
     summedUp: new PatientQuery(pool, READ_SUMMED_UP, patienceMs),
+  };
+}
+
+function measure(rows: readonly ReadingRow[], begunAt: number): Measured {
+  const made = rows.filter(({ resource }) => resource !== null);
+  return {
+    begunAt,
+    agesMs: made.map(({ age_ms }) => age_ms ?? 0),
+    changes: made.reduce((sum, row) => sum + (row.made ?? 0), 0),
   };
 }
 

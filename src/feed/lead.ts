@@ -57,6 +57,8 @@ export class Lead {
   readonly #options: LeadOptions;
   #client: pg.Client | undefined;
   #leading = false;
+  #asleep = false;
+  #rings = 0;
   #stopped = false;
   #rung = false;
   #untold = false;
@@ -70,6 +72,16 @@ export class Lead {
   /** Whether this server leads. */
   get leading(): boolean {
     return this.#leading;
+  }
+
+  /** Whether this server sleeps, as the lead, until somebody rings. */
+  get asleep(): boolean {
+    return this.#asleep;
+  }
+
+  /** How often it has rung for the other servers. */
+  get rings(): number {
+    return this.#rings;
   }
 
   /** Begins to ask for the lead, for ever. */
@@ -108,6 +120,7 @@ export class Lead {
         if (!this.#stopped) this.#options.logger.warn({ err: error }, 'the session of the bell broke, opening another');
       } finally {
         this.#leading = false;
+        this.#asleep = false;
         await this.#disconnect();
       }
       if (!this.#stopped) await this.#pause(BEAT_MS / 2);
@@ -138,7 +151,9 @@ export class Lead {
       // statement that took the lock and read would have a snapshot older than the lock, and lose a wake-up.
       if (await read()) {
         await this.#tellOthers();
+        this.#asleep = true;
         await this.#sleep();
+        this.#asleep = false;
       }
       await this.#query(`select pg_advisory_unlock(${LOCK_CLASS}, ${SLEEP})`);
       if (!this.#stopped) await this.#pause(this.#rung ? 0 : AWAKE_MS);
@@ -158,6 +173,7 @@ export class Lead {
     if (!this.#untold) return;
     this.#untold = false;
     await this.#query('select pg_notify($1, $2)', [CHANNEL, this.#options.instanceId]);
+    this.#rings += 1;
   }
 
   async #handOver(): Promise<void> {

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { LoggedChange } from '../change.js';
 import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/position.js';
 import { bareId, type EncodedEvent, heartbeat, tableUpdate, withId } from './event-format.js';
+import type { EndReason, StreamCounts } from './stream-counts.js';
 
 /** Every resource that the client may read. */
 export const EVERY_RESOURCE = '*';
@@ -45,6 +46,7 @@ export interface ClientOptions {
   readonly holdMs: number;
   /** A client whose socket stays full for this long is cut off, in ms. */
   readonly stallMs: number;
+  readonly counts: StreamCounts;
 }
 
 /** One client's stream: what it is subscribed to, where it stands, and what it can't take yet. */
@@ -53,8 +55,9 @@ export class Client {
   readonly subject: string;
   readonly openedAt = Date.now();
   readonly subscriptions = new Map<string, Subscription>();
-  /** Why the stream ended, for the log. */
-  endedBy = 'the client left';
+  /** Why this side ended the stream; absent where the other side did. */
+  endedBy: EndReason | undefined;
+  readonly #counts: StreamCounts;
   readonly #response: ServerResponse;
   readonly #mayRead: (resource: string) => boolean;
   readonly #readable = new Map<string, boolean>();
@@ -70,7 +73,7 @@ export class Client {
   #held: { readonly start: Start; readonly until: number } | undefined;
   #replays = 0;
 
-  constructor({ id, subject, response, mayRead, livePosition, holdMs, stallMs }: ClientOptions) {
+  constructor({ id, subject, response, mayRead, livePosition, holdMs, stallMs, counts }: ClientOptions) {
     this.id = id;
     this.subject = subject;
     this.#response = response;
@@ -78,6 +81,7 @@ export class Client {
     this.#livePosition = livePosition;
     this.#holdMs = holdMs;
     this.#stallMs = stallMs;
+    this.#counts = counts;
     response.on('drain', () => this.#catchUp());
     response.on('close', () => clearTimeout(this.#cutOff));
   }
@@ -191,7 +195,7 @@ export class Client {
     }
     const length = events.reduce((sum, { text }) => sum + text.length, 0);
     const tooMuch = events.length > MAX_EVENTS || (events.length > 1 && length > MAX_TEXT);
-    this.#send(tooMuch ? eventsOf(events) : events, startId);
+    this.#send(tooMuch ? this.#summedUp(events) : events, startId);
   }
 
   /** Sends a heartbeat, unless the socket is full. */
@@ -209,7 +213,7 @@ export class Client {
   }
 
   /** Ends the stream after a last event. */
-  end(reason: string, text = ''): void {
+  end(reason: EndReason, text = ''): void {
     if (this.closed) return;
     this.endedBy = reason;
     this.#response.end(text);
@@ -219,7 +223,7 @@ export class Client {
 
   #cutOffLater(): void {
     this.#cutOff ??= setTimeout(() => {
-      this.endedBy = `the client did not read for ${this.#stallMs / 1000} s`;
+      this.endedBy = 'the client did not read';
       this.#response.destroy();
     }, this.#stallMs);
   }
@@ -235,12 +239,20 @@ export class Client {
     this.#cutOff = undefined;
     const behind = this.#behind ?? [];
     this.#behind = undefined;
-    this.#send(eventsOf([...behind].map((resource) => ({ resource }))));
+    this.#send(this.#summedUp([...behind].map((resource) => ({ resource }))));
+  }
+
+  /** One event per resource, without operation: something changed, refetch all of it. */
+  #summedUp(changes: Iterable<{ readonly resource: string }>): EncodedEvent[] {
+    const events = sumUp(changes).map((change) => tableUpdate(change));
+    this.#counts.summedUp += events.length;
+    return events;
   }
 
   #send(events: readonly EncodedEvent[], startId?: string): void {
     const last = events.at(-1);
     if (!last) return;
+    this.#counts.deliveries += events.length;
     const before = events.slice(0, -1).map(({ text }) => text);
     this.write([startId ? bareId(startId) : '', ...before, withId(last.text, this.currentId)].join(''));
   }
@@ -249,8 +261,4 @@ export class Client {
 /** One change per resource, without operation: something changed, refetch all of it. */
 function sumUp(changes: Iterable<{ readonly resource: string }>): LoggedChange[] {
   return [...new Set(Array.from(changes, ({ resource }) => resource))].map((resource) => ({ resource }));
-}
-
-function eventsOf(changes: Iterable<{ readonly resource: string }>): EncodedEvent[] {
-  return sumUp(changes).map((change) => tableUpdate(change));
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../logger.js';
 import { Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
 import { expiredEvent, tableUpdate } from './event-format.js';
 import { greet, Replays } from './replays.js';
+import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 
 /** More clients than this that are told at once are asked to spread their refetches. */
 const SPREAD_FROM = 100;
@@ -60,6 +61,8 @@ export class SSEManager {
   readonly #clients = new Map<string, Client>();
   readonly #subscribers = new Map<string, Map<Client, Subscription>>();
   readonly #waits: { readonly holdMs: number; readonly stallMs: number };
+  /** What has happened since the start, for metrics. */
+  readonly counts = new StreamCounts();
   readonly #heartbeat: NodeJS.Timeout;
   readonly #stopListening: () => void;
   #closed = false;
@@ -67,7 +70,7 @@ export class SSEManager {
   constructor({ feed, logger, heartbeatMs = 30_000, holdMs = 10_000, stallMs = 60_000 }: SSEManagerOptions) {
     this.#feed = feed;
     this.#logger = logger;
-    this.#replays = new Replays(feed, logger);
+    this.#replays = new Replays(feed, logger, this.counts);
     this.#waits = { holdMs, stallMs };
     this.#stopListening = feed.listen({
       onChanges: (changes) => this.#broadcast(changes),
@@ -91,6 +94,16 @@ export class SSEManager {
     return this.#clients.values();
   }
 
+  /** How many streams are open. */
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
+  /** How many streams are subscribed to each resource, for those that have any; `*` for all. */
+  *subscriptionCounts(): Iterable<readonly [resource: string, streams: number]> {
+    for (const [resource, subscribers] of this.#subscribers) yield [resource, subscribers.size];
+  }
+
   /** Opens a stream on a response whose headers are set: says `connected`, and replays what the client has missed. */
   open({ response, subject, mayRead, resources, since, expiresAt }: StreamRequest): Client {
     const client = new Client({
@@ -99,11 +112,14 @@ export class SSEManager {
       response,
       mayRead,
       livePosition: () => this.#feed.position,
+      counts: this.counts,
       ...this.#waits,
     });
     if (response.destroyed) return client; // it left before its headers were sent
     this.#clients.set(client.id, client);
-    response.on('close', () => this.#remove(client));
+    this.counts.opened += 1;
+    const { socket } = response.req;
+    response.on('close', () => this.#remove(client, client.endedBy ?? endedByOther(socket)));
     response.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
     if (expiresAt !== undefined) endAt(client, response, expiresAt);
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
@@ -198,11 +214,12 @@ export class SSEManager {
     if (subscribers?.size === 0) this.#subscribers.delete(resource);
   }
 
-  #remove(client: Client): void {
+  #remove(client: Client, reason: EndReason): void {
     this.#clients.delete(client.id);
     for (const resource of [...client.subscriptions.keys()]) this.#drop(client, resource);
+    this.counts.closed[reason] += 1;
     const seconds = Math.round((Date.now() - client.openedAt) / 1000);
-    this.#logger.info({ client: client.id, subject: client.subject, seconds, reason: client.endedBy }, 'stream closed');
+    this.#logger.info({ client: client.id, subject: client.subject, seconds, reason }, 'stream closed');
   }
 }
 

@@ -2,6 +2,7 @@ import type { ChangeFeed } from '../feed/change-feed.js';
 import type { Logger } from '../logger.js';
 import { type Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
 import { connectedEvent, type EncodedEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
+import type { StreamCounts } from './stream-counts.js';
 
 /** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
 const CONNECTED_WITHIN_MS = 1000;
@@ -15,10 +16,12 @@ export function greet(client: Client, resumed: boolean): void {
 export class Replays {
   readonly #feed: ChangeFeed;
   readonly #logger: Logger;
+  readonly #counts: StreamCounts;
 
-  constructor(feed: ChangeFeed, logger: Logger) {
+  constructor(feed: ChangeFeed, logger: Logger, counts: StreamCounts) {
     this.#feed = feed;
     this.#logger = logger;
+    this.#counts = counts;
   }
 
   /** Says `connected` to a client that comes back, and replays what it has missed. */
@@ -61,6 +64,7 @@ export class Replays {
         for (const change of reading.changes) if (client.mayRead(change.resource)) events.push(tableUpdate(change));
         client.endReplay(events, subscriptions, reading.position);
       } else {
+        this.#counts.resyncs += 1;
         const missed = every ? (await this.#feed.allResources()).filter((name) => client.mayRead(name)) : names;
         found?.('lost');
         for (const resource of missed) events.push(tableUpdate({ resource, reason: 'resync' }));

@@ -1,0 +1,43 @@
+import type { Reading } from './change-log.js';
+import { LagHistogram } from './lag-histogram.js';
+
+/** What a lead's rings carry: its server's id. A resource may be called so, and is then counted among them. */
+const SERVER_ID = /^[0-9a-f]{8}$/;
+/** What servers ring for themselves with: at their start, and when a lead goes. */
+const OF_SERVERS = /^(hello .*|vacant)$/;
+
+/** What has happened to a feed since its start: plain numbers that only grow, for metrics to read when they are asked. */
+export class FeedCounts {
+  /** Changes that were read, one for each statement, also where a big reading was summed up. */
+  changes = 0;
+  /** Times that a stretch could not be told, and every client was told to refetch. */
+  losses = 0;
+  /** Rings that were heard: of writers, and of other servers' leads. */
+  readonly rings = { writer: 0, lead: 0 };
+  /** Stretches that clients had missed, and where they were found. */
+  readonly replays = { memory: 0, log: 0 };
+  /**
+   * From commit until the change was handed to the last socket: at most so long. A change says when its statement ran,
+   * and the commit comes after that; it also comes after the reading before, which did not see it. The later of the two
+   * counts. Only spans of time are added up, none of two clocks.
+   */
+  readonly lag = new LagHistogram();
+  #readBegunAt = Number.NEGATIVE_INFINITY;
+
+  /** Takes a ring, of anyone but this server. */
+  heard(payload: string): void {
+    if (SERVER_ID.test(payload)) this.rings.lead += 1;
+    else if (!OF_SERVERS.test(payload)) this.rings.writer += 1;
+  }
+
+  /** Takes a reading of the feed's own, when everybody has been told. */
+  read({ measured, lost }: Reading): void {
+    if (lost) this.losses += 1;
+    if (!measured) return;
+    const { begunAt, agesMs, changes } = measured;
+    this.changes += changes;
+    const now = performance.now();
+    for (const age of agesMs) this.lag.observe(Math.min(age + now - begunAt, now - this.#readBegunAt) / 1000);
+    this.#readBegunAt = begunAt;
+  }
+}
