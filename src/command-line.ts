@@ -37,7 +37,11 @@ async function program(): Promise<Command> {
     .description('serve the database of DATABASE_URL')
     .option('--migrate', 'bring it to the newest schema first', false)
     .action(serve);
-  command.command('migrate').description('bring the database of DATABASE_URL to the newest schema').action(migrate);
+  command
+    .command('migrate')
+    .description('bring the database of DATABASE_URL to the newest schema')
+    .option('--feed-only', 'the schema change_feed alone, for the database of another application', false)
+    .action(migrate);
   command
     .command('token')
     .description('print a JWT, alone')

@@ -1,7 +1,7 @@
 import { type Config, readConfig } from '../config.js';
 import { createDatabase } from '../database/connection.js';
 import { databaseFailure } from '../database/failure.js';
-import { migrateToLatest } from '../database/migrate.js';
+import { migrateChangeFeed, migrateToLatest } from '../database/migrate.js';
 import { OperatorError } from '../operator-error.js';
 import { createLogger } from '../server/logger.js';
 import { type RunningServer, startServer } from '../server/server.js';
@@ -18,17 +18,20 @@ export async function serve(options: { readonly migrate: boolean }): Promise<voi
   stopOnSignal(() => server.stop());
 }
 
-/** Brings the database of DATABASE_URL to the newest schema, and says what was done. */
-export async function migrate(): Promise<void> {
-  const names = await migrateDatabase(requireDatabaseUrl(readConfig()));
+/**
+ * Brings the database of DATABASE_URL to the newest schema, and says what was done.
+ * @param options `feedOnly`: the schema change_feed alone, for the database of another application.
+ */
+export async function migrate({ feedOnly }: { readonly feedOnly: boolean }): Promise<void> {
+  const names = await migrateDatabase(requireDatabaseUrl(readConfig()), feedOnly);
   console.log(names.length > 0 ? `Migrated: ${names.join(', ')}` : 'The schema is the newest already.');
 }
 
 /** @returns the names of the migrations that ran. @throws {OperatorError} */
-export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
+export async function migrateDatabase(databaseUrl: string, feedOnly = false): Promise<string[]> {
   const db = createDatabase(databaseUrl);
   try {
-    return await migrateToLatest(db);
+    return await (feedOnly ? migrateChangeFeed(db) : migrateToLatest(db));
   } catch (error) {
     throw databaseFailure(error, databaseUrl);
   } finally {

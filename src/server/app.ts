@@ -6,11 +6,10 @@ import { anmeldungRoutes } from '../api/anmeldung.js';
 import type { ApiOptions } from '../api/resource-routes.js';
 import { veranstaltungRoutes } from '../api/veranstaltung.js';
 import type { Database } from '../database/tables.js';
-import type { ChangeFeed } from '../feed/change-feed.js';
 import type { Logger } from '../logger.js';
-import type { SSEManager } from '../sse/manager.js';
-import { sseRoutes } from '../sse/routes.js';
 import { allows, authenticate } from './auth.js';
+import { changeFeedRoutes } from './change-feed-routes.js';
+import type { FeedWithStreams } from './create-change-feed.js';
 import { errorResponses } from './errors.js';
 import { healthRoutes } from './health.js';
 import { indexRoutes } from './index-routes.js';
@@ -20,8 +19,7 @@ import { requestLog } from './request-log.js';
 /** What the application is made of. */
 export interface AppOptions {
   readonly db: Kysely<Database>;
-  readonly feed: ChangeFeed;
-  readonly manager: SSEManager;
+  readonly feed: FeedWithStreams;
   readonly logger: Logger;
   readonly jwtSecret: string;
   readonly jwtIssuer?: string | undefined;
@@ -34,13 +32,13 @@ export interface AppOptions {
 
 /** The Koa application: health, the feed's routes, and REST for the two tables. */
 export function createApp(options: AppOptions): Koa {
-  const { db, feed, manager, logger, defaultResources, jwtToleranceS, corsOrigins } = options;
+  const { db, feed, logger, defaultResources, jwtToleranceS, corsOrigins } = options;
   const app = new Koa();
   app.on('error', (error: unknown) => logger.error({ err: error }, 'a request failed after its response had begun'));
   app.use(requestLog(logger));
   app.use(errorResponses(logger));
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
-  mount(app, healthRoutes(feed));
+  mount(app, healthRoutes(feed.changes));
   mount(app, indexRoutes());
 
   app.use(
@@ -58,9 +56,7 @@ export function createApp(options: AppOptions): Koa {
   app.use(jsonBody());
   mount(
     app,
-    sseRoutes({
-      feed,
-      manager,
+    changeFeedRoutes(feed, {
       callerOf: ({ state: { claims } }) => ({
         subject: claims.sub,
         mayRead: (resource) => allows(claims, resource, defaultResources),

@@ -1,18 +1,17 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import { sql } from 'kysely';
 import { createDatabase } from '../database/connection.js';
-import { databaseFailure } from '../database/failure.js';
 import type { Database } from '../database/tables.js';
-import { ChangeFeed } from '../feed/change-feed.js';
+import type { ChangeFeed } from '../feed/change-feed.js';
 import { OperatorError } from '../operator-error.js';
-import { SSEManager } from '../sse/manager.js';
+import type { SSEManager } from '../sse/manager.js';
 import { type AppOptions, createApp } from './app.js';
+import { atMost } from './at-most.js';
+import { createChangeFeed } from './create-change-feed.js';
 
 /** What a server needs beside the settings of its application. */
-export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed' | 'manager'> {
+export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed'> {
   readonly databaseUrl: string;
   /** Default: `databaseUrl`. */
   readonly listenDatabaseUrl?: string | undefined;
@@ -58,39 +57,29 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const db = createDatabase(databaseUrl, (error) => {
     logger.warn({ err: error }, 'a connection to the database broke');
   });
-  const feed = new ChangeFeed({
-    listenDatabaseUrl: options.listenDatabaseUrl ?? databaseUrl,
-    ring: (channel, payload) => sql`select pg_notify(${channel}, ${payload})`.execute(db),
-    readIntervalMs: options.readIntervalMs,
+  const feed = createChangeFeed({
+    ...options,
     retentionS: options.logRetentionS,
     maxRows: options.logMaxRows,
-    ...(options.recentChanges !== undefined && { recentChanges: options.recentChanges }),
-    logger,
+    heartbeatMs: options.heartbeatS * 1000,
   });
   try {
     await feed.start();
   } catch (error) {
     await db.destroy();
-    throw databaseFailure(error, options.listenDatabaseUrl ?? databaseUrl);
+    throw error;
   }
-  const manager = new SSEManager({
-    feed,
-    logger,
-    heartbeatMs: options.heartbeatS * 1000,
-    ...(options.holdMs !== undefined && { holdMs: options.holdMs }),
-    ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
-  });
-  const http = createServer(createApp({ ...options, db, feed, manager }).callback());
+  const http = createServer(createApp({ ...options, db, feed }).callback());
 
   const stop = async () => {
-    await Promise.all([manager.close(), closeServer(http)]);
-    await atMost(LAST_QUERIES_MS, feed.stop());
+    await Promise.all([feed.streams.close(), closeServer(http)]);
+    await feed.stop();
     await atMost(LAST_QUERIES_MS, db.destroy());
   };
   try {
     const url = await listen(http, options.host, options.port);
     logger.info({ url }, 'serving');
-    return { url, db, feed, manager, stop };
+    return { url, db, feed: feed.changes, manager: feed.streams, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -116,13 +105,6 @@ function listen(http: Server, host: string, port: number): Promise<string> {
       resolve(`http://${name}:${bound}`);
     });
   });
-}
-
-/** Waits for something, but not for ever: a database whose host is gone never answers. */
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  const late = new AbortController();
-  await Promise.race([work, delay(ms, undefined, { signal: late.signal }).catch(() => {})]);
-  late.abort();
 }
 
 /** Takes no more connections, and waits for the last requests, but not for clients that keep their connection. */

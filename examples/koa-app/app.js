@@ -1,0 +1,19 @@
+import Koa from 'koa';
+import jwt from 'koa-jwt';
+import { changeFeedRoutes, createChangeFeed } from 'pg-change-feed';
+
+const { DATABASE_URL, JWT_SECRET, PORT } = process.env;
+const feed = createChangeFeed({ databaseUrl: DATABASE_URL });
+await feed.start();
+
+const app = new Koa();
+app.use(jwt({ secret: JWT_SECRET, algorithms: ['HS256'] }));
+const callerOf = ({ state: { user } }) => ({
+  subject: user.sub,
+  mayRead: (resource) => user.resources.includes(resource),
+  expiresAt: user.exp * 1000,
+});
+app.use(changeFeedRoutes(feed, { callerOf }).routes());
+const server = app.listen(PORT);
+
+process.once('SIGTERM', () => Promise.all([server.close(), feed.stop()]));

@@ -1,0 +1,27 @@
+import Router from '@koa/router';
+import type { Middleware } from 'koa';
+import { type SSERoutesOptions, sseRoutes } from '../sse/routes.js';
+import type { FeedWithStreams } from './create-change-feed.js';
+import { errorResponses } from './errors.js';
+import { jsonBody } from './json-body.js';
+
+/** What {@link changeFeedRoutes} takes. */
+export interface ChangeFeedRoutesOptions extends Pick<SSERoutesOptions, 'callerOf' | 'path'> {
+  /** Runs before each of these routes, where the application does not authenticate anyway. */
+  readonly authenticate?: Middleware;
+}
+
+/**
+ * `GET /api/events`, `POST /api/events/subscribe` and `/unsubscribe`, for any Koa application:
+ * `app.use(changeFeedRoutes(feed, { callerOf }).routes())`. They read JSON bodies themselves unless the application has
+ * done so already (`ctx.request.body`), and answer errors as `{"error":{"code":"…","message":"…"}}`.
+ */
+export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoutesOptions): Router {
+  const { authenticate, ...rest } = options;
+  const router = new Router();
+  router.use(errorResponses(feed.logger));
+  if (authenticate) router.use(authenticate);
+  router.use(jsonBody());
+  router.use(sseRoutes({ ...rest, feed: feed.changes, manager: feed.streams }).routes());
+  return router;
+}

@@ -1,0 +1,216 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { packageRoot } from '../../src/package-root.js';
+import { signToken } from '../../src/server/token.js';
+import { openStream } from '../event-stream.js';
+import { freePort } from '../free-port.js';
+import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { until } from '../until.js';
+
+const run = promisify(execFile);
+const SECRET = 'a secret of the example, long enough for HS256';
+const TOOLS = join(packageRoot, 'node_modules', '.bin');
+/** What an application writes; `// @ts-expect-error` shows that these are types, and not `any`. */
+const CONSUMER = `
+import type Router from '@koa/router';
+import { type Change, changeFeedRoutes, createChangeFeed, createEmitter, migrateChangeFeed, watch } from 'pg-change-feed';
+import { Kysely } from 'kysely';
+const feed = createChangeFeed({ databaseUrl: 'postgres://localhost/app' });
+const router: Router = changeFeedRoutes(feed, {
+  callerOf: (ctx) => ({ subject: ctx.state.user.sub, mayRead: (resource) => resource === 'kunde' }),
+});
+feed.changes.listen({ onChanges: (changes: readonly Change[]) => console.log(changes.length), onLost: () => {} });
+declare const db: Kysely<{ kunde: { id: number } }>;
+await migrateChangeFeed(db);
+await watch(db, 'kunde');
+await createEmitter(db, feed.logger).emitTableUpdate('bericht');
+// @ts-expect-error
+createChangeFeed({});
+// @ts-expect-error
+changeFeedRoutes(feed, { callerOf: () => ({ subject: 7 }) });
+// @ts-expect-error
+const wrong: number = router.routes;
+`;
+
+const names: string[] = [];
+const children: ChildProcess[] = [];
+let folder: string;
+let app: string;
+let tarball: string;
+let files: string[];
+
+/** Packs what `npm run build` made, and installs it where the example says `pg-change-feed`. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'pg-change-feed-package-'));
+  app = join(folder, 'koa-app');
+  const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
+  const [packed] = JSON.parse((await run('npm', pack, { cwd: packageRoot })).stdout);
+  tarball = join(folder, packed.filename);
+  files = packed.files.map((file: { path: string }) => file.path);
+  await cp(join(packageRoot, 'examples', 'koa-app'), app, { recursive: true });
+  const manifest = JSON.parse(await readFile(join(app, 'package.json'), 'utf8'));
+  manifest.dependencies['pg-change-feed'] = `file:${tarball}`;
+  await writeFile(join(app, 'package.json'), JSON.stringify(manifest));
+  await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: app });
+}, 180_000);
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const name of names) await runAsAdmin(`drop database if exists ${name} with (force)`);
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A database with nothing in it. */
+async function emptyDatabase(): Promise<string> {
+  const name = `package_${randomBytes(6).toString('hex')}`;
+  await runAsAdmin(`create database ${name}`);
+  names.push(name);
+  return databaseUrl(name);
+}
+
+async function query(url: string, text: string): Promise<unknown[][]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'psql' });
+  await client.connect();
+  try {
+    return (await client.query({ text, rowMode: 'array' })).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const command = (url: string, ...args: string[]) =>
+  run(join(app, 'node_modules', '.bin', 'pg-change-feed'), args, {
+    cwd: app,
+    env: { ...process.env, DATABASE_URL: url },
+  });
+const tables = (url: string) =>
+  query(
+    url,
+    `select schemaname || '.' || tablename from pg_tables where schemaname in ('public', 'change_feed') order by 1`,
+  );
+const schemaOf = (url: string) =>
+  query(
+    url,
+    `select pg_describe_object(classid, objid, objsubid), pg_get_functiondef(p.oid)
+      from pg_depend left join pg_proc p on classid = 'pg_proc'::regclass and p.oid = objid
+      where refclassid = 'pg_namespace'::regclass and refobjid = 'change_feed'::regnamespace order by 1`,
+  );
+
+test('it holds what is needed to run, and nothing else', () => {
+  const allowed = /^(dist\/(src|migrations|web)\/.*|sql\/.*\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+  expect(files.filter((file) => !allowed.test(file))).toEqual([]);
+  expect(files).toEqual(expect.arrayContaining(['dist/src/cli.js', 'dist/src/index.d.ts', 'sql/001-log.sql']));
+});
+
+test('publint finds nothing', async () => {
+  const { stdout } = await run(join(TOOLS, 'publint'), [tarball, '--strict']);
+  expect(stdout).toContain('All good!');
+});
+
+test('attw finds nothing, for those who import ES modules', async () => {
+  // It exits with 1 for any problem outside of what the profile leaves out: require(), and node10, which knows no exports.
+  const { stdout } = await run(join(TOOLS, 'attw'), [tarball, '--profile', 'esm-only']);
+  expect(stdout).toMatch(/bundler.*🟢/);
+}, 60_000);
+
+describe.each([
+  ['nodenext', 'nodenext'],
+  ['esnext', 'bundler'],
+])('types under module %s, moduleResolution %s', (module, moduleResolution) => {
+  test('resolve, also those of its dependencies, and say what is wrong', async () => {
+    await writeFile(join(app, 'consumer.ts'), CONSUMER);
+    const compilerOptions = { module, moduleResolution, target: 'es2022', strict: true, noEmit: true, types: [] };
+    const project = join(app, `tsconfig.${moduleResolution}.json`);
+    await writeFile(project, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+    const compiled = await run(join(TOOLS, 'tsc'), ['-p', project]).catch((error) => error);
+    expect(compiled.stdout).toBe('');
+  }, 60_000);
+});
+
+describe('migrate', () => {
+  test('--feed-only makes the schema change_feed, the same as without it, and none of our tables', async () => {
+    const [other, own] = [await emptyDatabase(), await emptyDatabase()];
+    expect((await command(other, 'migrate', '--feed-only')).stdout).toMatch(/^Migrated: 001-log, 002-watch, /);
+    expect((await command(own, 'migrate')).stdout).toMatch(/^Migrated: 0001-change-feed, 0002-veranstaltung, /);
+    const made = (await tables(other)).flat();
+    expect(made.filter((name) => (name as string).startsWith('public.'))).toEqual([
+      'public.change_feed_migration',
+      'public.change_feed_migration_lock',
+    ]);
+    expect(made).toContain('change_feed.change');
+    // The recorders of its tables are made by watch().
+    await query(own, `select change_feed.unwatch('veranstaltung'), change_feed.unwatch('anmeldung')`);
+    expect(await schemaOf(other)).toEqual(await schemaOf(own));
+    expect((await command(other, 'migrate', '--feed-only')).stdout).toBe('The schema is the newest already.\n');
+  });
+
+  test('tells the two ways apart', async () => {
+    const [other, own] = [await emptyDatabase(), await emptyDatabase()];
+    await command(other, 'migrate', '--feed-only');
+    await command(own, 'migrate');
+    await expect(command(other, 'migrate')).rejects.toMatchObject({
+      code: 1,
+      stderr: 'The schema change_feed was made with --feed-only: go on with `migrate --feed-only`.\n',
+    });
+    await expect(command(own, 'migrate', '--feed-only')).rejects.toMatchObject({
+      code: 1,
+      stderr: 'The schema change_feed was made without --feed-only: go on with `pg-change-feed migrate`.\n',
+    });
+  });
+});
+
+describe('the example', () => {
+  test('mounts the feed in under 20 lines', async () => {
+    expect((await readFile(join(app, 'app.js'), 'utf8')).trimEnd().split('\n').length).toBeLessThan(20);
+  });
+
+  test('tells of a write by psql, keeps to its own rights, and stops', async () => {
+    const database = await emptyDatabase();
+    await command(database, 'migrate', '--feed-only');
+    await query(database, 'create table kunde (id int primary key)');
+    await query(database, `select change_feed.watch('kunde')`);
+    const port = await freePort();
+    const env = { ...process.env, DATABASE_URL: database, JWT_SECRET: SECRET, PORT: String(port) };
+    const child = spawn(process.execPath, ['app.js'], { cwd: app, env, stdio: ['ignore', 'inherit', 'inherit'] });
+    children.push(child);
+    const exited = new Promise((resolve) => child.once('exit', (...how) => resolve(how)));
+
+    const url = `http://127.0.0.1:${port}/api/events`;
+    const token = await signToken({ sub: 'ada', expiresInS: 600, resources: ['kunde'], secret: SECRET });
+    const headers = { Authorization: `Bearer ${token}` };
+    await until(
+      () =>
+        fetch(url).then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+      'the example',
+    );
+    const refused = await fetch(`${url}?resources=gehalt`, { headers });
+    expect([refused.status, await refused.json()]).toEqual([
+      403,
+      { error: { code: 'forbidden', message: 'The token does not allow the resource gehalt' } },
+    ]);
+
+    const stream = await openStream(`${url}?resources=*`, headers);
+    const subscribed = await fetch(`${url}/subscribe`, {
+      method: 'POST',
+      headers: { ...headers, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ clientId: await stream.clientId(), resource: 'kunde' }),
+    });
+    expect(await subscribed.json()).toEqual({ success: true, resource: 'kunde', watched: true });
+    await query(database, 'insert into kunde values (7)');
+    const { data } = await stream.next(({ event }) => event === 'table-update');
+    expect(data).toEqual({ resource: 'kunde', operation: 'insert', keys: [7], origin: { application: 'psql' } });
+
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
+    await until(() => stream.ended());
+  });
+});
