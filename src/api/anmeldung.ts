@@ -29,12 +29,17 @@ const update = z
 
 const parseQuery = listQuery(['id', 'veranstaltungId', 'vorname', 'nachname', 'email', 'status', 'erstelltAm'], {
   veranstaltungId: idInUrl.optional(),
+  status: fields.status.optional(),
 });
 
-async function list(db: Kysely<Database>, { limit, offset, sort, veranstaltungId }: ReturnType<typeof parseQuery>) {
+async function list(
+  db: Kysely<Database>,
+  { limit, offset, sort, veranstaltungId, status }: ReturnType<typeof parseQuery>,
+) {
   const matching = db
     .selectFrom('anmeldung')
-    .$if(veranstaltungId !== undefined, (query) => query.where('veranstaltungId', '=', veranstaltungId ?? 0));
+    .$if(veranstaltungId !== undefined, (query) => query.where('veranstaltungId', '=', veranstaltungId ?? 0))
+    .$if(status !== undefined, (query) => query.where('status', '=', status ?? 'OFFEN'));
   let rows = matching.selectAll();
   for (const { column, direction } of sort) rows = rows.orderBy(column, direction);
   const [items, { total }] = await Promise.all([

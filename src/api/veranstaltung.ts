@@ -1,5 +1,5 @@
 import type Router from '@koa/router';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '../database/tables.js';
 import { day, integer, moment, someText, text } from './fields.js';
@@ -31,18 +31,30 @@ const update = z
 
 const parseQuery = listQuery(
   ['id', 'name', 'beginn', 'ende', 'meldebeginn', 'meldeschluss', 'ort', 'maxTeilnehmende', 'teilnahmegebuehr'],
-  {},
+  /** Part of the name or of the place, in small or capital letters. */
+  { suche: text(100).optional() },
 );
 
-async function list(db: Kysely<Database>, { limit, offset, sort }: ReturnType<typeof parseQuery>) {
-  let rows = db.selectFrom('veranstaltung').selectAll();
+async function list(db: Kysely<Database>, { limit, offset, sort, suche }: ReturnType<typeof parseQuery>) {
+  const part = `%${suche?.replace(/[\\%_]/g, '\\$&')}%`;
+  const matching = db
+    .selectFrom('veranstaltung')
+    .$if(suche !== undefined, (query) =>
+      query.where((eb) => eb.or([eb('name', 'ilike', part), eb('ort', 'ilike', part)])),
+    );
+  let rows = matching.selectAll().select((eb) =>
+    // How many places are taken
+    eb
+      .selectFrom('anmeldung')
+      .whereRef('anmeldung.veranstaltungId', '=', 'veranstaltung.id')
+      .where('status', '=', 'BESTAETIGT')
+      .select(sql<number>`count(*)::int`.as('count'))
+      .as('belegt'),
+  );
   for (const { column, direction } of sort) rows = rows.orderBy(column, direction);
   const [items, { total }] = await Promise.all([
     rows.orderBy('id').limit(limit).offset(offset).execute(),
-    db
-      .selectFrom('veranstaltung')
-      .select((eb) => eb.fn.countAll<string>().as('total'))
-      .executeTakeFirstOrThrow(),
+    matching.select((eb) => eb.fn.countAll<string>().as('total')).executeTakeFirstOrThrow(),
   ]);
   return { items, total: Number(total), limit, offset };
 }

@@ -27,19 +27,24 @@ export async function dev(): Promise<void> {
     const migrated = await migrateDatabase(databaseUrl);
     if (postgres && migrated.includes(SEEDED_BY)) await seedDatabase(databaseUrl);
 
-    const server = await start(config, databaseUrl, jwtSecret);
+    const tokenFor = (sub: string) =>
+      signToken({
+        sub,
+        expiresInS: TOKEN_S,
+        secret: jwtSecret,
+        issuer: config.jwtIssuer,
+        audience: config.jwtAudience,
+      });
+    // Only over the embedded database: another one may hold more than the demo.
+    const demoToken = postgres ? () => tokenFor('demo') : undefined;
+    const server = await start(config, databaseUrl, jwtSecret, { demoToken });
     stopOnSignal(async () => {
       await server.stop();
       await postgres?.stop();
     });
-    const token = await signToken({
-      sub: 'entwicklung',
-      expiresInS: TOKEN_S,
-      secret: jwtSecret,
-      issuer: config.jwtIssuer,
-      audience: config.jwtAudience,
-    });
-    console.log(nextSteps(server.url, token, postgres ? psqlOf(postgres) : 'psql "$DATABASE_URL"'));
+    console.log(
+      nextSteps(server.url, await tokenFor('entwicklung'), postgres ? psqlOf(postgres) : 'psql "$DATABASE_URL"'),
+    );
   } catch (error) {
     await postgres?.stop();
     throw error;
@@ -72,7 +77,7 @@ pg-change-feed is running.
   URL    ${url}
   psql   ${psql}
 
-Hear every change, in a terminal of its own (the token holds for an hour):
+Open the URL in a browser, or hear every change in a terminal of its own (the token holds for an hour):
 
   curl -N '${url}/api/events?resources=*' -H 'Authorization: Bearer ${token}'
 

@@ -4,7 +4,7 @@ import { databaseFailure } from '../database/failure.js';
 import { migrateChangeFeed, migrateToLatest } from '../database/migrate.js';
 import { OperatorError } from '../operator-error.js';
 import { createLogger } from '../server/logger.js';
-import { type RunningServer, startServer } from '../server/server.js';
+import { type RunningServer, type ServerOptions, startServer } from '../server/server.js';
 import { stopOnSignal } from './stop-on-signal.js';
 import { secretOf } from './token.js';
 
@@ -39,9 +39,14 @@ export async function migrateDatabase(databaseUrl: string, feedOnly = false): Pr
   }
 }
 
-/** Starts the server with what the settings say. @throws {OperatorError} */
-export function start(config: Config, databaseUrl: string, jwtSecret: string): Promise<RunningServer> {
-  return startServer({ ...config, databaseUrl, jwtSecret, logger: createLogger(config.logLevel) });
+/** Starts the server with what the settings say, and what a command adds. @throws {OperatorError} */
+export function start(
+  config: Config,
+  databaseUrl: string,
+  jwtSecret: string,
+  more: Pick<ServerOptions, 'demoToken'> = {},
+): Promise<RunningServer> {
+  return startServer({ ...config, databaseUrl, jwtSecret, logger: createLogger(config.logLevel), ...more });
 }
 
 /** @throws {OperatorError} when DATABASE_URL is not set. */

@@ -10,11 +10,12 @@ import type { Logger } from '../logger.js';
 import { allows, authenticate } from './auth.js';
 import { changeFeedRoutes } from './change-feed-routes.js';
 import type { FeedWithStreams } from './create-change-feed.js';
+import { demoRoutes } from './demo-routes.js';
 import { errorResponses } from './errors.js';
 import { healthRoutes } from './health.js';
-import { indexRoutes } from './index-routes.js';
 import { jsonBody } from './json-body.js';
 import { requestLog } from './request-log.js';
+import { webRoutes } from './web-routes.js';
 
 /** What the application is made of. */
 export interface AppOptions {
@@ -28,6 +29,8 @@ export interface AppOptions {
   readonly queryToken: boolean;
   readonly defaultResources: '*' | readonly string[];
   readonly corsOrigins: readonly string[];
+  /** Makes tokens for the demo sign-in; there is none unless given. */
+  readonly demoToken?: (() => Promise<string>) | undefined;
 }
 
 /** The Koa application: health, the feed's routes, and REST for the two tables. */
@@ -39,7 +42,8 @@ export function createApp(options: AppOptions): Koa {
   app.use(errorResponses(logger));
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
   mount(app, healthRoutes(feed.changes));
-  mount(app, indexRoutes());
+  mount(app, webRoutes());
+  if (options.demoToken) mount(app, demoRoutes(options.demoToken));
 
   app.use(
     under(

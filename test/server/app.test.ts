@@ -46,9 +46,30 @@ describe('from another site', () => {
   });
 });
 
-test('a person who opens the address sees what is where', async () => {
+test('a person who opens the address gets the web UI; what it is made of may be kept for ever', async () => {
   const index = await fetch(server.url);
-  expect(Object.keys(((await index.json()) as { endpoints: object }).endpoints)).toContain(
-    'GET /api/events?resources=*',
-  );
+  const html = await index.text();
+  expect(html).toContain('<title>Veranstaltungen</title>');
+  expect(index.headers.get('Cache-Control')).toBe('no-cache');
+  const [script = ''] = /assets\/[\w-]+\.js/.exec(html) ?? [];
+  const asset = await fetch(`${server.url}/${script}`);
+  expect(asset.headers.get('Content-Type')).toMatch('javascript');
+  expect(asset.headers.get('Cache-Control')).toBe('max-age=31536000,immutable');
+  for (const path of ['/assets/none.js', '/assets/..%2findex.html', '/assets/%2e%2e%2f%2e%2e%2fpackage.json', '/x']) {
+    const missing = await fetch(`${server.url}${path}`);
+    expect([path, missing.status, await missing.json()]).toEqual([
+      path,
+      404,
+      { error: { code: 'not_found', message: expect.any(String) } },
+    ]);
+  }
+});
+
+test('the demo signs in where there is one, and only there', async () => {
+  expect((await fetch(`${server.url}/api/demo/token`, { method: 'POST' })).status).toBe(401);
+  const demo = await server.another({ demoToken: () => server.token({ sub: 'demo' }) });
+  const response = await fetch(`${demo.url}/api/demo/token`, { method: 'POST' });
+  const { token } = (await response.json()) as { token: string };
+  const list = await fetch(`${demo.url}/api/veranstaltungen`, { headers: { Authorization: `Bearer ${token}` } });
+  expect(list.status).toBe(200);
 });

@@ -1,0 +1,34 @@
+// Takes the pictures of docs/, from a server that runs with the demo: npm start, then `npm run screenshots`.
+import { mkdir } from 'node:fs/promises';
+import { chromium } from 'playwright-core';
+
+const [url = 'http://localhost:3000', folder = 'docs'] = process.argv.slice(2);
+const VIEWS = [
+  { name: 'veranstaltungen', path: '#/' },
+  { name: 'anmeldungen', path: '#/veranstaltungen/2' },
+];
+
+await mkdir(folder, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu'],
+});
+for (const colorScheme of ['light', 'dark']) {
+  for (const [size, viewport] of Object.entries({
+    '': { width: 1180, height: 720 },
+    '-phone': { width: 360, height: 740 },
+  })) {
+    const context = await browser.newContext({ colorScheme, viewport, locale: 'de-DE', timezoneId: 'Europe/Berlin' });
+    const page = await context.newPage();
+    await page.goto(url);
+    await page.getByRole('button', { name: 'Zur Demo' }).click();
+    for (const { name, path } of VIEWS) {
+      await page.goto(`${url}/${path}`);
+      await page.locator('tbody tr[data-id]').first().waitFor();
+      await page.locator('.connection[data-status=connected]').waitFor();
+      await page.screenshot({ path: `${folder}/${name}-${colorScheme}${size}.png` });
+    }
+    await context.close();
+  }
+}
+await browser.close();

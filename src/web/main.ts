@@ -1,0 +1,18 @@
+import { VueQueryPlugin } from '@tanstack/vue-query';
+import { createApp } from 'vue';
+import { sseService } from '../client/index.js';
+import App from './App.vue';
+import { getToken, takeTokenFromAddress } from './session.js';
+import './style.css';
+
+takeTokenFromAddress();
+sseService.configure({ getToken });
+
+createApp(App)
+  .use(VueQueryPlugin, {
+    queryClientConfig: {
+      // The feed says when something has changed: until then what is there is right.
+      defaultOptions: { queries: { staleTime: Number.POSITIVE_INFINITY, refetchOnWindowFocus: false, retry: 1 } },
+    },
+  })
+  .mount('#app');

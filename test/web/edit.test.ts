@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+import { connected, describeInBrowser, row } from './browser.js';
+
+let server: TestServer;
+let id: number;
+
+beforeAll(async () => {
+  server = await startTestServer({ readIntervalMs: 1000 });
+});
+
+afterAll(() => server.stop());
+
+describeInBrowser('editing', (pages) => {
+  beforeEach(async () => {
+    const { rows } = await server.psql(`truncate veranstaltung cascade`).then(() =>
+      server.psql(`insert into veranstaltung
+        (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
+        values ('Lauf', '2030-07-01', '2030-07-02', '2030-01-01T08:00:17Z', '2030-06-01', 20, 1250) returning id`),
+    );
+    id = rows[0].id;
+  });
+
+  /** Signed in with a token that another application hands over. */
+  async function open(path = '', sub = 'ada'): Promise<Page> {
+    const page = await pages.open(`${server.url}/#token=${await server.token({ sub })}`);
+    await connected(page);
+    if (path) await page.goto(`${server.url}/${path}`);
+    return page;
+  }
+  const stored = async (column: string) =>
+    (await server.psql(`select ${column} as value from veranstaltung where id = $1`, [id])).rows[0]?.value;
+  const edit = async (page: Page) => {
+    await row(page, id).getByRole('button', { name: 'bearbeiten' }).click();
+    await until(async () => (await page.getByLabel('Name').inputValue()) === 'Lauf');
+  };
+
+  test('the token that was handed over leaves the address', async () => {
+    const page = await open();
+    expect(new URL(page.url()).hash).toBe('#/');
+    expect(await page.evaluate(() => history.length)).toBeLessThanOrEqual(2);
+    expect(await page.locator('.who').textContent()).toBe('ada');
+  });
+
+  test('creates, changes and deletes, by keyboard alone; a page does not announce its own change to itself', async () => {
+    const page = await open();
+    const other = await pages.open(server.url, { beside: page });
+    await connected(other);
+    await page.getByRole('button', { name: 'Neue Veranstaltung' }).focus();
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('Fest');
+    for (const [label, value] of Object.entries({ Beginn: '2031-05-01', Meldeschluss: '2031-04-01T12:00' })) {
+      await page.getByLabel(label, { exact: true }).fill(value);
+    }
+    await page.keyboard.press('Enter');
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'Fest' }).waitFor();
+    await other.locator('tr.marked').getByText('neu von ada').waitFor();
+    expect(await page.locator('tr.marked').count()).toBe(0);
+
+    await page.getByRole('button', { name: 'Fest löschen' }).press('Enter');
+    await page.getByText('„Fest“ und alle Anmeldungen dazu werden gelöscht.').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Fest löschen' }).press('Enter');
+    await page.getByRole('button', { name: 'Löschen', exact: true }).press('Enter');
+    await page.getByRole('link', { name: 'Fest' }).waitFor({ state: 'detached' });
+  });
+
+  test('saves what was typed, and no more', async () => {
+    const page = await open();
+    await edit(page);
+    await page.getByLabel('Ort').fill('Kiel');
+    await page.getByRole('button', { name: 'Speichern' }).click();
+    await row(page, id).getByText('Kiel').waitFor();
+    // The form shows no seconds
+    expect((await stored('meldebeginn')).toISOString()).toBe('2030-01-01T08:00:17.000Z');
+  });
+
+  test('a row that changes under the form says so at once; saving leaves the choice: theirs', async () => {
+    const page = await open();
+    await edit(page);
+    await page.getByLabel('Name').fill('Mein Lauf');
+    await server.psql(`update veranstaltung set name = 'Deren Lauf' where id = $1`, [id]);
+    await page.getByText('Der Eintrag wurde gerade geändert über psql. Was soll gelten?').waitFor();
+    await page.getByRole('button', { name: 'Neuen Stand übernehmen' }).click();
+    await until(async () => (await page.getByLabel('Name').inputValue()) === 'Deren Lauf');
+    await page.getByLabel('Ort').fill('Kiel');
+    await page.getByRole('button', { name: 'Speichern' }).click();
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    expect([await stored('name'), await stored('ort')]).toEqual(['Deren Lauf', 'Kiel']);
+  });
+
+  test('never a silent overwrite: the server refuses, whatever the page has heard; then mine over theirs', async () => {
+    const page = await open();
+    await edit(page);
+    await page.getByLabel('Name').fill('Mein Lauf');
+    // The page hears nothing more: only If-Match stands between
+    await page.evaluate(() => {
+      const send = window.fetch;
+      window.fetch = (...request) =>
+        String(request[0]).includes('/api/events') ? new Promise(() => {}) : send(...request);
+    });
+    for (const client of server.manager.clients()) client.end('its token ended');
+    await page.locator('.connection[data-status=connecting]').waitFor();
+    await server.psql(`update veranstaltung set name = 'Deren Lauf' where id = $1`, [id]);
+    await page.getByRole('button', { name: 'Speichern' }).click();
+    await page.getByText('Was soll gelten?').waitFor();
+    expect(await stored('name')).toBe('Deren Lauf');
+    await page.getByRole('button', { name: 'Meinen Stand darüber speichern' }).click();
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    expect(await stored('name')).toBe('Mein Lauf');
+  });
+
+  test('a row that is deleted under the form', async () => {
+    const page = await open();
+    await edit(page);
+    await server.psql('delete from veranstaltung');
+    await page.getByText('Der Eintrag wurde gerade gelöscht.').waitFor();
+    expect(await page.getByRole('button', { name: 'Speichern' }).isDisabled()).toBe(true);
+  });
+
+  test('a status, and one that somebody else has set meanwhile', async () => {
+    const { rows } = await server.psql(
+      `insert into anmeldung (veranstaltung_id, vorname, nachname, email)
+        values ($1, 'Grace', 'Hopper', 'grace@example.org') returning id`,
+      [id],
+    );
+    const page = await open(`#/veranstaltungen/${id}`);
+    const select = page.getByLabel('Status von Grace Hopper');
+    await select.selectOption('bestätigt');
+    await page.getByText('1 von 20 Plätzen belegt').waitFor();
+    // The answer to the page's look at the row comes after another's change
+    await page.route('**/api/anmeldungen/*', async (route) => {
+      if (route.request().method() === 'GET') {
+        await server.psql(`update anmeldung set status = 'ABGELEHNT' where id = $1`, [rows[0].id]);
+      }
+      await route.continue();
+    });
+    await select.selectOption('storniert');
+    await page.getByText('Grace Hopper: Der Status wurde inzwischen geändert.').waitFor();
+    await until(async () => (await select.inputValue()) === 'ABGELEHNT');
+  });
+
+  test('what the server refuses is said in German', async () => {
+    const page = await open();
+    await edit(page);
+    await page.getByLabel('Ende').fill('2030-06-01');
+    await page.evaluate(() => document.querySelector('form')?.setAttribute('novalidate', ''));
+    await page.getByRole('button', { name: 'Speichern' }).click();
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('alert').textContent()).toMatch(/Bitte prüfen|widerspricht/);
+  });
+
+  test('a token that the server does not take leads back to the sign-in, and what is no token is named', async () => {
+    const page = await pages.open(server.url);
+    await page.getByLabel('JSON Web Token').fill('kein Token');
+    await page.getByRole('button', { name: 'Anmelden' }).click();
+    await page.getByText('Das ist kein JWT').waitFor();
+    await page.getByLabel('JSON Web Token').fill('eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl');
+    await page.getByRole('button', { name: 'Anmelden' }).click();
+    await page.getByText('Anmeldung abgelaufen').waitFor();
+    expect(await page.getByRole('button', { name: 'Zur Demo' }).count()).toBe(0);
+  });
+
+  test('fits a phone: nothing is wider than the page', async () => {
+    const page = await open();
+    await page.setViewportSize({ width: 360, height: 740 });
+    await row(page, id).waitFor();
+    const widest = () => page.evaluate(() => document.documentElement.scrollWidth);
+    expect(await widest()).toBe(360);
+    await row(page, id).getByRole('link').click();
+    await page.getByText('Noch keine Anmeldungen.').waitFor();
+    expect(await widest()).toBe(360);
+    await page.getByRole('button', { name: 'Bearbeiten' }).click();
+    await page.getByLabel('Name').waitFor();
+    expect(await widest()).toBe(360);
+  });
+
+  test('a refresh moves nothing', async () => {
+    const page = await open();
+    await row(page, id).waitFor();
+    const boxes = () =>
+      page.evaluate(() =>
+        [...document.querySelectorAll('table, th, td, nav')].map((each) => {
+          const { x, y, width, height } = each.getBoundingClientRect();
+          return [x, y, width, height];
+        }),
+      );
+    const before = await boxes();
+    await server.psql('update veranstaltung set teilnahmegebuehr = 0');
+    await row(page, id).getByText('frei').waitFor();
+    await page.locator('tr.marked').waitFor();
+    expect(await boxes()).toEqual(before);
+  });
+});
