@@ -3,6 +3,7 @@ import pg from 'pg';
 import { ChangeLog } from '../../src/feed/change-log.js';
 import { type Position, parsePosition } from '../../src/feed/position.js';
 import { createTestDatabase, type TestDatabase } from '../test-database.js';
+import { until } from '../until.js';
 
 let database: TestDatabase;
 let log: ChangeLog;
@@ -242,11 +243,23 @@ describe('pruning', () => {
 });
 
 describe('change_feed.position()', () => {
-  test('is of the same moment as the rows of its statement', async () => {
+  test('is of the same moment as the rows of its statement: VOLATILE it would run ahead of them, and lose', async () => {
     await log.begin();
-    const { rows } = await psql.query('select change_feed.position() as one, change_feed.position() as two');
-    expect(rows[0].one).toBe(rows[0].two);
-    expect(parsePosition(rows[0].one)).toBeDefined();
+    const reader = await session();
+    await psql.query('select pg_advisory_lock(1)');
+    // Its rows are of its begin; the position is made after the lock, when more has committed.
+    const reading =
+      reader.query(`select change_feed.position() as position, (select count(*) from change_feed.change)::int as rows
+      from (select pg_advisory_lock(1)) as waits`);
+    const waits = `select from pg_locks where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`;
+    await until(async () => (await psql.query(waits)).rowCount === 1, 'the reader to wait');
+    await emit('danach');
+    await psql.query('select pg_advisory_unlock(1)');
+    const [row] = (await reading).rows;
+    expect(row.rows).toBe(0);
+    expect(await namesSince(parsePosition(row.position) as Position)).toEqual(['danach']);
+    await reader.end();
   });
 
   test('raises in a transaction that has written: its own changes would be left out', async () => {
