@@ -1,5 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Fault } from '../fault.js';
+import type { Fault, Target } from '../fault.js';
+import type { WriterHabits } from '../writers.js';
+
+/** So few changes that what a client missed is told one by one: a refetch would hide that some were left out. */
+const FEW: WriterHabits = { count: 3, pauseMs: 400 };
 
 const DAYS = 24 * 3600 * 1000;
 
@@ -8,25 +12,32 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
   { name: 'Postgres restarted (fast)', strike: ({ postgres }) => postgres.restart() },
   {
     name: 'Postgres crashed (immediate) right after rollbacks, with asynchronous commits',
-    writers: { count: 8, pauseMs: 20, asynchronous: true },
+    writers: { ...FEW, asynchronous: true },
     mayLose: true,
-    strike: async ({ postgres }) => {
-      // Their ids are not in the log of a Postgres that crashes now, and it gives them to others.
-      await postgres.sql('begin; select pg_current_xact_id(); rollback;'.repeat(200));
-      await postgres.crash();
-    },
+    strike: (target) =>
+      whileOneSleeps(target, async () => {
+        const { postgres } = target;
+        await delay(1500);
+        // Their ids are not in the log of a Postgres that crashes now, and it gives them to others.
+        await postgres.sql(endedIds(200));
+        await postgres.crash();
+        await untilIdsAreReused(target);
+      }),
   },
   {
     name: 'a standby that lags 1.5 s behind promoted in place of a primary that is gone without a FIN',
+    writers: FEW,
     mayLose: true,
-    strike: async ({ postgres, servers }) => {
-      const ways = servers.running.map(({ back }) => back);
-      await postgres.failOver(1500, () => {
-        for (const way of ways) way.goSilent();
-      });
-      await delay(4000);
-      for (const way of ways) way.bury();
-    },
+    strike: (target) =>
+      whileOneSleeps(target, async () => {
+        const ways = target.servers.running.map(({ back }) => back);
+        await target.postgres.failOver(1500, () => {
+          for (const way of ways) way.goSilent();
+        });
+        await delay(4000);
+        for (const way of ways) way.bury();
+        await untilIdsAreReused(target);
+      }),
   },
   {
     name: 'a transaction left open and idle, beside 100 other writers',
@@ -47,20 +58,20 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
   {
     name: 'the log pruned down to nothing under a client that sleeps',
     prunes: true,
-    strike: async ({ postgres, servers, clients }) => {
-      const sleeper = clients.find(({ name }) => name.startsWith('often away'));
-      sleeper?.fallAsleep();
-      await delay(1000);
-      await postgres.sql('delete from change_feed.tick');
-      await postgres.sql('select change_feed.note_tick()');
-      await postgres.sql(`select change_feed.prune('0 s', 1000000000, 1000000)`);
-      // None remembers what it has missed.
-      for (const server of [...servers.running]) {
-        await servers.end(server, 'SIGTERM');
-        await servers.start();
-      }
-      sleeper?.wakeUp();
-    },
+    writers: FEW,
+    strike: (target) =>
+      whileOneSleeps(target, async () => {
+        const { postgres, servers } = target;
+        await delay(1000);
+        await postgres.sql('delete from change_feed.tick');
+        await postgres.sql('select change_feed.note_tick()');
+        await postgres.sql(`select change_feed.prune('0 s', 1000000000, 1000000)`);
+        // None remembers what it has missed.
+        for (const server of [...servers.running]) {
+          await servers.end(server, 'SIGTERM');
+          await servers.start();
+        }
+      }),
   },
   {
     name: 'rows and ticks stamped in the past and the future, servers whose clocks are two days wrong',
@@ -87,6 +98,23 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     },
   },
 ];
+
+/** Sends one client away, with its position, until something has been done. */
+async function whileOneSleeps({ clients }: Target, work: () => Promise<void>): Promise<void> {
+  const sleeper = clients.find(({ name }) => name.startsWith('often away'));
+  sleeper?.fallAsleep();
+  await work();
+  sleeper?.wakeUp();
+}
+
+/** So many transactions that get an id and roll back. */
+const endedIds = (count: number) => 'begin; select pg_current_xact_id(); rollback;'.repeat(count);
+
+/** Until changes stand under ids that old positions count as seen, and no position is of the future any more. */
+async function untilIdsAreReused({ postgres }: Target): Promise<void> {
+  await delay(1000);
+  await postgres.sql(endedIds(5000));
+}
 
 /** Makes a process' clock wrong. */
 const clock = (byMs: number) => `
