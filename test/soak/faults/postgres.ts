@@ -14,30 +14,34 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     name: 'Postgres crashed (immediate) right after rollbacks, with asynchronous commits',
     writers: { ...FEW, asynchronous: true },
     mayLose: true,
-    strike: (target) =>
-      whileOneSleeps(target, async () => {
-        const { postgres } = target;
-        await delay(1500);
-        // Their ids are not in the log of a Postgres that crashes now, and it gives them to others.
-        await postgres.sql(endedIds(200));
-        await postgres.crash();
-        await untilIdsAreReused(target);
-      }),
+    strike: async (target) => {
+      const { postgres } = target;
+      await delay(1500);
+      // Their ids are not in the log of a Postgres that crashes now, and it gives them to others.
+      await postgres.sql(endedIds(200));
+      await delay(300);
+      const wakeUp = sendOneToSleep(target);
+      await postgres.crash();
+      await untilIdsAreReused(target);
+      wakeUp();
+    },
   },
   {
     name: 'a standby that lags 1.5 s behind promoted in place of a primary that is gone without a FIN',
     writers: FEW,
     mayLose: true,
-    strike: (target) =>
-      whileOneSleeps(target, async () => {
-        const ways = target.servers.running.map(({ back }) => back);
-        await target.postgres.failOver(1500, () => {
-          for (const way of ways) way.goSilent();
-        });
-        await delay(4000);
-        for (const way of ways) way.bury();
-        await untilIdsAreReused(target);
-      }),
+    strike: async (target) => {
+      const ways = target.servers.running.map(({ back }) => back);
+      let wakeUp = () => {};
+      await target.postgres.failOver(1500, () => {
+        wakeUp = sendOneToSleep(target);
+        for (const way of ways) way.goSilent();
+      });
+      await delay(4000);
+      for (const way of ways) way.bury();
+      await untilIdsAreReused(target);
+      wakeUp();
+    },
   },
   {
     name: 'a transaction left open and idle, beside 100 other writers',
@@ -59,19 +63,20 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     name: 'the log pruned down to nothing under a client that sleeps',
     prunes: true,
     writers: FEW,
-    strike: (target) =>
-      whileOneSleeps(target, async () => {
-        const { postgres, servers } = target;
-        await delay(1000);
-        await postgres.sql('delete from change_feed.tick');
-        await postgres.sql('select change_feed.note_tick()');
-        await postgres.sql(`select change_feed.prune('0 s', 1000000000, 1000000)`);
-        // None remembers what it has missed.
-        for (const server of [...servers.running]) {
-          await servers.end(server, 'SIGTERM');
-          await servers.start();
-        }
-      }),
+    strike: async (target) => {
+      const { postgres, servers } = target;
+      const wakeUp = sendOneToSleep(target);
+      await delay(1000);
+      await postgres.sql('delete from change_feed.tick');
+      await postgres.sql('select change_feed.note_tick()');
+      await postgres.sql(`select change_feed.prune('0 s', 1000000000, 1000000)`);
+      // None remembers what it has missed.
+      for (const server of [...servers.running]) {
+        await servers.end(server, 'SIGTERM');
+        await servers.start();
+      }
+      wakeUp();
+    },
   },
   {
     name: 'rows and ticks stamped in the past and the future, servers whose clocks are two days wrong',
@@ -99,12 +104,11 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Sends one client away, with its position, until something has been done. */
-async function whileOneSleeps({ clients }: Target, work: () => Promise<void>): Promise<void> {
+/** Sends one client away, with its position. @returns what brings it back. */
+function sendOneToSleep({ clients }: Target): () => void {
   const sleeper = clients.find(({ name }) => name.startsWith('often away'));
   sleeper?.fallAsleep();
-  await work();
-  sleeper?.wakeUp();
+  return () => sleeper?.wakeUp();
 }
 
 /** So many transactions that get an id and roll back. */
