@@ -146,15 +146,21 @@ test(
   'under faults every committed change reaches every client, or it is told to refetch',
   async () => {
     const end = performance.now() + FAULTS_MS;
-    do {
-      for (const fault of FAULTS) {
-        const verdict = await during(fault);
-        report.add(fault.name, verdict);
-        process.stdout.write(line(fault.name, verdict));
-        expect(verdict.committed).toBeGreaterThan(10);
-        expect(verdict.longestDelayMs).toBeLessThan(fault.limitMs ?? 5000);
-      }
-    } while (performance.now() < end);
+    const failures: string[] = [];
+    for (let i = 0; i < FAULTS.length || performance.now() < end; i += 1) {
+      const fault = FAULTS[i % FAULTS.length] as Fault;
+      // One that fails is no reason not to see the others.
+      await judgeFault(fault).catch((error: Error) => failures.push(`${fault.name}: ${error.message}`));
+    }
+    expect(failures).toEqual([]);
   },
   FAULTS_MS + 2 * FAULTS.length * 60_000,
 );
+
+async function judgeFault(fault: Fault): Promise<void> {
+  const verdict = await during(fault);
+  report.add(fault.name, verdict);
+  process.stdout.write(line(fault.name, verdict));
+  expect(verdict.committed).toBeGreaterThan(10);
+  expect(verdict.longestDelayMs).toBeLessThan(fault.limitMs ?? 5000);
+}
