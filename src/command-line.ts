@@ -6,11 +6,15 @@ import { dev } from './commands/dev.js';
 import { migrate, serve } from './commands/serve.js';
 import { sql } from './commands/sql.js';
 import { token } from './commands/token.js';
+import { unwatchTables, type WatchCommandOptions, watchTables } from './commands/watch.js';
 import { parseDuration } from './config.js';
 import { OperatorError } from './operator-error.js';
 import { packageRoot } from './package-root.js';
 
-/** Runs the command line. A failure that the operator can mend is one sentence on stderr, and exit code 1. */
+/**
+ * Runs the command line. A failure that the operator can mend is one sentence on stderr, and exit code 1; a command that
+ * can't be understood has exit code 2.
+ */
 export async function run(argv: readonly string[]): Promise<void> {
   try {
     if (existsSync('.env')) process.loadEnvFile('.env');
@@ -26,6 +30,7 @@ async function program(): Promise<Command> {
   const command = new Command('pg-change-feed')
     .description('A change feed for PostgreSQL: every committed write reaches every subscribed browser.')
     .version(version)
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
     .addHelpText('after', '\nSettings come from the environment and from .env; .env.example lists them.');
 
   command
@@ -69,6 +74,27 @@ async function program(): Promise<Command> {
     .argument('<statements>', 'one argument: quote it')
     .action((text: string) => sql(text))
     .addHelpText('after', '\nExample:\n  pg-change-feed sql "UPDATE veranstaltung SET ort = \'Lübeck\' WHERE id = 1"');
+  command
+    .command('watch')
+    .description('put tables into the feed: all of them, or on an error none')
+    .argument('<tables...>', 'as in SQL: anmeldung, verein.mitglied, \'"Groß"\'')
+    .option('--resource <name>', "the name in the feed (default: the table's own)")
+    .option('--no-keys', 'name no keys in events: where they are personal data, and for wide rows')
+    .action((tables: string[], options: WatchCommandOptions) => watchTables(tables, options))
+    .addHelpText(
+      'after',
+      `\nExamples:
+  pg-change-feed watch veranstaltung anmeldung
+  pg-change-feed watch verein.mitglied --resource verein.mitglied
+  pg-change-feed watch kunde --no-keys
+  pg-change-feed watch '"Groß"'              a name in capitals: quoted as in SQL, and once more for the shell`,
+    );
+  command
+    .command('unwatch')
+    .description('take tables out of the feed: all of them, or on an error none')
+    .argument('<tables...>', 'as in SQL: anmeldung, verein.mitglied, \'"Groß"\'')
+    .action((tables: string[]) => unwatchTables(tables))
+    .addHelpText('after', '\nExample:\n  pg-change-feed unwatch veranstaltung anmeldung');
   return command;
 }
 

@@ -231,18 +231,22 @@ describe('a mistake is one clear sentence, and exit code 1', () => {
       /^The database .* can't be used: .*\n$/,
     ],
     ['no embedded one', ['sql', 'SELECT 1'], { DATA_DIR: '/nirgends' }, /^No embedded Postgres is running/],
-    [
-      'a bad duration',
-      ['token', '--sub', 'a', '--expires', '1 Stunde'],
-      { JWT_SECRET: SECRET },
-      /expected a duration such as 90s/,
-    ],
-    ['an unknown command', ['laufe'], {}, /unknown command 'laufe'/],
   ])('%s', (_name, args, env, message) => {
     const { status, stdout, stderr } = cli(args, env);
     expect(stderr).toMatch(message);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).not.toMatch(/ at .*\.js:\d+|geheim/);
+  });
+
+  test.each([
+    [['token', '--sub', 'a', '--expires', '1 Stunde'], /expected a duration such as 90s/],
+    [['laufe'], /unknown command 'laufe'/],
+    [['watch'], /missing required argument 'tables'/],
+    [['watch', '--schluessel', 'a'], /unknown option '--schluessel'/],
+  ])('%j can not be understood: exit code 2', (args, message) => {
+    const { status, stdout, stderr } = cli(args, { JWT_SECRET: SECRET });
+    expect(stderr).toMatch(message);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   });
 
   test('a wrong password, a missing database, a missing right', async () => {

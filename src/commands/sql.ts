@@ -1,8 +1,6 @@
 import pg from 'pg';
-import { readConfig } from '../config.js';
-import { findEmbeddedPostgres } from '../database/embedded-postgres.js';
-import { databaseFailure } from '../database/failure.js';
 import { OperatorError } from '../operator-error.js';
+import { connectToDatabase } from './database.js';
 
 /**
  * Runs SQL like psql does, for people without it, and prints rows as a table and else what was done (`UPDATE 1`).
@@ -10,15 +8,7 @@ import { OperatorError } from '../operator-error.js';
  * @throws {OperatorError} with what Postgres said.
  */
 export async function sql(text: string): Promise<void> {
-  const { databaseUrl, dataDir } = readConfig();
-  const url = databaseUrl ?? (await findEmbeddedPostgres(dataDir))?.url;
-  if (!url) throw new OperatorError('No embedded Postgres is running: start it with `npm start`, or set DATABASE_URL.');
-  const client = new pg.Client({ connectionString: url, application_name: 'pg-change-feed sql' });
-  try {
-    await client.connect();
-  } catch (error) {
-    throw databaseFailure(error, url);
-  }
+  const client = await connectToDatabase('sql');
   try {
     const results = [await client.query(text)].flat();
     for (const { rows, command, rowCount } of results) {

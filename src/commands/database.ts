@@ -1,0 +1,23 @@
+import pg from 'pg';
+import { readConfig } from '../config.js';
+import { findEmbeddedPostgres } from '../database/embedded-postgres.js';
+import { databaseFailure } from '../database/failure.js';
+import { OperatorError } from '../operator-error.js';
+
+/**
+ * A session with the database of DATABASE_URL, or with the embedded one that is running. The caller ends it.
+ * @param name the command's, for the session's application_name: `pg-change-feed sql`.
+ * @throws {OperatorError} when there is none, or it can't be used.
+ */
+export async function connectToDatabase(name: string): Promise<pg.Client> {
+  const { databaseUrl, dataDir } = readConfig();
+  const url = databaseUrl ?? (await findEmbeddedPostgres(dataDir))?.url;
+  if (!url) throw new OperatorError('No embedded Postgres is running: start it with `npm start`, or set DATABASE_URL.');
+  const client = new pg.Client({ connectionString: url, application_name: `pg-change-feed ${name}` });
+  try {
+    await client.connect();
+  } catch (error) {
+    throw databaseFailure(error, url);
+  }
+  return client;
+}

@@ -1,0 +1,101 @@
+import pg from 'pg';
+import { OperatorError } from '../operator-error.js';
+import { connectToDatabase } from './database.js';
+
+/** How the tables of one call are watched. */
+export interface WatchCommandOptions {
+  /** The name in the feed, of all of them. Default: each table's own. */
+  readonly resource?: string;
+  /** Whether events name the primary keys of the changed rows. */
+  readonly keys: boolean;
+}
+
+/**
+ * Puts tables into the feed, all of them or none, and prints for each what was done.
+ * @param tables names as in SQL: `anmeldung`, `verein.mitglied`, `"Groß"`.
+ * @throws {OperatorError} one sentence with what is wrong with which table.
+ */
+export function watchTables(tables: readonly string[], { resource, keys }: WatchCommandOptions): Promise<void> {
+  return eachTable('watch', tables, async (client, table) => {
+    const call = 'select change_feed.watch($1::text::regclass, $2, $3) as said';
+    return (await client.query(call, [table, resource ?? null, keys])).rows[0].said;
+  });
+}
+
+/**
+ * Takes tables out of the feed, all of them or none, and prints for each what was done.
+ * @throws {OperatorError} as {@link watchTables} does.
+ */
+export function unwatchTables(tables: readonly string[]): Promise<void> {
+  return eachTable('unwatch', tables, async (client, table) => {
+    return (await client.query('select change_feed.unwatch($1::text::regclass) as said', [table])).rows[0].said;
+  });
+}
+
+/** In one transaction; what was done is printed when it has committed. */
+async function eachTable(
+  command: string,
+  tables: readonly string[],
+  work: (client: pg.Client, table: string) => Promise<string>,
+): Promise<void> {
+  const client = await connectToDatabase(command);
+  const advice: string[] = [];
+  client.on('notice', ({ message, hint }) => advice.push([message, hint].filter(Boolean).join('. ')));
+  try {
+    await checkFeed(client);
+    const said: string[] = [];
+    await client.query('begin');
+    for (const table of tables) {
+      try {
+        said.push(await work(client, table));
+      } catch (error) {
+        if (!(error instanceof pg.DatabaseError)) throw error;
+        await client.query('rollback');
+        throw new OperatorError(await explain(client, table, error));
+      }
+    }
+    await client.query('commit');
+    console.log(said.join('\n'));
+    if (advice.length > 0) console.error(advice.join('\n'));
+  } finally {
+    await client.end();
+  }
+}
+
+/** @throws {OperatorError} unless the database has the feed, and its user the role that may change what is watched. */
+async function checkFeed(client: pg.Client): Promise<void> {
+  const { rows } = await client.query(`select format('%I', current_user) as user,
+    to_regnamespace('change_feed') is not null as migrated, (
+      select pg_has_role(oid, 'USAGE') from pg_roles where rolname = 'change_feed_owner') as member`);
+  const { user, migrated, member } = rows[0];
+  if (!migrated) throw new OperatorError('The database has no schema change_feed: run `pg-change-feed migrate` first.');
+  if (!member) {
+    throw new OperatorError(
+      `${user} may not change what is watched. As a superuser: grant change_feed_owner to ${user}.`,
+    );
+  }
+}
+
+const UNDEFINED_TABLE = '42P01';
+const UNDEFINED_SCHEMA = '3F000';
+const INVALID_NAME = '42602';
+
+/** One sentence about the table that failed, and one about what to do where that is known. */
+async function explain(client: pg.Client, table: string, { code, message, hint }: pg.DatabaseError): Promise<string> {
+  if (code === UNDEFINED_TABLE || code === UNDEFINED_SCHEMA) {
+    // Postgres folds names to small letters that stand in no quotes, and a shell takes the quotes away.
+    const { rows } = await client.query(
+      `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p') and lower(c.relname) = lower(replace(regexp_replace($1, '^.*\\.', ''), '"', ''))
+        order by pg_table_is_visible(c.oid) desc, 1 limit 1`,
+      [table],
+    );
+    const other = rows[0] ? ` There is ${rows[0].name}: in a shell, write '${rows[0].name}'.` : '';
+    return `There is no table ${table}.${other}`;
+  }
+  if (code === INVALID_NAME) return `${JSON.stringify(table)} is not a table's name: ${message}.`;
+  return [message, hint]
+    .filter(Boolean)
+    .map((sentence) => `${sentence?.replace(/\.$/, '')}.`)
+    .join(' ');
+}
