@@ -179,9 +179,9 @@ begin
     raise undefined_table using message = format('there is no table with oid %s', target::oid);
   end if;
   if class.relkind not in ('r', 'p') then
-    raise wrong_object_type using message = format('%s is a %s, and only tables can be watched', target,
-      case class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
-        when 'S' then 'sequence' when 'c' then 'composite type' when 't' then 'TOAST table' else 'index' end);
+    raise wrong_object_type using message = format('%s is %s, and only tables can be watched', target,
+      case class.relkind when 'v' then 'a view' when 'm' then 'a materialized view' when 'f' then 'a foreign table'
+        when 'S' then 'a sequence' when 'c' then 'a composite type' when 't' then 'a TOAST table' else 'an index' end);
   end if;
   if class.relpersistence = 't' then
     raise wrong_object_type using message = format('%s is a temporary table: only its own session sees it', target);
