@@ -1,4 +1,5 @@
-import { type Kysely, sql } from 'kysely';
+import type { Kysely } from 'kysely';
+import { removeChangeFeed } from '../src/database/install.js';
 import { applySqlFile } from '../src/database/sql-file.js';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -9,17 +10,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await applySqlFile(db, '006-call.sql');
 }
 
-/** The role change_feed_owner stays: other databases of the cluster may use it. */
 export async function down(db: Kysely<unknown>): Promise<void> {
-  await sql`
-    do $$
-    declare
-      watched regclass;
-    begin
-      for watched in select relation from change_feed.watched_table loop
-        perform change_feed.unwatch(watched);
-      end loop;
-    end
-    $$`.execute(db);
-  await sql`drop schema change_feed cascade`.execute(db);
+  await removeChangeFeed(db);
 }

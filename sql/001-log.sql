@@ -30,6 +30,12 @@ comment on schema change_feed is 'pg-change-feed: the log of changes, and the fu
 
 set local role change_feed_owner;
 
+create table change_feed.sql_file (
+  name text primary key,
+  at timestamptz not null default clock_timestamp()
+);
+comment on table change_feed.sql_file is 'Which files of sql/ a migration has applied';
+
 create table change_feed.change (
   xid xid8 not null default pg_current_xact_id(),
   -- cache 1: only then do a row's changes stand in the order in which they were made

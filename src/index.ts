@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { Change, LoggedChange, Operation, Origin } from './change.js';
+export { installChangeFeed, removeChangeFeed } from './database/install.js';
 export { migrateChangeFeed } from './database/migrate.js';
 export { unwatch, type WatchOptions, watch } from './database/watch.js';
 export type { ChangeFeed, FeedListener } from './feed/change-feed.js';

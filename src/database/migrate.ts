@@ -12,7 +12,7 @@ const FEED_TABLE = 'change_feed_migration';
  * Brings a database to the newest schema, that of the feed and the tables of the registration system, with the compiled
  * files of migrations/. Safe to run at any time, by any number of servers at once: Kysely's Migrator takes a lock.
  * @returns the names of the migrations that ran now.
- * @throws {OperatorError} when a migration fails, with what Postgres said; what pg throws when the database can't be used.
+ * @throws {OperatorError} when a migration fails, with what Postgres said, or there are others already; what pg throws when the database can't be used.
  */
 export async function migrateToLatest<Tables>(db: Kysely<Tables>): Promise<string[]> {
   if (await exists(db, FEED_TABLE)) {
@@ -61,6 +61,12 @@ async function runAll(props: MigratorProps): Promise<string[]> {
   if (failed) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new OperatorError(`The migration ${failed.migrationName} failed: ${reason}`);
+  }
+  if (error instanceof Error && error.message.startsWith('corrupted migrations')) {
+    throw new OperatorError(
+      'The database has other migrations than this version knows, maybe those of another application: ' +
+        'there one of its own calls installChangeFeed(db), see docs/migrations.md.',
+    );
   }
   if (error) throw error;
   return results.map((result) => result.migrationName);
