@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { Command, InvalidArgumentError } from 'commander';
 import { dev } from './commands/dev.js';
 import { migrate, serve } from './commands/serve.js';
@@ -10,6 +11,7 @@ import { unwatchTables, type WatchCommandOptions, watchTables } from './commands
 import { parseDuration } from './config.js';
 import { OperatorError } from './operator-error.js';
 import { packageRoot } from './package-root.js';
+import { redact } from './server/redaction.js';
 
 /**
  * Runs the command line. A failure that the operator can mend is one sentence on stderr, and exit code 1; a command that
@@ -20,7 +22,7 @@ export async function run(argv: readonly string[]): Promise<void> {
     if (existsSync('.env')) process.loadEnvFile('.env');
     await (await program()).parseAsync(argv);
   } catch (error) {
-    console.error(error instanceof OperatorError ? error.message : error);
+    console.error(redact(error instanceof OperatorError ? error.message : inspect(error)));
     process.exitCode = 1;
   }
 }

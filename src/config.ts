@@ -17,8 +17,10 @@ export interface Config extends EmbeddedConfig {
   readonly databaseUrl: string | undefined;
   /** The direct address, for LISTEN and for reading the log, where `databaseUrl` goes through a pooler. */
   readonly listenDatabaseUrl: string | undefined;
-  /** HS256 key. Absent: the embedded mode makes its own. */
+  /** HS256 key. Absent, and no `jwksUrl`: the embedded mode makes its own. */
   readonly jwtSecret: string | undefined;
+  /** Where an identity provider's public keys are, a JSON Web Key Set; not beside `jwtSecret`. */
+  readonly jwksUrl: string | undefined;
   readonly jwtIssuer: string | undefined;
   readonly jwtAudience: string | undefined;
   /** How long a token is taken after its end, in seconds, for clocks that differ. */
@@ -29,6 +31,23 @@ export interface Config extends EmbeddedConfig {
   readonly defaultResources: '*' | readonly string[];
   /** Origins that may call from other sites; none by default. */
   readonly corsOrigins: readonly string[];
+  /** Open streams of this process, in all and of one subject. */
+  readonly maxStreams: number;
+  readonly maxStreamsPerSubject: number;
+  /** Subscriptions of one stream. */
+  readonly maxSubscriptions: number;
+  /** Requests other than GET of one subject, per second. */
+  readonly maxPostsPerS: number;
+  /** The longest body, and the longest request line with its headers, in kB. */
+  readonly maxBodyKb: number;
+  readonly maxHeaderKb: number;
+  /** Connections of this process, those without a stream among them. */
+  readonly maxConnections: number;
+  /** How long a request's headers may take, and how long all of it, in seconds. */
+  readonly headersTimeoutS: number;
+  readonly requestTimeoutS: number;
+  /** A client that does not read for this long is cut off, in ms. */
+  readonly stallMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Between two heartbeats of a stream, in seconds. */
   readonly heartbeatS: number;
@@ -53,6 +72,16 @@ const postgresUrl = z
     (text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text),
     'expected postgres://user:password@host:port/database',
   );
+
+const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
+
+/** Who can change the answer on its way signs tokens as they like: so not over plain HTTP, but for this machine. */
+const keysUrl = z.string().refine((text) => {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password } = new URL(text);
+  if (username || password) return false; // fetch takes none
+  return protocol === 'https:' || (protocol === 'http:' && LOCAL_HOSTS.includes(hostname));
+}, 'expected https://… without user and password; http:// only for localhost');
 
 const names = z.string().transform((text) =>
   text
@@ -92,6 +121,7 @@ const schema = z.object({
     .string()
     .refine((secret) => Buffer.byteLength(secret) >= 32, 'expected at least 32 bytes: try `openssl rand -hex 32`')
     .optional(),
+  JWKS_URL: keysUrl.optional(),
   JWT_ISSUER: z.string().optional(),
   JWT_AUDIENCE: z.string().optional(),
   JWT_TOLERANCE_S: wholeNumber(0, 600).default(5),
@@ -103,6 +133,16 @@ const schema = z.object({
       'expected origins such as https://app.example.org, separated by commas',
     )
     .default([]),
+  MAX_STREAMS: wholeNumber(1, 1_000_000).default(20_000),
+  MAX_STREAMS_PER_SUBJECT: wholeNumber(1, 1_000_000).default(100),
+  MAX_SUBSCRIPTIONS: wholeNumber(1, 10_000).default(100),
+  MAX_POSTS_PER_S: wholeNumber(1, 1_000_000).default(50),
+  MAX_BODY_KB: wholeNumber(1, 10_240).default(64),
+  MAX_HEADER_KB: wholeNumber(4, 1024).default(16),
+  MAX_CONNECTIONS: wholeNumber(10, 1_000_000).default(25_000),
+  HEADERS_TIMEOUT_S: wholeNumber(1, 600).default(10),
+  REQUEST_TIMEOUT_S: wholeNumber(1, 3600).default(30),
+  STALL_S: wholeNumber(1, 3600).default(60),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], 'expected debug, info, warn, error or silent')
     .default('info'),
@@ -114,7 +154,7 @@ const schema = z.object({
 
 /**
  * Reads the settings, the only place that does. An empty variable counts as not set.
- * @throws {OperatorError} naming each variable that is wrong, and what it expects. Never shows its value: it may be a
+ * @throws {OperatorError} naming each variable that is wrong, or two that contradict, and what was expected. Never shows its value: it may be a
  *   secret.
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
@@ -124,6 +164,14 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     throw new OperatorError(result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'));
   }
   const settings = result.data;
+  if (settings.JWT_SECRET && settings.JWKS_URL) {
+    throw new OperatorError(
+      'JWT_SECRET, JWKS_URL: expected one of the two, the key of your own tokens or those of others',
+    );
+  }
+  if (settings.REQUEST_TIMEOUT_S < settings.HEADERS_TIMEOUT_S) {
+    throw new OperatorError('REQUEST_TIMEOUT_S: expected at least HEADERS_TIMEOUT_S, for it covers the headers');
+  }
   return {
     port: settings.PORT,
     host: settings.HOST,
@@ -132,12 +180,23 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     embeddedPort: settings.EMBEDDED_PORT,
     dataDir: settings.DATA_DIR,
     jwtSecret: settings.JWT_SECRET,
+    jwksUrl: settings.JWKS_URL,
     jwtIssuer: settings.JWT_ISSUER,
     jwtAudience: settings.JWT_AUDIENCE,
     jwtToleranceS: settings.JWT_TOLERANCE_S,
     queryToken: settings.QUERY_TOKEN === 'on',
     defaultResources: settings.DEFAULT_RESOURCES.includes('*') ? '*' : settings.DEFAULT_RESOURCES,
     corsOrigins: settings.CORS_ORIGINS,
+    maxStreams: settings.MAX_STREAMS,
+    maxStreamsPerSubject: settings.MAX_STREAMS_PER_SUBJECT,
+    maxSubscriptions: settings.MAX_SUBSCRIPTIONS,
+    maxPostsPerS: settings.MAX_POSTS_PER_S,
+    maxBodyKb: settings.MAX_BODY_KB,
+    maxHeaderKb: settings.MAX_HEADER_KB,
+    maxConnections: settings.MAX_CONNECTIONS,
+    headersTimeoutS: settings.HEADERS_TIMEOUT_S,
+    requestTimeoutS: settings.REQUEST_TIMEOUT_S,
+    stallMs: settings.STALL_S * 1000,
     logLevel: settings.LOG_LEVEL,
     heartbeatS: settings.HEARTBEAT_S,
     readIntervalMs: settings.READ_INTERVAL_MS,

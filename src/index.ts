@@ -16,4 +16,4 @@ export { type ChangeFeedRoutesOptions, changeFeedRoutes } from './server/change-
 export { type CreateChangeFeedOptions, createChangeFeed, type FeedWithStreams } from './server/create-change-feed.js';
 export { createEmitter, type EmitOptions, type Emitter } from './sse/emit-table-update.js';
 export type { SSEManager } from './sse/manager.js';
-export type { Caller } from './sse/routes.js';
+export type { Caller, SSELimits } from './sse/routes.js';

@@ -13,6 +13,19 @@ describe('a setting that is wrong', () => {
     ['DATABASE_URL', 'mysql://x', 'expected postgres://'],
     ['DATABASE_URL', 'postgres://[', 'expected postgres://'],
     ['JWT_SECRET', 'zu kurz', 'expected at least 32 bytes'],
+    ['JWKS_URL', 'http://idp.example/keys', 'expected https://'],
+    ['JWKS_URL', 'https://user:geheim@idp.example/keys', 'expected https://'],
+    ['JWKS_URL', 'file:///etc/passwd', 'expected https://'],
+    ['MAX_STREAMS', '0', 'expected a whole number from 1'],
+    ['MAX_STREAMS_PER_SUBJECT', 'unbegrenzt', 'expected a whole number from 1'],
+    ['MAX_SUBSCRIPTIONS', '10001', 'expected a whole number from 1 to 10000'],
+    ['MAX_POSTS_PER_S', '0.5', 'expected a whole number from 1'],
+    ['MAX_BODY_KB', '0', 'expected a whole number from 1'],
+    ['MAX_HEADER_KB', '3', 'expected a whole number from 4'],
+    ['MAX_CONNECTIONS', '1', 'expected a whole number from 10'],
+    ['HEADERS_TIMEOUT_S', '0', 'expected a whole number from 1'],
+    ['REQUEST_TIMEOUT_S', '9', 'expected at least HEADERS_TIMEOUT_S'],
+    ['STALL_S', '0', 'expected a whole number from 1'],
     ['QUERY_TOKEN', 'true', 'expected on or off'],
     ['CORS_ORIGINS', 'https://a.example/path', 'expected origins'],
     ['CORS_ORIGINS', '*', 'expected origins'],
@@ -26,6 +39,11 @@ describe('a setting that is wrong', () => {
     expect(read).toThrow(OperatorError);
     expect(read).toThrow(`${name}: ${message}`);
     if (value.length > 3) expect(read).not.toThrow(value);
+  });
+
+  test('the key of our own tokens and those of others together: which is meant?', () => {
+    const both = { JWT_SECRET: 'x'.repeat(32), JWKS_URL: 'https://idp.example/keys' };
+    expect(() => readConfig(both)).toThrow(/^JWT_SECRET, JWKS_URL: expected one of the two/);
   });
 
   test('does not hide another', () => {
@@ -42,6 +60,21 @@ test('lists are read', () => {
   expect(config.defaultResources).toEqual(['a', 'b']);
   expect(config.corsOrigins).toEqual(['https://a.example', 'http://localhost:5173']);
   expect(readConfig({}).defaultResources).toBe('*');
+});
+
+test('keys are fetched over plain HTTP from this machine only', () => {
+  for (const url of [
+    'https://idp.example/keys',
+    'http://localhost:8080/keys',
+    'http://127.0.0.1/keys',
+    'http://[::1]/k',
+  ]) {
+    expect(readConfig({ JWKS_URL: url }).jwksUrl).toBe(url);
+  }
+});
+
+test('a comma alone lets a token without the claim read nothing', () => {
+  expect(readConfig({ DEFAULT_RESOURCES: ',' }).defaultResources).toEqual([]);
 });
 
 test('durations are read as seconds', () => {

@@ -36,6 +36,8 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     queryToken: true,
     defaultResources: '*',
     corsOrigins: [],
+    maxStreamsPerSubject: 100_000,
+    maxPostsPerS: 100_000,
     heartbeatS: 30,
     readIntervalMs: 0,
     logRetentionS: 86_400,

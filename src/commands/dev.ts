@@ -5,7 +5,7 @@ import { seed } from '../database/seed.js';
 import { signToken } from '../server/token.js';
 import { migrateDatabase, start } from './serve.js';
 import { stopOnSignal } from './stop-on-signal.js';
-import { secretOf } from './token.js';
+import { keysOf } from './token.js';
 
 /** The token that is printed holds for an hour. */
 const TOKEN_S = 3600;
@@ -19,7 +19,7 @@ const SEEDED_BY = '0003-anmeldung';
  */
 export async function dev(): Promise<void> {
   const config = readConfig();
-  const jwtSecret = await secretOf(config);
+  const keys = await keysOf(config);
   let postgres: EmbeddedPostgres | undefined;
   try {
     postgres = config.databaseUrl ? undefined : await startEmbeddedPostgres({ ...config, port: config.embeddedPort });
@@ -27,17 +27,19 @@ export async function dev(): Promise<void> {
     const migrated = await migrateDatabase(databaseUrl);
     if (postgres && migrated.includes(SEEDED_BY)) await seedDatabase(databaseUrl);
 
-    const tokenFor = (sub: string) =>
-      signToken({
-        sub,
-        expiresInS: TOKEN_S,
-        secret: jwtSecret,
-        issuer: config.jwtIssuer,
-        audience: config.jwtAudience,
-      });
+    const tokenFor = async (sub: string) =>
+      keys.jwtSecret
+        ? signToken({
+            sub,
+            expiresInS: TOKEN_S,
+            secret: keys.jwtSecret,
+            issuer: config.jwtIssuer,
+            audience: config.jwtAudience,
+          })
+        : 'TOKEN'; // the identity provider of JWKS_URL gives them out
     // Only over the embedded database: another one may hold more than the demo.
-    const demoToken = postgres ? () => tokenFor('demo') : undefined;
-    const server = await start(config, databaseUrl, jwtSecret, { demoToken });
+    const demoToken = postgres && keys.jwtSecret ? () => tokenFor('demo') : undefined;
+    const server = await start({ ...config, ...keys }, databaseUrl, { demoToken });
     stopOnSignal(async () => {
       await server.stop();
       await postgres?.stop();

@@ -6,15 +6,15 @@ import { OperatorError } from '../operator-error.js';
 import { createLogger } from '../server/logger.js';
 import { type RunningServer, type ServerOptions, startServer } from '../server/server.js';
 import { stopOnSignal } from './stop-on-signal.js';
-import { secretOf } from './token.js';
+import { keysOf } from './token.js';
 
 /** Serves an existing database. @param options `migrate`: brings it to the newest schema first. */
 export async function serve(options: { readonly migrate: boolean }): Promise<void> {
   const config = readConfig();
   const databaseUrl = requireDatabaseUrl(config);
-  const jwtSecret = await secretOf(config);
+  const keys = await keysOf(config);
   if (options.migrate) await migrateDatabase(databaseUrl);
-  const server = await start(config, databaseUrl, jwtSecret);
+  const server = await start({ ...config, ...keys }, databaseUrl);
   stopOnSignal(() => server.stop());
 }
 
@@ -43,10 +43,9 @@ export async function migrateDatabase(databaseUrl: string, feedOnly = false): Pr
 export function start(
   config: Config,
   databaseUrl: string,
-  jwtSecret: string,
   more: Pick<ServerOptions, 'demoToken'> = {},
 ): Promise<RunningServer> {
-  return startServer({ ...config, databaseUrl, jwtSecret, logger: createLogger(config.logLevel), ...more });
+  return startServer({ ...config, databaseUrl, logger: createLogger(config.logLevel), ...more });
 }
 
 /** @throws {OperatorError} when DATABASE_URL is not set. */

@@ -16,17 +16,28 @@ export interface TokenOptions {
 /** Prints a JWT, alone, for `TOKEN=$(pg-change-feed token --sub ada)`. */
 export async function token(options: TokenOptions): Promise<void> {
   const config = readConfig();
-  const secret = await secretOf(config);
+  const { jwtSecret: secret } = await keysOf(config);
+  if (!secret)
+    throw new OperatorError('JWKS_URL: its identity provider signs the tokens, and there is no key for it here');
   console.log(await signToken({ ...options, secret, issuer: config.jwtIssuer, audience: config.jwtAudience }));
 }
 
-/** JWT_SECRET, or in the embedded mode the one that is kept in DATA_DIR. */
-export async function secretOf({ jwtSecret, databaseUrl, dataDir }: Config): Promise<string> {
-  if (jwtSecret) return jwtSecret;
+/**
+ * JWT_SECRET or JWKS_URL, or else, in the embedded mode, the secret that is kept in DATA_DIR.
+ * @throws {OperatorError} where there is none.
+ */
+export async function keysOf({
+  jwtSecret,
+  jwksUrl,
+  databaseUrl,
+  dataDir,
+}: Config): Promise<{ readonly jwtSecret?: string; readonly jwksUrl?: string }> {
+  if (jwksUrl) return { jwksUrl };
+  if (jwtSecret) return { jwtSecret };
   if (databaseUrl) {
     throw new OperatorError(
-      'JWT_SECRET: expected at least 32 bytes, the key that tokens are signed with: try `openssl rand -hex 32`',
+      'JWT_SECRET: expected at least 32 bytes, the key that tokens are signed with: try `openssl rand -hex 32`; or set JWKS_URL',
     );
   }
-  return embeddedSecret(dataDir);
+  return { jwtSecret: await embeddedSecret(dataDir) };
 }

@@ -2,6 +2,8 @@ import type { Context, Middleware } from 'koa';
 import jwt from 'koa-jwt';
 import { z } from 'zod';
 import { HttpError } from '../http-error.js';
+import type { Logger } from '../logger.js';
+import { jwksVerifier } from './jwks.js';
 
 /** What the server reads in a token. */
 const claims = z.looseObject({
@@ -21,23 +23,51 @@ const claims = z.looseObject({
 /** The claims of a request's token, in `ctx.state.claims`. */
 export type Claims = z.infer<typeof claims>;
 
-/** How tokens are checked. */
-export interface AuthOptions {
+/** What tokens are checked with: one of the two. */
+export interface TokenKeys {
   /** The HS256 key. */
-  readonly secret: string;
+  readonly secret?: string | undefined;
+  /** Where the public keys of an identity provider are: see {@link jwksVerifier}. */
+  readonly jwksUrl?: string | undefined;
+}
+
+/** How tokens are checked. */
+export interface AuthOptions extends TokenKeys {
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
   /** How long a token is taken after its end, in seconds. */
   readonly toleranceS: number;
   /** Whether a GET may bring its token as `?token=`. */
   readonly queryToken: boolean;
+  readonly logger: Logger;
 }
 
 /**
- * Lets a request pass that brings a valid JWT, `Authorization: Bearer` before `?token=`; else 401. The algorithm is
- * pinned, so that neither `alg: none` nor a public key taken for an HMAC secret gets through.
+ * Lets a request pass that brings a valid JWT, `Authorization: Bearer` before `?token=`; else 401, or 503 where the keys
+ * can't be had. The algorithms are pinned to the kind of key, so that neither `alg: none` nor a public key taken for an
+ * HMAC secret gets through.
+ * @throws {TypeError} unless there is a secret or the address of keys, and not both.
  */
-export function authenticate({ secret, issuer, audience, toleranceS, queryToken }: AuthOptions): Middleware {
+export function authenticate(options: AuthOptions): Middleware {
+  if (Boolean(options.secret) === Boolean(options.jwksUrl)) {
+    throw new TypeError('Expected either a secret or the address of keys');
+  }
+  const verify = options.secret ? withSecret(options.secret, options) : withPublicKeys(options.jwksUrl ?? '', options);
+  return async (ctx, next) => {
+    try {
+      await verify(ctx, async () => {});
+    } catch (error) {
+      if (error instanceof HttpError) throw error;
+      throw unauthorized(reasonOf(error, tokenOf(ctx, options.queryToken) !== null));
+    }
+    const result = claims.safeParse(ctx.state.claims);
+    if (!result.success) throw unauthorized('The token has no sub, or its claims are malformed');
+    ctx.state.claims = result.data;
+    await next();
+  };
+}
+
+function withSecret(secret: string, { issuer, audience, toleranceS, queryToken }: AuthOptions): Middleware {
   // koa-jwt hands its options on to jsonwebtoken, which has more than its types say.
   const options: jwt.Options & { clockTolerance: number } = {
     secret,
@@ -48,24 +78,16 @@ export function authenticate({ secret, issuer, audience, toleranceS, queryToken 
     getToken: (ctx) => tokenOf(ctx as Context, queryToken),
     key: 'claims',
   };
-  const verify = jwt(options);
-  return async (ctx, next) => {
-    try {
-      await verify(ctx, async () => {});
-    } catch (error) {
-      throw unauthorized(reasonOf(error, tokenOf(ctx, queryToken) !== null));
-    }
-    const result = claims.safeParse(ctx.state.claims);
-    if (!result.success) throw unauthorized('The token has no sub, or its claims are malformed');
-    ctx.state.claims = result.data;
-    await next();
-  };
+  return jwt(options);
 }
 
-/** Whether the claims allow a resource; without a claim `resources`, whether `defaults` do. */
-export function allows(claims: Claims, resource: string, defaults: '*' | readonly string[]): boolean {
-  const allowed = claims.resources ?? defaults;
-  return allowed === '*' || allowed.includes('*') || allowed.includes(resource);
+/** With jose, for the jsonwebtoken that koa-jwt stands on knows no EdDSA. */
+function withPublicKeys(url: string, options: AuthOptions): Middleware {
+  const verify = jwksVerifier({ ...options, url });
+  return async (ctx, next) => {
+    ctx.state.claims = await verify(tokenOf(ctx, options.queryToken) ?? '');
+    return next();
+  };
 }
 
 /** The token of `Authorization: Bearer`, else, where that is allowed, of the query; null where there is none. */
@@ -81,8 +103,10 @@ function unauthorized(message: string): HttpError {
   return new HttpError('unauthorized', message, { 'WWW-Authenticate': 'Bearer' });
 }
 
+/** What koa-jwt wraps, and jose throws as it is. */
 function reasonOf(error: unknown, sent: boolean): string {
-  const cause = error instanceof Error && 'originalError' in error ? error.originalError : undefined;
-  if (cause instanceof Error && cause.name === 'TokenExpiredError') return 'The token has expired';
+  const cause = error instanceof Error && 'originalError' in error ? error.originalError : error;
+  const expired = cause instanceof Error && (cause.name === 'TokenExpiredError' || cause.name === 'JWTExpired');
+  if (expired) return 'The token has expired';
   return sent ? 'The token is not valid' : 'A token is missing: send Authorization: Bearer';
 }

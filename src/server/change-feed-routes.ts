@@ -5,8 +5,11 @@ import type { FeedWithStreams } from './create-change-feed.js';
 import { errorResponses } from './errors.js';
 import { jsonBody } from './json-body.js';
 
+/** A body names a stream, a resource and a position. */
+const MAX_BODY_KB = 64;
+
 /** What {@link changeFeedRoutes} takes. */
-export interface ChangeFeedRoutesOptions extends Pick<SSERoutesOptions, 'callerOf' | 'path'> {
+export interface ChangeFeedRoutesOptions extends Pick<SSERoutesOptions, 'callerOf' | 'limits' | 'path'> {
   /** Runs before each of these routes, where the application does not authenticate anyway. */
   readonly authenticate?: Middleware;
 }
@@ -21,7 +24,7 @@ export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoute
   const router = new Router();
   router.use(errorResponses(feed.logger));
   if (authenticate) router.use(authenticate);
-  router.use(jsonBody());
+  router.use(jsonBody(MAX_BODY_KB));
   router.use(sseRoutes({ ...rest, feed: feed.changes, manager: feed.streams }).routes());
   return router;
 }

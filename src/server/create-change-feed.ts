@@ -93,7 +93,7 @@ async function ringOnce(databaseUrl: string, channel: string, payload: string): 
   client.on('error', () => {}); // the query that meets it reports it
   try {
     await client.connect();
-    await client.query('select pg_notify($1, $2)', [channel, payload]);
+    await client.query('select pg_catalog.pg_notify($1, $2)', [channel, payload]);
   } finally {
     await client.end();
   }

@@ -1,10 +1,7 @@
 import { type Logger, pino } from 'pino';
+import { redact } from './redaction.js';
 
-/** The server's log: JSON lines on stdout. Tokens never reach it: paths are logged without their query. */
+/** The server's log: JSON lines on stdout. Tokens and passwords never reach it: see {@link redact}. */
 export function createLogger(level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Logger {
-  return pino({
-    level,
-    // The second line of defence, for an object that is logged whole.
-    redact: ['req.headers.authorization', 'headers.authorization', '*.password', '*.token', '*.connectionString'],
-  });
+  return pino({ level, hooks: { streamWrite: redact } });
 }

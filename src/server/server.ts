@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Kysely } from 'kysely';
 import { createDatabase } from '../database/connection.js';
@@ -9,9 +9,10 @@ import type { SSEManager } from '../sse/manager.js';
 import { type AppOptions, createApp } from './app.js';
 import { atMost } from './at-most.js';
 import { createChangeFeed } from './create-change-feed.js';
+import { createHttpServer, type HttpServerOptions } from './http-server.js';
 
 /** What a server needs beside the settings of its application. */
-export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed'> {
+export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed'>, HttpServerOptions {
   readonly databaseUrl: string;
   /** Default: `databaseUrl`. */
   readonly listenDatabaseUrl?: string | undefined;
@@ -26,7 +27,7 @@ export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed'> {
   readonly recentChanges?: number;
   /** See {@link SSEManagerOptions.holdMs}. */
   readonly holdMs?: number;
-  /** See {@link SSEManagerOptions.stallMs}. */
+  /** How long a client may leave its answer unread, in ms; for streams see {@link SSEManagerOptions.stallMs}. */
   readonly stallMs?: number;
 }
 
@@ -69,7 +70,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await db.destroy();
     throw error;
   }
-  const http = createServer(createApp({ ...options, db, feed }).callback());
+  const http = createHttpServer(createApp({ ...options, db, feed }).callback(), options);
 
   const stop = async () => {
     await Promise.all([feed.streams.close(), closeServer(http)]);

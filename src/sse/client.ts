@@ -13,6 +13,8 @@ const MAX_EVENTS = 100;
 const MAX_TEXT = 65_536;
 /** A client whose socket has so many bytes waiting is full. */
 const MAX_BUFFERED = 65_536;
+/** Answers of `mayRead` that are remembered; a client may ask for names without end. */
+const MAX_REMEMBERED = 1000;
 /** Changes that wait for a replay; more are summed up to one per resource. */
 const MAX_WAITING = 1000;
 
@@ -101,6 +103,7 @@ export class Client {
     let allowed = this.#readable.get(resource);
     if (allowed === undefined) {
       allowed = this.#mayRead(resource);
+      if (this.#readable.size >= MAX_REMEMBERED) this.#readable.clear();
       this.#readable.set(resource, allowed);
     }
     return allowed;

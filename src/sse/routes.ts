@@ -7,6 +7,7 @@ import { parsePosition } from '../feed/position.js';
 import { HttpError } from '../http-error.js';
 import { EVERY_RESOURCE, type Start } from './client.js';
 import type { SSEManager } from './manager.js';
+import { StreamLimits, type StreamLimitsOptions } from './stream-limits.js';
 import { forbidden, isAllowed, requirePosition, Subscriptions } from './subscriptions.js';
 
 /** Who asks, and what they may hear of. */
@@ -18,18 +19,23 @@ export interface Caller {
   readonly expiresAt?: number;
 }
 
+/** Bounds on streams and on what they subscribe to. */
+export interface SSELimits extends StreamLimitsOptions {
+  /** Subscriptions of one stream, from its URL and by POST; one more is 400 or 429. Default 100. */
+  readonly maxSubscriptions?: number | undefined;
+}
+
 /** What the routes stand on. */
 export interface SSERoutesOptions {
   readonly feed: ChangeFeed;
   readonly manager: SSEManager;
   /** Says who asks. Runs after the application's own authentication; throws what refuses the request. */
-  readonly callerOf: (ctx: Context) => Caller;
+  readonly callerOf: (ctx: Context) => Caller | Promise<Caller>;
+  /** Bounds on streams, for this process. */
+  readonly limits?: SSELimits;
   /** Where the routes begin. Default `/api/events`. */
   readonly path?: string;
 }
-
-/** Resources that one stream may subscribe to at once in its URL. */
-const MAX_RESOURCES = 100;
 
 const body = z.strictObject({
   clientId: z.string().min(1).max(100),
@@ -45,19 +51,22 @@ const bodies: Record<'subscribe' | 'unsubscribe', z.ZodType<z.infer<typeof body>
  * `GET /api/events`, `POST /api/events/subscribe` and `/unsubscribe`. Mount them behind authentication and a parser of
  * JSON bodies (`ctx.request.body`).
  */
-export function sseRoutes({ feed, manager, callerOf, path = '/api/events' }: SSERoutesOptions): Router {
+export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/events' }: SSERoutesOptions): Router {
   const router = new Router({ prefix: path });
-  const subscriptions = new Subscriptions(feed, manager);
+  const { maxSubscriptions = 100 } = limits;
+  const streams = new StreamLimits(limits);
+  const subscriptions = new Subscriptions(feed, manager, maxSubscriptions);
 
-  router.get('/', (ctx) => {
+  router.get('/', async (ctx) => {
     // The router answers HEAD like GET, and a stream has no end that such an answer could wait for.
     if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${path} takes GET only`, { Allow: 'GET' });
-    const { subject, mayRead, expiresAt } = callerOf(ctx);
-    const resources = requestedResources(ctx.query.resources);
+    const { subject, mayRead, expiresAt } = await callerOf(ctx);
+    const resources = requestedResources(ctx.query.resources, maxSubscriptions);
     for (const resource of resources) if (!isAllowed(resource, mayRead)) throw forbidden(resource);
     const since = resumePosition(ctx);
 
     if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    streams.admit(subject, ctx.res);
     ctx.status = 200;
     ctx.set({
       'Content-Type': 'text/event-stream; charset=utf-8',
@@ -81,7 +90,7 @@ export function sseRoutes({ feed, manager, callerOf, path = '/api/events' }: SSE
 
   for (const action of ['subscribe', 'unsubscribe'] as const) {
     router.post(`/${action}`, async (ctx) => {
-      const { subject, mayRead } = callerOf(ctx);
+      const { subject, mayRead } = await callerOf(ctx);
       const { clientId, resource, since } = bodies[action].parse(ctx.request.body);
       requireResource(resource);
       if (since !== undefined) requirePosition(since);
@@ -102,11 +111,11 @@ export function sseRoutes({ feed, manager, callerOf, path = '/api/events' }: SSE
 }
 
 /** `?resources=a,b`, or repeated. */
-function requestedResources(query: string | string[] | undefined): string[] {
+function requestedResources(query: string | string[] | undefined, max: number): string[] {
   const names = [query ?? []].flat().flatMap((list) => list.split(','));
   const resources = [...new Set(names.filter((name) => name !== ''))];
-  if (resources.length > MAX_RESOURCES) {
-    throw new HttpError('bad_request', `resources: at most ${MAX_RESOURCES}, got ${resources.length}`);
+  if (resources.length > max) {
+    throw new HttpError('bad_request', `resources: at most ${max}, got ${resources.length}`);
   }
   for (const resource of resources) requireResource(resource);
   return resources;

@@ -30,17 +30,21 @@ export type SubscriptionOrder = z.infer<typeof order>;
 export class Subscriptions {
   readonly #feed: ChangeFeed;
   readonly #manager: SSEManager;
+  readonly #maxSubscriptions: number;
 
-  constructor(feed: ChangeFeed, manager: SSEManager) {
+  /** @param maxSubscriptions of one stream. */
+  constructor(feed: ChangeFeed, manager: SSEManager, maxSubscriptions: number) {
     this.#feed = feed;
     this.#manager = manager;
+    this.#maxSubscriptions = maxSubscriptions;
     feed.calls.answerWith((request) => this.#answer(request));
   }
 
   /**
    * Carries an order out where the stream is. Returns when what it missed has been sent.
    * @throws {HttpError} not_found when it isn't a stream of this subject, forbidden when the resource isn't allowed,
-   * unavailable when the server that has the stream does not answer within two seconds.
+   * too_many_requests when the stream has as many subscriptions as it may, unavailable when the server that has the
+   * stream does not answer within two seconds.
    */
   async carryOut(given: SubscriptionOrder): Promise<void> {
     const server = CLIENT_ID.exec(given.clientId)?.[1];
@@ -56,8 +60,13 @@ export class Subscriptions {
     const { action, clientId, subject, resource, allowed, since } = given;
     try {
       if (action === 'unsubscribe') return this.#manager.unsubscribe(clientId, subject, resource);
-      this.#manager.requireClient(clientId, subject);
-      if (!allowed) throw forbidden(resource);
+      const client = this.#manager.requireClient(clientId, subject);
+      // By the stream's own token, too: it is that one whose end ends the stream.
+      if (!allowed || !isAllowed(resource, (name) => client.mayRead(name))) throw forbidden(resource);
+      const { subscriptions } = client;
+      if (subscriptions.size >= this.#maxSubscriptions && !subscriptions.has(resource)) {
+        throw refusal('too_many_requests', given);
+      }
       await this.#manager.subscribe(
         clientId,
         subject,
@@ -105,6 +114,8 @@ function refusal(code: ErrorCode, { clientId, resource }: SubscriptionOrder): Ht
       return new HttpError(code, `There is no stream ${JSON.stringify(clientId)} of yours`);
     case 'forbidden':
       return forbidden(resource);
+    case 'too_many_requests':
+      return new HttpError(code, 'The stream has as many subscriptions as it may: end another', { 'Retry-After': '5' });
     case 'unavailable':
       return new HttpError(code, 'The server that has the stream does not answer', { 'Retry-After': '1' });
     default:

@@ -11,7 +11,7 @@ let server: TestServer;
 let other: RunningServer;
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startTestServer({ maxSubscriptions: 500 });
   other = await server.another();
 });
 

@@ -1,0 +1,71 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** What a connection may cost before anybody knows whose it is. */
+export interface HttpServerOptions {
+  /** Connections in all; another is closed at once. Default 25,000. */
+  readonly maxConnections?: number | undefined;
+  /** How long a request's headers may take, in seconds, from the connection's first moment. Default 10. */
+  readonly headersTimeoutS?: number | undefined;
+  /** How long a whole request may take, in seconds; at least `headersTimeoutS`. Default 30. */
+  readonly requestTimeoutS?: number | undefined;
+  /** Request line and headers, a token in the query among them, in kB. Default 16. */
+  readonly maxHeaderKb?: number | undefined;
+  /** A client that takes nothing of its answer for this long is cut off, in ms; streams have a measure of their own. */
+  readonly stallMs?: number | undefined;
+}
+
+/** How often connections are looked at for what they take too long for, in ms. */
+const CHECK_MS = 1000;
+
+/** What a client is told of a request that node:http refuses, by the error's code; any other is malformed. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: 'The URL and the headers are too long',
+  ERR_HTTP_REQUEST_TIMEOUT: 'The request did not arrive in time',
+};
+
+/**
+ * A server of node:http that holds up to connections which send nothing, send slowly, or send nonsense, and answers
+ * those like the application does: with 400 and `{"error":{"code":"…","message":"…"}}`.
+ */
+export function createHttpServer(listener: RequestListener, options: HttpServerOptions): Server {
+  const { maxConnections = 25_000, headersTimeoutS = 10, requestTimeoutS = 30, maxHeaderKb = 16 } = options;
+  const http = createServer({
+    headersTimeout: headersTimeoutS * 1000,
+    requestTimeout: requestTimeoutS * 1000,
+    connectionsCheckingInterval: CHECK_MS,
+    maxHeaderSize: maxHeaderKb * 1024,
+    // Refused below, in our own words
+    requireHostHeader: false,
+  });
+  http.maxConnections = maxConnections;
+  http.timeout = options.stallMs ?? 60_000;
+
+  const answering = new WeakSet<Duplex>();
+  const onRequest: RequestListener = (request, response) => {
+    answering.add(request.socket);
+    response.once('close', () => answering.delete(request.socket));
+    // RFC 9112, 3.2: 400 to any HTTP/1.1 request that lacks a Host header
+    if (request.headers.host === undefined && request.httpVersion === '1.1') refuse(request.socket, 'Host is missing');
+    else listener(request, response);
+  };
+  http.on('request', onRequest);
+  // An expectation that we don't know is passed over (RFC 9110, 10.1.1, allows it), not answered with 417.
+  http.on('checkExpectation', onRequest);
+  http.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // Amid an answer another would be taken for its text.
+    if (!socket.writable || answering.has(socket)) socket.destroy();
+    else refuse(socket, REFUSALS[error.code ?? ''] ?? 'The request is malformed');
+  });
+  return http;
+}
+
+function refuse(socket: Duplex, message: string): void {
+  const body = JSON.stringify({ error: { code: 'bad_request', message } });
+  socket.write(
+    'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n' +
+      `Cache-Control: no-store\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  (socket as Socket).destroySoon();
+}

@@ -1,0 +1,231 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import type { Authorize } from '../../src/server/authorize.js';
+import type { RunningServer } from '../../src/server/server.js';
+import { type EventStream, openStream } from '../event-stream.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+
+// Who may hear of what, and until when.
+
+let server: TestServer;
+const streams: EventStream[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+
+afterAll(async () => {
+  for (const stream of streams) stream.close();
+  await server.stop();
+});
+
+const emit = (resource: string) => server.psql('select change_feed.emit($1)', [resource]);
+
+async function open(at: RunningServer, token: string, query: string, headers = {}): Promise<EventStream> {
+  const stream = await openStream(`${at.url}/api/events?${query}`, { Authorization: `Bearer ${token}`, ...headers });
+  streams.push(stream);
+  await stream.clientId();
+  return stream;
+}
+
+async function statusOf(at: RunningServer, token: string, path: string, body?: object): Promise<number> {
+  const response = await fetch(at.url + path, {
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    ...(body && { method: 'POST', body: JSON.stringify(body) }),
+  });
+  if (response.headers.get('Content-Type')?.startsWith('text/event-stream')) await response.body?.cancel();
+  return response.status;
+}
+
+describe('a token limited to a resource', () => {
+  test('gets no other by its URL, by POST, by resuming, through `*`, or over REST', async () => {
+    const token = await server.token({ resources: ['anmeldung'] });
+    const since = await server.feed.currentPosition();
+    const stream = await open(server, token, 'resources=*');
+    const clientId = await stream.clientId();
+    expect(await statusOf(server, token, '/api/events?resources=veranstaltung')).toBe(403);
+    expect(await statusOf(server, token, '/api/events?resources=anmeldung,veranstaltung')).toBe(403);
+    expect(await statusOf(server, token, `/api/events?resources=veranstaltung&lastEventId=${since}`)).toBe(403);
+    const subscribe = { clientId, resource: 'veranstaltung' };
+    expect(await statusOf(server, token, '/api/events/subscribe', subscribe)).toBe(403);
+    expect(await statusOf(server, token, '/api/events/subscribe', { ...subscribe, since })).toBe(403);
+    expect(await statusOf(server, token, '/api/veranstaltungen')).toBe(403);
+    expect(await statusOf(server, token, '/api/veranstaltungen/1')).toBe(403);
+    expect(await statusOf(server, token, '/api/veranstaltungen', {})).toBe(403);
+    expect(await statusOf(server, token, '/api/anmeldungen')).toBe(200);
+
+    await emit('veranstaltung');
+    await emit('anmeldung');
+    const resumed = await open(server, token, 'resources=*', { 'Last-Event-ID': since });
+    const lost = await open(server, token, 'resources=*', { 'Last-Event-ID': 'nonsense' });
+    for (const one of [stream, resumed, lost]) {
+      await until(() => one.updates.length > 0);
+      expect(new Set(one.updates)).toEqual(new Set(['anmeldung']));
+    }
+  });
+
+  test('is not widened by a name that looks like its own', async () => {
+    const token = await server.token({ resources: ['anmeldung'] });
+    for (const resource of ['anmeldung ', ' anmeldung', 'Anmeldung', 'anmeldung\0', 'anmeldung\n', 'ａnmeldung']) {
+      expect([400, 403]).toContain(
+        await statusOf(server, token, `/api/events?resources=${encodeURIComponent(resource)}`),
+      );
+    }
+  });
+
+  test('to none hears of nothing', async () => {
+    const token = await server.token({ resources: [] });
+    expect(await statusOf(server, token, '/api/anmeldungen')).toBe(403);
+    const stream = await open(server, token, 'resources=*');
+    const witness = await open(server, await server.token(), 'resources=*');
+    await emit('anmeldung');
+    await until(() => witness.updates.length === 1);
+    expect(stream.updates).toEqual([]);
+  });
+});
+
+test('a token without the claim gets DEFAULT_RESOURCES', async () => {
+  const strict = await server.another({ defaultResources: ['anmeldung'] });
+  const token = await server.token();
+  expect(await statusOf(strict, token, '/api/anmeldungen')).toBe(200);
+  expect(await statusOf(strict, token, '/api/veranstaltungen')).toBe(403);
+  expect(await statusOf(strict, token, '/api/events?resources=veranstaltung')).toBe(403);
+  const named = await server.token({ resources: ['veranstaltung'] });
+  expect(await statusOf(strict, named, '/api/veranstaltungen')).toBe(200);
+});
+
+test('a wider token of the same person does not widen a stream: it would outlive that token', async () => {
+  const stream = await open(server, await server.token({ resources: ['anmeldung'] }), '');
+  const wide = await server.token({ resources: ['*'], expiresInS: 5 });
+  const subscribe = { clientId: await stream.clientId(), resource: 'veranstaltung' };
+  expect(await statusOf(server, wide, '/api/events/subscribe', subscribe)).toBe(403);
+  const other = await server.another();
+  expect(await statusOf(other, wide, '/api/events/subscribe', subscribe)).toBe(403);
+});
+
+test("somebody else's stream is not subscribed, not unsubscribed, and not known to exist", async () => {
+  const stream = await open(server, await server.token(), 'resources=anmeldung');
+  const clientId = await stream.clientId();
+  const mallory = await server.token({ sub: 'mallory' });
+  const answers = [];
+  for (const id of [clientId, `${clientId.slice(0, -1)}_`]) {
+    for (const action of ['subscribe', 'unsubscribe']) {
+      const response = await server.post(`/api/events/${action}`, { clientId: id, resource: 'anmeldung' }, mallory);
+      const body = (await response.text()).replaceAll(id, 'ID');
+      answers.push(`${response.status} ${body}`);
+    }
+  }
+  expect(new Set(answers).size).toBe(1);
+  expect(answers[0]).toMatch(/^404 /);
+  await emit('anmeldung');
+  await until(() => stream.updates.length === 1);
+});
+
+describe('authorize of another application', () => {
+  const lines: string[] = [];
+  let asked: string[] = [];
+  let decide: Authorize;
+  let own: RunningServer;
+
+  beforeAll(async () => {
+    own = await server.another({
+      authorize: (claims, resource) => {
+        asked.push(`${claims.sub} ${resource}`);
+        return decide(claims, resource);
+      },
+      logger: pino({ level: 'error' }, { write: (line: string) => lines.push(line) }),
+    });
+  });
+
+  beforeEach(() => {
+    asked = [];
+    lines.length = 0;
+  });
+
+  test('is asked at connect, subscribe and resume, for `*`, and for REST', async () => {
+    decide = ({ sub, abteilung }, resource) => sub === 'ada' && resource === abteilung;
+    const { SignJWT } = await import('jose');
+    const token = await new SignJWT({ sub: 'ada', abteilung: 'anmeldung' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(new TextEncoder().encode(server.secret));
+    const since = await server.feed.currentPosition();
+    await emit('veranstaltung');
+    await emit('anmeldung');
+    expect(await statusOf(own, token, '/api/events?resources=veranstaltung')).toBe(403);
+    expect(asked).toEqual(['ada veranstaltung']);
+    expect(await statusOf(own, token, '/api/veranstaltungen')).toBe(403);
+    expect(await statusOf(own, token, '/api/anmeldungen')).toBe(200);
+    const stream = await open(own, token, 'resources=*', { 'Last-Event-ID': since });
+    await until(() => stream.updates.includes('anmeldung'));
+    const clientId = await stream.clientId();
+    expect(await statusOf(own, token, '/api/events/subscribe', { clientId, resource: 'veranstaltung' })).toBe(403);
+    expect(await statusOf(own, token, '/api/events/subscribe', { clientId, resource: 'anmeldung' })).toBe(200);
+    await emit('geheim');
+    await until(() => asked.includes('ada geheim'), 'authorize to be asked');
+    expect(new Set(stream.updates)).toEqual(new Set(['anmeldung']));
+  });
+
+  const failures: [string, Authorize, RegExp][] = [
+    [
+      'that throws',
+      () => {
+        throw new Error('nachgesehen');
+      },
+      /nachgesehen/,
+    ],
+    ['that is async, and so always truthy', (async () => true) as unknown as Authorize, /expected true or false/],
+    ['that answers with text', (() => 'no') as unknown as Authorize, /expected true or false/],
+    ['that answers with nothing', (() => undefined) as unknown as Authorize, /expected true or false/],
+  ];
+  test.each(failures)(
+    '%s lets nothing pass, breaks no other stream, and stands in the log',
+    async (_n, wrong, text) => {
+      decide = ({ sub }, resource) => (sub === 'falsch' ? wrong({ sub }, resource) : true);
+      const token = await server.token({ sub: 'falsch' });
+      expect(await statusOf(own, token, '/api/events?resources=anmeldung')).toBe(403);
+      expect(await statusOf(own, token, '/api/anmeldungen')).toBe(403);
+      const stream = await open(own, token, 'resources=*');
+      const witness = await open(own, await server.token(), 'resources=*');
+      await emit('anmeldung');
+      await until(() => witness.updates.length > 0);
+      expect(witness.events.at(-1)?.data).toMatchObject({ resource: 'anmeldung', operation: 'emit' });
+      expect(stream.updates).toEqual([]);
+      expect(lines.join('')).toMatch(text);
+    },
+  );
+});
+
+describe('a stream does not outlive its token', () => {
+  // exp counts whole seconds: with 2 it holds for one at least
+  const short = () => server.token({ expiresInS: 2 });
+  const isOver = async (stream: EventStream) => {
+    await until(() => stream.ended(), 'the stream to end');
+    expect(stream.events.at(-1)?.event).toBe('expired');
+    expect([...server.manager.clients()].some(({ closed }) => closed)).toBe(false);
+  };
+
+  test('that subscribed by POST with a newer one', async () => {
+    const stream = await open(server, await short(), '');
+    const clientId = await stream.clientId();
+    expect(await statusOf(server, await server.token(), '/api/events/subscribe', { clientId, resource: 'a' })).toBe(
+      200,
+    );
+    await isOver(stream);
+    expect(await statusOf(server, await server.token(), '/api/events/subscribe', { clientId, resource: 'a' })).toBe(
+      404,
+    );
+  });
+
+  test('that came by the query, and resumed', async () => {
+    const since = await server.feed.currentPosition();
+    const stream = await openStream(`${server.url}/api/events?resources=*&token=${await short()}&lastEventId=${since}`);
+    await isOver(stream);
+  });
+
+  test('under changes without end', async () => {
+    const stream = await open(server, await short(), 'resources=*');
+    while (!stream.ended()) await emit('dauerfeuer');
+    await isOver(stream);
+  });
+});
