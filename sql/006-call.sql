@@ -14,14 +14,14 @@ create unlogged table change_feed.call (
 );
 comment on table change_feed.call is 'Requests that one server passes on to another; each stands here for ms';
 
--- Lays a request down for a server, and rings it.
+-- Lays a request down for a server, and rings it: with a comma, which no resource has in its name.
 create function change_feed.call_server(id uuid, server text, request jsonb) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   -- what nobody came for: its server is gone, and so may be the one that asked
   delete from change_feed.call c where c.at < clock_timestamp() - interval '1 min';
   insert into change_feed.call (id, server, request) values (call_server.id, call_server.server, call_server.request);
-  perform pg_notify('change_feed', 'call ' || call_server.server);
+  perform pg_notify('change_feed', 'call,' || call_server.server);
 end
 $$;
 revoke execute on function change_feed.call_server(uuid, text, jsonb) from public;
@@ -36,7 +36,7 @@ revoke execute on function change_feed.take_calls(text) from public;
 -- Rings back. answer: a word.
 create function change_feed.answer_call(id uuid, answer text) returns void
 language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select pg_notify('change_feed', 'answer ' || id || ' ' || answer)
+  select pg_notify('change_feed', 'answer,' || id || ',' || answer)
 $$;
 revoke execute on function change_feed.answer_call(uuid, text) from public;
 

@@ -104,8 +104,8 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   function write<Result>(ctx: Context, work: (transaction: Transaction<Database>) => Promise<Result>): Promise<Result> {
     const client = clientHeader.parse(ctx.get('Change-Feed-Client'));
     return db.transaction().execute(async (transaction) => {
-      await sql`select set_config('change_feed.actor', ${actorOf(ctx)}, true),
-        set_config('change_feed.client', ${client}, true)`.execute(transaction);
+      await sql`select pg_catalog.set_config('change_feed.actor', ${actorOf(ctx)}, true),
+        pg_catalog.set_config('change_feed.client', ${client}, true)`.execute(transaction);
       return work(transaction);
     });
   }

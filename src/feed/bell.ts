@@ -88,6 +88,7 @@ export class Bell {
       {
         connectionString: this.#databaseUrl,
         application_name: 'pg-change-feed bell',
+        options: '-c search_path=pg_catalog,pg_temp',
         connectionTimeoutMillis: 5000,
         query_timeout: SILENCE_MS,
       },

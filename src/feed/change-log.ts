@@ -94,6 +94,8 @@ const LOGGED_RESOURCES = 'select distinct resource from change_feed.change';
  * have written most of the log. Under repeatable read it would see nothing new.
  */
 const SESSION = [
+  // Nothing that somebody has put into another schema is taken for a function or an operator of Postgres.
+  'search_path=pg_catalog,pg_temp',
   'plan_cache_mode=force_custom_plan',
   'enable_seqscan=off',
   'jit=off',

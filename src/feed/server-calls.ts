@@ -30,6 +30,8 @@ export class ServerCalls {
   readonly #options: ServerCallsOptions;
   readonly #waiting = new Map<string, (answer: string) => void>();
   #handler: CallHandler | undefined;
+  #taking = false;
+  #rungMeanwhile = false;
 
   constructor(options: ServerCallsOptions) {
     this.#options = options;
@@ -66,7 +68,9 @@ export class ServerCalls {
 
   /** Takes a payload of the bell. @returns whether it was about calls, and so not about changes. */
   heard(payload: string): boolean {
-    const [kind, name = '', answer = ''] = payload.split(' ', 3);
+    // With commas, which no resource has in its name
+    const [kind, name, answer = ''] = payload.split(',', 3);
+    if (name === undefined) return false;
     if (kind === 'call') {
       if (name === this.#options.instanceId) void this.takeCalls();
       return true;
@@ -76,8 +80,22 @@ export class ServerCalls {
     return true;
   }
 
-  /** Answers what was asked of this server. Call it, too, when LISTEN is back after a loss. */
+  /**
+   * Answers what was asked of this server. Call it, too, when LISTEN is back after a loss. Rings during a query lead to
+   * one more, not to many: anybody on the database can ring.
+   */
   async takeCalls(): Promise<void> {
+    this.#rungMeanwhile = true;
+    if (this.#taking) return;
+    this.#taking = true;
+    while (this.#rungMeanwhile) {
+      this.#rungMeanwhile = false;
+      await this.#takeOnce();
+    }
+    this.#taking = false;
+  }
+
+  async #takeOnce(): Promise<void> {
     const { instanceId, query, logger } = this.#options;
     const answer = async (id: unknown, request: unknown) => {
       const word = await this.#handler?.(request);

@@ -118,12 +118,12 @@ test('anyone can NOTIFY: forged calls and answers subscribe nobody, and stop not
   const { instanceId } = server.feed;
   for (const payload of [
     'call',
-    'call ',
-    `call ${instanceId}`,
-    `call ${instanceId} {"action":"subscribe","clientId":"${clientId}","subject":"ada","resource":"a","allowed":true}`,
+    'call,',
+    `call,${instanceId}`,
+    `call,${instanceId},{"action":"subscribe","clientId":"${clientId}","subject":"ada","resource":"a","allowed":true}`,
     'answer',
-    `answer ${randomUUID()} done`,
-    'answer __proto__ done',
+    `answer,${randomUUID()},done`,
+    'answer,__proto__,done',
   ]) {
     await server.psql(`select pg_notify('change_feed', $1)`, [payload]);
   }
