@@ -48,6 +48,8 @@ export interface Config extends EmbeddedConfig {
   readonly requestTimeoutS: number;
   /** A client that does not read for this long is cut off, in ms. */
   readonly stallMs: number;
+  /** Who sends it may read `/metrics`. Absent: nobody. */
+  readonly metricsToken: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Between two heartbeats of a stream, in seconds. */
   readonly heartbeatS: number;
@@ -143,6 +145,10 @@ const schema = z.object({
   HEADERS_TIMEOUT_S: wholeNumber(1, 600).default(10),
   REQUEST_TIMEOUT_S: wholeNumber(1, 3600).default(30),
   STALL_S: wholeNumber(1, 3600).default(60),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\w.~+/=-]{16,}$/, 'expected at least 16 letters, digits or -._~+/=: try `openssl rand -hex 32`')
+    .optional(),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], 'expected debug, info, warn, error or silent')
     .default('info'),
@@ -197,6 +203,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     headersTimeoutS: settings.HEADERS_TIMEOUT_S,
     requestTimeoutS: settings.REQUEST_TIMEOUT_S,
     stallMs: settings.STALL_S * 1000,
+    metricsToken: settings.METRICS_TOKEN,
     logLevel: settings.LOG_LEVEL,
     heartbeatS: settings.HEARTBEAT_S,
     readIntervalMs: settings.READ_INTERVAL_MS,

@@ -14,6 +14,7 @@ export type { Logger } from './logger.js';
 export { OperatorError } from './operator-error.js';
 export { type ChangeFeedRoutesOptions, changeFeedRoutes } from './server/change-feed-routes.js';
 export { type CreateChangeFeedOptions, createChangeFeed, type FeedWithStreams } from './server/create-change-feed.js';
+export { changeFeedMetrics } from './server/metrics.js';
 export { createEmitter, type EmitOptions, type Emitter } from './sse/emit-table-update.js';
 export type { SSEManager } from './sse/manager.js';
 export type { Caller, SSELimits } from './sse/routes.js';

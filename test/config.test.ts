@@ -29,6 +29,7 @@ describe('a setting that is wrong', () => {
     ['QUERY_TOKEN', 'true', 'expected on or off'],
     ['CORS_ORIGINS', 'https://a.example/path', 'expected origins'],
     ['CORS_ORIGINS', '*', 'expected origins'],
+    ['METRICS_TOKEN', 'zu kurz', 'expected at least 16'],
     ['LOG_LEVEL', 'laut', 'expected debug, info, warn, error or silent'],
     ['HEARTBEAT_S', '0', 'expected a whole number from 1 to 3600'],
     ['LOG_RETENTION', '24', 'expected a duration'],

@@ -6,6 +6,7 @@ import { ChangeLog, type Reading } from './change-log.js';
 import { FeedCounts } from './feed-counts.js';
 import { Lead } from './lead.js';
 import { LogReader } from './log-reader.js';
+import { type LogState, readLogState } from './log-state.js';
 import { formatPosition, type Position } from './position.js';
 import { RecentChanges } from './recent-changes.js';
 import { Resources } from './resources.js';
@@ -71,6 +72,7 @@ export class ChangeFeed {
   readonly #resources: Resources;
   /** What has happened since the start, for metrics. */
   readonly counts = new FeedCounts();
+  #polling = false;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
   #stopping: Promise<void> | undefined;
@@ -126,6 +128,7 @@ export class ChangeFeed {
 
   async #start(): Promise<void> {
     const { mayPrepare } = await checkDatabaseServer(this.#log, this.#options.listenDatabaseUrl);
+    this.#polling = mayPrepare;
     await this.#bell.start((payload) => this.#options.ring(CHANNEL, payload));
     const { start, position } = await this.#startingPoint();
     this.#recent = start;
@@ -169,8 +172,21 @@ export class ChangeFeed {
     return this.#lead;
   }
 
-  /** Runs a query on the log's own sessions, for metrics. */
-  query: ChangeLog['query'] = (text, values) => this.#log.query(text, values);
+  /** Whether nobody rings, since transactions can be prepared, and the log is read at short intervals instead. */
+  get polling(): boolean {
+    return this.#polling;
+  }
+
+  /** How long changes stay in the log, in seconds, and how many at the most. */
+  get limits(): { readonly retentionS: number; readonly maxRows: number } {
+    const { retentionS = 24 * 60 * 60, maxRows = 10_000_000 } = this.#options;
+    return { retentionS, maxRows };
+  }
+
+  /** The log as it stands. @throws what pg throws when the database can't be reached. */
+  logState(): Promise<LogState> {
+    return readLogState(this.#log);
+  }
 
   /** Tells `listener` everything that is read from now on. Returns how to end that. */
   listen(listener: FeedListener): () => void {
@@ -261,7 +277,7 @@ export class ChangeFeed {
   }
 
   async #maintain(): Promise<void> {
-    const { retentionS = 24 * 60 * 60, maxRows = 10_000_000 } = this.#options;
+    const { retentionS, maxRows } = this.limits;
     try {
       const pruned = await this.#log.prune(retentionS, maxRows);
       if (pruned > 0) this.#logger.info({ pruned }, 'old changes were pruned');

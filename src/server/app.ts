@@ -15,6 +15,8 @@ import { demoRoutes } from './demo-routes.js';
 import { errorResponses } from './errors.js';
 import { healthRoutes } from './health.js';
 import { jsonBody } from './json-body.js';
+import { changeFeedMetrics } from './metrics.js';
+import { metricsRoutes } from './metrics-routes.js';
 import { requestLog } from './request-log.js';
 import { requestRate } from './request-rate.js';
 import { securityHeaders } from './security-headers.js';
@@ -49,6 +51,8 @@ export interface AppOptions {
   readonly maxPostsPerS?: number | undefined;
   /** The longest body, in kB. Default 64. */
   readonly maxBodyKb?: number | undefined;
+  /** Who sends it may read `/metrics`. Absent: there are none. */
+  readonly metricsToken?: string | undefined;
 }
 
 /** The Koa application: health, the feed's routes, and REST for the two tables. */
@@ -64,6 +68,7 @@ export function createApp(options: AppOptions): Koa {
   mount(app, healthRoutes(feed.changes));
   mount(app, webRoutes());
   if (options.demoToken) mount(app, demoRoutes(options.demoToken));
+  if (options.metricsToken) mount(app, metricsRoutes(changeFeedMetrics(feed), options.metricsToken));
 
   app.use(
     under(
