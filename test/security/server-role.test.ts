@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { createDatabase } from '../../src/database/connection.js';
 import { ChangeLog } from '../../src/feed/change-log.js';
 import { packageRoot } from '../../src/package-root.js';
 import type { RunningServer } from '../../src/server/server.js';
