@@ -14,6 +14,7 @@ import { judge, type Verdict } from './ledger.js';
 import { SoakPostgres } from './postgres.js';
 import { line, Report } from './report.js';
 import { Servers } from './servers.js';
+import { ServiceClient } from './service-client.js';
 import { settle } from './settle.js';
 import { TABLES, Writers } from './writers.js';
 
@@ -50,6 +51,7 @@ const HABITS: readonly (readonly [string, Habits])[] = [
 let postgres: SoakPostgres;
 let servers: Servers;
 let clients: SoakClient[];
+let services: ServiceClient[];
 let target: Target;
 const report = new Report();
 
@@ -67,20 +69,24 @@ beforeAll(async () => {
   // Good for servers whose clocks are days wrong, too
   const token = await signToken({ sub: 'soak', expiresInS: 30 * 86_400, secret: SECRET });
   clients = HABITS.map(([name, habits], i) => new SoakClient(`${name} ${i}`, servers.urls, token, habits));
-  await until(() => clients.every(({ since }) => since < Number.POSITIVE_INFINITY), 'all clients to connect');
+  services = [1, 2].map((i) => new ServiceClient(`browser ${i}`, servers.urls, token));
+  for (const service of services) await service.start();
+  await until(() => everybody().every(({ since }) => since < Number.POSITIVE_INFINITY), 'all clients to connect');
   target = { postgres, servers, clients, long: LONG };
 }, 60_000);
 
 afterAll(async () => {
   process.stdout.write(report.table());
-  await Promise.all(clients.map((client) => client.stop()));
+  await Promise.all(everybody().map((client) => client.stop()));
   await servers.stop();
   await postgres.stop();
 }, 60_000);
 
+const everybody = () => [...clients, ...services];
+
 /** Writes while something is done, waits until every client has seen the end of it, and judges. */
 async function during(work: Omit<Fault, 'name'>): Promise<Verdict> {
-  for (const client of clients) client.begin();
+  for (const client of everybody()) client.begin();
   const writers = new Writers(() => postgres.url, work.writers ?? WRITERS);
   try {
     await delay(SETTLE_MS);
@@ -96,7 +102,7 @@ async function during(work: Omit<Fault, 'name'>): Promise<Verdict> {
   await psql.end();
   const verdict = judge(
     writers.written,
-    clients.map((client) => client.account()),
+    everybody().map((client) => client.account()),
   );
   expect([...wrongs, ...verdict.wrongs].slice(0, 5)).toEqual([]);
   expect(servers.crashes).toEqual([]);
@@ -116,7 +122,7 @@ async function untilRecovered(): Promise<void> {
 async function untilToldOfEnd(): Promise<void> {
   const fenced = performance.now();
   const told = () =>
-    clients.every((client) => client.told.some(({ resource, at }) => resource === 'zaun' && at > fenced));
+    everybody().every((client) => client.told.some(({ resource, at }) => resource === 'zaun' && at > fenced));
   let emitted = 0;
   await until(async () => {
     if (performance.now() - emitted > 300) {
