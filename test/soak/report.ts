@@ -43,7 +43,7 @@ export class Report {
       return `| ${cells.join(' | ')} |`;
     });
     const head = [
-      '| fault | times | commits | covered by a resync | longest delay |',
+      '| fault | times | changes | covered by a resync | longest delay |',
       '| --- | --- | --- | --- | --- |',
     ];
     return `${[...head, ...rows].join('\n')}\n`;
