@@ -68,18 +68,20 @@ comment on column change_feed.change.client is 'The setting change_feed.client o
 -- src/feed/lead.ts. A writer that gets the lock, shared, until its commit is visible need not ring: the lead is awake,
 -- and reads once more before it sleeps. None runs, or it hangs: nobody holds the lock, and the periodic reads see it.
 -- A notification says "look now", never what changed: so no length of anything can fail the commit.
+-- Each commit of a writer runs this: names are qualified, for to pin search_path costs as much as all the rest of it.
 create function change_feed.ring() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql as $$
 begin
-  -- PREPARE TRANSACTION fails after NOTIFY; where it can happen nobody rings, and the servers read at short intervals.
-  if current_setting('max_prepared_transactions')::int > 0 or pg_try_advisory_xact_lock_shared(1346847558, 1) then
+  if pg_catalog.pg_try_advisory_xact_lock_shared(1346847558, 1) then
     return null;
   end if;
   -- A queue that some idle listener has let fill up fails the COMMIT; the servers' periodic read takes over.
-  if pg_notification_queue_usage() < 0.5 then
+  -- PREPARE TRANSACTION fails after NOTIFY; where it can happen nobody rings, and the servers read at short intervals.
+  if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<) 0.5
+    and pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
     -- NOTIFY waits for one global lock at commit, and the writer's own lock_timeout would fail it there.
-    perform set_config('lock_timeout', '0', true);
-    perform pg_notify('change_feed', new.resource);
+    perform pg_catalog.set_config('lock_timeout', '0', true);
+    perform pg_catalog.pg_notify('change_feed', new.resource);
   end if;
   return null;
 end

@@ -22,58 +22,121 @@ revoke execute on function change_feed.key_column(regclass) from public;
 -- The text of the function that records a table's changes. Made for each table, because static SQL costs the writer
 -- least; key columns only, and by name: whole rows are never converted (that would call casts of the table's owner
 -- with our rights), and positions would name the wrong column after DROP COLUMN.
+--
+-- Every write waits for it, so:
+-- - To pin search_path would cost each call about as much as the row in the log. Instead every function, operator and
+--   type is qualified: else the writer's search_path would decide what runs with our rights. (`=` is looked up there,
+--   and with it IS DISTINCT FROM, NULLIF, IN and CASE x WHEN.)
+-- - A statement that changed one row whose key is of common types is recorded by a single INSERT, which can't fail:
+--   `absent` stands in for a key column that was renamed or dropped since, and where it does, or the type is another,
+--   nothing is inserted.
+-- - All others go the long way: what might fail stands in a block, and the INSERT behind it, for in the block it would
+--   take a transaction id of its own.
 create function change_feed.recorder_source(target regclass, keys boolean) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
 declare
-  key_of_row text;
+  -- Their values are short, and always become JSON.
+  common_types constant regtype[] := array['int2', 'int4', 'int8', 'uuid'];
+  key_of_row text; -- of a row r
+  key_columns text;
+  absent_columns text;
+  as_expected text;
+  all_common boolean;
+  two_rows text; -- but for the name of the transition table
   name_keys text := '';
-  insert_change constant text := $sql$
-  insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)
-  values (tg_argv[0], lower(tg_op), named, changed, nullif(current_setting('application_name'), ''),
-    nullif(left(current_setting('change_feed.actor', true), 200), ''),
-    nullif(left(current_setting('change_feed.client', true), 200), ''));
+  record_one text := '';
+  who constant text := (
+    select string_agg(format($sql$case when pg_catalog.current_setting(%1$L, true) operator(pg_catalog.<>) ''
+      then pg_catalog.left(pg_catalog.current_setting(%1$L, true), 200) end$sql$, setting), E',\n    ' order by place)
+    from unnest(array['application_name', 'change_feed.actor', 'change_feed.client']) with ordinality s (setting, place));
+  insert_change constant text :=
+    'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
+  beginning constant text := $sql$
+#variable_conflict use_column
+declare
+  changed pg_catalog.int8;
+  named pg_catalog.jsonb;
+begin$sql$;
+  record_any constant text := format($sql$
+  %s
+  values (tg_argv[0], pg_catalog.lower(tg_op), named, changed,
+    %s);
   return null;
 end
-$sql$;
+$sql$, insert_change, who);
 begin
   if not keys then
-    return $sql$
-declare
-  changed bigint;
-  named jsonb;
-begin$sql$ || insert_change;
+    return beginning || record_any;
   end if;
 
   -- The type is asked for again with each row: a table's owner may have given the column another since, with a cast that
   -- to_jsonb would call with our rights.
-  select case count(*)
-    when 0 then null
-    when 1 then min(part)
-    else format('jsonb_build_array(%s)', string_agg(part, ', ' order by place))
-  end
-  into key_of_row
+  select
+    case count(*) when 0 then null when 1 then min(part)
+      else format('pg_catalog.jsonb_build_array(%s)', string_agg(part, ', ' order by place)) end,
+    string_agg(format('%I', name), ', ' order by place),
+    string_agg(format('null::pg_catalog.%I as %I', type_name, name), ', ' order by place),
+    string_agg(is_expected || format(' and r.%I is not null', name), ' and ' order by place),
+    bool_and(type = any (common_types))
+  into key_of_row, key_columns, absent_columns, as_expected, all_common
   from (
-    select k.place, format(
-      case when k.as_text then 'to_jsonb(format(''%%s'', r.%1$I))'
-        else 'case when pg_typeof(r.%1$I) = %2$L::regtype then to_jsonb(r.%1$I) else to_jsonb(format(''%%s'', r.%1$I)) end'
-      end, k.name, k.type) as part
+    select k.place, k.name, k.type, t.typname as type_name, is_expected, format(
+      case when k.as_text then 'pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%1$I))'
+        else 'case when %2$s then pg_catalog.to_jsonb(r.%1$I)
+          else pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%1$I)) end'
+      end, k.name, is_expected) as part
     from change_feed.key_column(target) k
+    join pg_type t on t.oid = k.type
+    cross join format('pg_catalog.pg_typeof(r.%I)::pg_catalog.oid operator(pg_catalog.=) %s', k.name, k.type::oid) is_expected
   ) parts;
+
+  if all_common then
+    two_rows := format('(select case when %s then %s end as key from (select %s) as absent, lateral (select %s from',
+      as_expected, key_of_row, absent_columns, key_columns);
+    record_one := format($sql$
+  if tg_op operator(pg_catalog.=) 'UPDATE' then
+    %1$s
+    select tg_argv[0], 'update', case when o.key operator(pg_catalog.=) n.key then pg_catalog.jsonb_build_array(n.key)
+      else pg_catalog.jsonb_build_array(o.key, n.key) end, 1,
+    %2$s
+    from %3$s new_rows) as r limit 2) as n, %3$s old_rows) as r limit 2) as o
+    where n.key is not null and o.key is not null
+      and (select pg_catalog.count(*) from (select from new_rows limit 2) as two) operator(pg_catalog.=) 1;
+  elsif tg_op operator(pg_catalog.=) 'INSERT' then
+    %1$s
+    select tg_argv[0], 'insert', pg_catalog.jsonb_build_array(n.key), 1,
+    %2$s
+    from %3$s new_rows) as r limit 2) as n
+    where n.key is not null
+      and (select pg_catalog.count(*) from (select from new_rows limit 2) as two) operator(pg_catalog.=) 1;
+  elsif tg_op operator(pg_catalog.=) 'DELETE' then
+    %1$s
+    select tg_argv[0], 'delete', pg_catalog.jsonb_build_array(o.key), 1,
+    %2$s
+    from %3$s old_rows) as r limit 2) as o
+    where o.key is not null
+      and (select pg_catalog.count(*) from (select from old_rows limit 2) as two) operator(pg_catalog.=) 1;
+  end if;
+  if found then
+    return null;
+  end if;$sql$, insert_change, who, two_rows);
+  end if;
 
   if key_of_row is not null then
     name_keys := format($sql$
-  if changed <= 100 then
+  if changed operator(pg_catalog.<=) 100 then
     -- A key column that was renamed or dropped since must not fail the write.
     begin
-      if tg_op = 'INSERT' then
-        select jsonb_agg(%1$s) into named from new_rows as r;
-      elsif tg_op = 'DELETE' then
-        select jsonb_agg(%1$s) into named from old_rows as r;
+      if tg_op operator(pg_catalog.=) 'INSERT' then
+        select pg_catalog.jsonb_agg(%1$s) into named from new_rows as r;
+      elsif tg_op operator(pg_catalog.=) 'DELETE' then
+        select pg_catalog.jsonb_agg(%1$s) into named from old_rows as r;
       else
-        select case when count(*) <= 100 then jsonb_agg(k.key) end into named
-        from (select %1$s as key from new_rows as r union select %1$s from old_rows as r) as k;
+        select pg_catalog.jsonb_agg(distinct k.key) into named
+        from (select %1$s as key from new_rows as r union all select %1$s from old_rows as r) as k;
       end if;
-      if octet_length(named::text) > 8192 then
+      if pg_catalog.jsonb_array_length(named) operator(pg_catalog.>) 100
+        or pg_catalog.octet_length(named::pg_catalog.text) operator(pg_catalog.>) 8192 then
         named := null;
       end if;
     exception when others then
@@ -81,19 +144,15 @@ begin$sql$ || insert_change;
     end;
   end if;$sql$, key_of_row);
   end if;
-  return $sql$
-declare
-  changed bigint;
-  named jsonb;
-begin
-  if tg_op = 'DELETE' then
-    select count(*) into changed from old_rows;
-  elsif tg_op <> 'TRUNCATE' then
-    select count(*) into changed from new_rows;
+  return beginning || record_one || $sql$
+  if tg_op operator(pg_catalog.=) 'DELETE' then
+    select pg_catalog.count(*) into changed from old_rows;
+  elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then
+    select pg_catalog.count(*) into changed from new_rows;
   end if;
-  if changed = 0 then
+  if changed operator(pg_catalog.=) 0 then
     return null;
-  end if;$sql$ || name_keys || insert_change;
+  end if;$sql$ || name_keys || record_any;
 end
 $source$;
 revoke execute on function change_feed.recorder_source(regclass, boolean) from public;
@@ -236,10 +295,9 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   source constant text := change_feed.recorder_source(target, keys);
   -- A key has one text, whatever the writer's session has set.
-  settings constant text[] := array['search_path=pg_catalog, pg_temp'] || case
+  settings constant text[] := case
     when keys and exists (select from change_feed.key_column(target) k where k.settings)
-    then array['TimeZone=UTC', 'DateStyle=ISO', 'IntervalStyle=postgres', 'bytea_output=hex', 'extra_float_digits=1']
-    else '{}' end;
+    then array['TimeZone=UTC', 'DateStyle=ISO', 'IntervalStyle=postgres', 'bytea_output=hex', 'extra_float_digits=1'] end;
   base text;
   function_name text;
 begin

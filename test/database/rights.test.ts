@@ -151,3 +151,71 @@ test('all that stands in the schema belongs to change_feed_owner, which can not 
     where pronamespace = 'change_feed'::regnamespace and a.grantee = 0`);
   expect(open.rows).toEqual([]);
 });
+
+test("nothing that the writer's search_path offers runs with our rights", async () => {
+  await psql.query(
+    'create table eins (id int primary key, wert int); create table paar (a text, b int, primary key (a, b))',
+  );
+  await watch('eins');
+  await watch('paar');
+  // In front of pg_catalog, for each of its functions that ours call, and each comparison: one that raises.
+  await psql.query(`
+    create schema boese; grant usage on schema boese to public;
+    do $$
+    declare
+      made record;
+    begin
+      for made in
+        select p.oid, p.proname, pg_get_function_identity_arguments(p.oid) as arguments, p.prorettype::regtype as result
+        from pg_proc p
+        where p.pronamespace = 'pg_catalog'::regnamespace and p.prorettype not in ('internal'::regtype, '"any"'::regtype)
+          and (p.oid in (select oprcode from pg_operator where oprname in ('=', '<>', '<', '>', '<=', '>=', '||'))
+            or p.proname in (select (regexp_matches(prosrc, '(\\w+)\\(', 'g'))[1] from pg_proc
+              where pronamespace = 'change_feed'::regnamespace and (prosecdef or prorettype = 'trigger'::regtype)))
+      loop
+        begin
+          execute format('create function boese.%I(%s) returns %s language plpgsql as %L',
+            made.proname, replace(made.arguments, 'VARIADIC', ''), made.result, 'begin raise exception ''boese''; end');
+          execute (select coalesce(string_agg(format('create operator boese.%s (leftarg = %s, rightarg = %s, function = boese.%I)',
+              oprname, oprleft::regtype, oprright::regtype, made.proname), ';'), 'select')
+            from pg_operator where oprcode = made.oid);
+        exception when others then
+          null; -- of types that no function in PL/pgSQL can take
+        end;
+      end loop;
+    end
+    $$`);
+  const { rows } = await psql.query(
+    `select count(*)::int as operators, (select count(*)::int from pg_proc where pronamespace = 'boese'::regnamespace
+      and proname in ('count', 'lower', 'left', 'jsonb_agg', 'to_jsonb', 'current_setting', 'pg_typeof')) as functions
+      from pg_operator where oprnamespace = 'boese'::regnamespace`,
+  );
+  expect(rows[0].operators).toBeGreaterThan(200);
+  expect(rows[0].functions).toBeGreaterThanOrEqual(7);
+  const session = await database.session();
+  await session.query(`set search_path = boese, pg_catalog, public; set change_feed.actor = 'grace'`);
+  await expect(session.query(`select lower('A')`)).rejects.toThrow('boese');
+  const writes = `insert into eins values (1, 1); update eins set wert = 2; insert into eins values (2, 2), (3, 3);
+    update eins set wert = 4; delete from eins; insert into paar values ('a', 1); update paar set b = 2; delete from paar; truncate eins`;
+  for (const write of writes.split(';')) await session.query(write);
+  expect(
+    (await psql.query(`select operation, keys from change_feed.change where actor = 'grace' order by id`)).rows,
+  ).toEqual([
+    { operation: 'insert', keys: [1] },
+    { operation: 'update', keys: [1] },
+    { operation: 'insert', keys: [2, 3] },
+    { operation: 'update', keys: [1, 2, 3] },
+    { operation: 'delete', keys: [1, 2, 3] },
+    { operation: 'insert', keys: [['a', 1]] },
+    {
+      operation: 'update',
+      keys: expect.arrayContaining([
+        ['a', 1],
+        ['a', 2],
+      ]),
+    },
+    { operation: 'delete', keys: [['a', 2]] },
+    { operation: 'truncate', keys: null },
+  ]);
+  await psql.query('drop schema boese cascade');
+});

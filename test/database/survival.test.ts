@@ -52,6 +52,12 @@ const survives: [string, string, string, (number | string)[] | null][] = [
     'insert into t values (7)',
     [7],
   ],
+  [
+    'a key named like a variable of ours',
+    `alter table t rename id to named; select change_feed.watch('t')`,
+    'insert into t values (7)',
+    [7],
+  ],
   ['set constraints all immediate', 'begin; set constraints all immediate', 'insert into t values (7); commit', [7]],
   [
     'row level security',
