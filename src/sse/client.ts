@@ -1,20 +1,21 @@
 import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import type { LoggedChange } from '../change.js';
 import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/position.js';
-import { bareId, type EncodedEvent, heartbeat, tableUpdate, withId } from './event-format.js';
+import { Bundle, bundleOf } from './bundle.js';
+import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
 import type { EndReason, StreamCounts } from './stream-counts.js';
+import { openWire } from './wire.js';
 
 /** Every resource that the client may read. */
 export const EVERY_RESOURCE = '*';
 
-/** Events of one read or one replay, for one client; more are summed up to one per resource. */
-const MAX_EVENTS = 100;
-/** The same as text, in UTF-16 units; one event alone may be longer. */
-const MAX_TEXT = 65_536;
 /** A client whose socket has so many bytes waiting is full. */
 const MAX_BUFFERED = 65_536;
 /** Answers of `mayRead` that are remembered; a client may ask for names without end. */
 const MAX_REMEMBERED = 1000;
+/** The same in writes: each costs the process memory, though its bytes are shared with other clients. */
+const MAX_WRITES = 64;
 /** Changes that wait for a replay; more are summed up to one per resource. */
 const MAX_WAITING = 1000;
 
@@ -42,8 +43,16 @@ export interface ClientOptions {
   readonly response: ServerResponse;
   /** Whether this client may hear of a resource. Asked once for each. */
   readonly mayRead: (resource: string) => boolean;
+  /** The same for all clients of a server. */
+  readonly shared: SharedByClients;
+}
+
+/** What is the same for all clients of a server. */
+export interface SharedByClients {
   /** How far the server has told its clients. */
   readonly livePosition: () => Position;
+  /** The same as an id. */
+  readonly liveId: () => string;
   /** How long a stream keeps the position with which it arrived, in ms. */
   readonly holdMs: number;
   /** A client whose socket stays full for this long is cut off, in ms. */
@@ -59,15 +68,16 @@ export class Client {
   readonly subscriptions = new Map<string, Subscription>();
   /** Why this side ended the stream; absent where the other side did. */
   endedBy: EndReason | undefined;
-  readonly #counts: StreamCounts;
   readonly #response: ServerResponse;
   readonly #mayRead: (resource: string) => boolean;
-  readonly #readable = new Map<string, boolean>();
-  readonly #livePosition: () => Position;
-  readonly #holdMs: number;
-  readonly #stallMs: number;
-  readonly #replayed = new Set<Subscription>();
-  #outgoing: EncodedEvent[] = [];
+  readonly #shared: SharedByClients;
+  readonly #wire: Writable;
+  // Made when they are needed: ten thousand idle clients need none of them.
+  #readable: Map<string, boolean> | undefined;
+  #replayed: Set<Subscription> | undefined;
+  #outgoing: Bundle | undefined;
+  /** Writes that wait in a socket which is not empty. */
+  #writes = 0;
   /** Set while the socket is full: the resources that changed meanwhile. */
   #behind: Set<string> | undefined;
   #cutOff: NodeJS.Timeout | undefined;
@@ -75,17 +85,14 @@ export class Client {
   #held: { readonly start: Start; readonly until: number } | undefined;
   #replays = 0;
 
-  constructor({ id, subject, response, mayRead, livePosition, holdMs, stallMs, counts }: ClientOptions) {
+  /** Sends the response's headers, unless they have gone out. */
+  constructor({ id, subject, response, mayRead, shared }: ClientOptions) {
     this.id = id;
     this.subject = subject;
     this.#response = response;
     this.#mayRead = mayRead;
-    this.#livePosition = livePosition;
-    this.#holdMs = holdMs;
-    this.#stallMs = stallMs;
-    this.#counts = counts;
-    response.on('drain', () => this.#catchUp());
-    response.on('close', () => clearTimeout(this.#cutOff));
+    this.#shared = shared;
+    this.#wire = openWire(response);
   }
 
   /** Whether the stream has ended. */
@@ -100,6 +107,7 @@ export class Client {
 
   /** Whether this client may hear of a resource. */
   mayRead(resource: string): boolean {
+    this.#readable ??= new Map();
     let allowed = this.#readable.get(resource);
     if (allowed === undefined) {
       allowed = this.#mayRead(resource);
@@ -114,7 +122,7 @@ export class Client {
    * a stream that is cut before they are back has to start from there again.
    */
   hold(start: Start): void {
-    this.#held = { start, until: Date.now() + this.#holdMs };
+    this.#held = { start, until: Date.now() + this.#shared.holdMs };
   }
 
   /** Where ids are kept; undefined when they follow the feed. */
@@ -125,8 +133,9 @@ export class Client {
 
   /** The id that stands for what this client has been told. */
   get currentId(): string {
-    const position = this.heldAt ?? this.#livePosition();
-    return position === 'lost' ? LOST_ID : formatPosition(position);
+    const held = this.heldAt;
+    if (held === undefined) return this.#shared.liveId();
+    return held === 'lost' ? LOST_ID : formatPosition(held);
   }
 
   /** Begins a replay: until it is sent no id goes past `start`, and live changes of these subscriptions wait. */
@@ -147,12 +156,13 @@ export class Client {
     const startId = this.currentId;
     const told = new Set(events.map(({ resource }) => resource));
     this.#replays -= 1;
-    this.#outgoing.push(...events);
+    for (const event of events) this.#add(event);
     for (const subscription of subscriptions) {
       const waiting = subscription.waiting ?? [];
       delete subscription.waiting;
       if (replayedTo) {
         subscription.replayedTo = replayedTo;
+        this.#replayed ??= new Set();
         this.#replayed.add(subscription);
       }
       for (const change of waiting) {
@@ -175,7 +185,7 @@ export class Client {
       !hasSeen(replayedTo, change.xid) ||
       this.#isOver(replayedTo)
     ) {
-      this.#outgoing.push(event);
+      this.#add(event);
     }
   }
 
@@ -184,21 +194,11 @@ export class Client {
    * again before the first.
    */
   flush(startId?: string): void {
-    for (const subscription of this.#replayed) {
-      const { replayedTo } = subscription;
-      if (replayedTo && !this.#isOver(replayedTo) && !isAtLeast(this.#livePosition(), replayedTo)) continue;
-      delete subscription.replayedTo;
-      this.#replayed.delete(subscription);
-    }
-    const events = this.#outgoing;
-    this.#outgoing = [];
-    if (this.#behind) {
-      for (const { resource } of events) this.#behind.add(resource);
-      return;
-    }
-    const length = events.reduce((sum, { text }) => sum + text.length, 0);
-    const tooMuch = events.length > MAX_EVENTS || (events.length > 1 && length > MAX_TEXT);
-    this.#send(tooMuch ? this.#summedUp(events) : events, startId);
+    if (this.#replayed) this.#forgetReplays(this.#replayed);
+    const bundle = this.#outgoing;
+    this.#outgoing = undefined;
+    if (bundle && this.#behind) for (const resource of bundle.resources()) this.#behind.add(resource);
+    else if (bundle) this.#send(bundle, startId);
   }
 
   /** Sends a heartbeat, unless the socket is full. */
@@ -207,61 +207,79 @@ export class Client {
   }
 
   /** Writes; once the socket is full, further changes cost the names of their resources and no more. */
-  write(text: string): void {
+  write(bytes: Buffer | string): void {
     if (this.closed) return;
-    this.#response.write(text);
-    if (this.#response.writableLength < MAX_BUFFERED) return;
-    this.#behind ??= new Set();
+    this.#wire.write(bytes);
+    const { writableLength } = this.#wire;
+    this.#writes = writableLength === 0 ? 0 : this.#writes + 1;
+    if (this.#behind || (writableLength < MAX_BUFFERED && this.#writes < MAX_WRITES)) return;
+    this.#behind = new Set();
     this.#cutOffLater();
+    // Called when all before it has left.
+    this.#wire.write('', () => this.#catchUp());
   }
 
   /** Ends the stream after a last event. */
   end(reason: EndReason, text = ''): void {
     if (this.closed) return;
     this.endedBy = reason;
-    this.#response.end(text);
+    this.#wire.write(text);
+    this.#response.end();
     // The end waits for what the socket still holds, and a client that doesn't read would stay for ever.
     this.#cutOffLater();
+  }
+
+  /** Its connection has closed. */
+  left(): void {
+    clearTimeout(this.#cutOff);
   }
 
   #cutOffLater(): void {
     this.#cutOff ??= setTimeout(() => {
       this.endedBy = 'the client did not read';
       this.#response.destroy();
-    }, this.#stallMs);
+    }, this.#shared.stallMs);
   }
 
   /** Whether a position is of an epoch that has ended: its transaction ids may have been given to others since. */
   #isOver({ epoch }: Position): boolean {
-    return epoch !== this.#livePosition().epoch;
+    return epoch !== this.#shared.livePosition().epoch;
   }
 
   #catchUp(): void {
     if (this.closed) return;
     clearTimeout(this.#cutOff);
     this.#cutOff = undefined;
-    const behind = this.#behind ?? [];
+    this.#writes = 0;
+    const bundle = bundleOf(this.#behind ?? []);
     this.#behind = undefined;
-    this.#send(this.#summedUp([...behind].map((resource) => ({ resource }))));
+    if (!bundle) return;
+    this.#send(bundle);
+    if (!bundle.isSummedUp) this.#shared.counts.summedUp += bundle.delivered;
   }
 
-  /** One event per resource, without operation: something changed, refetch all of it. */
-  #summedUp(changes: Iterable<{ readonly resource: string }>): EncodedEvent[] {
-    const events = sumUp(changes).map((change) => tableUpdate(change));
-    this.#counts.summedUp += events.length;
-    return events;
+  #send(bundle: Bundle, startId?: string): void {
+    this.#shared.counts.deliveries += bundle.delivered;
+    if (bundle.isSummedUp) this.#shared.counts.summedUp += bundle.delivered;
+    this.write(bundle.bytes(this.currentId, startId));
   }
 
-  #send(events: readonly EncodedEvent[], startId?: string): void {
-    const last = events.at(-1);
-    if (!last) return;
-    this.#counts.deliveries += events.length;
-    const before = events.slice(0, -1).map(({ text }) => text);
-    this.write([startId ? bareId(startId) : '', ...before, withId(last.text, this.currentId)].join(''));
+  #add(event: EncodedEvent): void {
+    this.#outgoing = this.#outgoing ? this.#outgoing.and(event) : Bundle.of(event);
+  }
+
+  #forgetReplays(replayed: Set<Subscription>): void {
+    for (const subscription of replayed) {
+      const { replayedTo } = subscription;
+      if (replayedTo && !this.#isOver(replayedTo) && !isAtLeast(this.#shared.livePosition(), replayedTo)) continue;
+      delete subscription.replayedTo;
+      replayed.delete(subscription);
+    }
+    if (replayed.size === 0) this.#replayed = undefined;
   }
 }
 
 /** One change per resource, without operation: something changed, refetch all of it. */
-function sumUp(changes: Iterable<{ readonly resource: string }>): LoggedChange[] {
-  return [...new Set(Array.from(changes, ({ resource }) => resource))].map((resource) => ({ resource }));
+function sumUp(changes: readonly LoggedChange[]): LoggedChange[] {
+  return [...new Set(changes.map(({ resource }) => resource))].map((resource) => ({ resource }));
 }

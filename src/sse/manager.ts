@@ -3,10 +3,12 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
-import type { Position } from '../feed/position.js';
+import { formatPosition, type Position } from '../feed/position.js';
 import type { Logger } from '../logger.js';
-import { Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
-import { expiredEvent, tableUpdate } from './event-format.js';
+import { MAX_EVENTS } from './bundle.js';
+import { Client, EVERY_RESOURCE, type SharedByClients, type Start, type Subscription } from './client.js';
+import { tableUpdate } from './event-format.js';
+import { Expiry } from './expiry.js';
 import { greet, Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 
@@ -19,8 +21,6 @@ const MAX_SPREAD_MS = 10_000;
 const END_MS_PER_CLIENT = 1;
 const MAX_END_MS = 3000;
 const END_STEP_MS = 20;
-/** setTimeout's longest wait, in ms (24.8 days); a longer one would fire at once. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** What the manager needs. */
 export interface SSEManagerOptions {
@@ -60,7 +60,8 @@ export class SSEManager {
   readonly #replays: Replays;
   readonly #clients = new Map<string, Client>();
   readonly #subscribers = new Map<string, Map<Client, Subscription>>();
-  readonly #waits: { readonly holdMs: number; readonly stallMs: number };
+  readonly #shared: SharedByClients;
+  readonly #expiry = new Expiry();
   /** What has happened since the start, for metrics. */
   readonly counts = new StreamCounts();
   readonly #heartbeat: NodeJS.Timeout;
@@ -71,7 +72,7 @@ export class SSEManager {
     this.#feed = feed;
     this.#logger = logger;
     this.#replays = new Replays(feed, logger, this.counts);
-    this.#waits = { holdMs, stallMs };
+    this.#shared = { livePosition: () => feed.position, liveId: cachedId(feed), holdMs, stallMs, counts: this.counts };
     this.#stopListening = feed.listen({
       onChanges: (changes) => this.#broadcast(changes),
       onLost: () => {
@@ -104,24 +105,22 @@ export class SSEManager {
     for (const [resource, subscribers] of this.#subscribers) yield [resource, subscribers.size];
   }
 
-  /** Opens a stream on a response whose headers are set: says `connected`, and replays what the client has missed. */
+  /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
   open({ response, subject, mayRead, resources, since, expiresAt }: StreamRequest): Client {
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,
       response,
       mayRead,
-      livePosition: () => this.#feed.position,
-      counts: this.counts,
-      ...this.#waits,
+      shared: this.#shared,
     });
     if (response.destroyed) return client; // it left before its headers were sent
     this.#clients.set(client.id, client);
     this.counts.opened += 1;
     const { socket } = response.req;
-    response.on('close', () => this.#remove(client, client.endedBy ?? endedByOther(socket)));
+    response.on('close', () => this.#remove(client, client.endedBy ?? endedByOther(socket), expiresAt));
     response.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
-    if (expiresAt !== undefined) endAt(client, response, expiresAt);
+    if (expiresAt !== undefined) this.#expiry.add(client, expiresAt);
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
     const subscriptions = resources.map((resource) => this.#add(client, resource));
@@ -177,7 +176,7 @@ export class SSEManager {
 
   #broadcast(changes: readonly LoggedChange[]): void {
     const told = new Set<Client>();
-    for (const change of changes) {
+    for (const change of shortened(changes)) {
       const direct = this.#subscribers.get(change.resource);
       const every = this.#subscribers.get(EVERY_RESOURCE);
       const audience = (direct?.size ?? 0) + (every?.size ?? 0);
@@ -214,8 +213,10 @@ export class SSEManager {
     if (subscribers?.size === 0) this.#subscribers.delete(resource);
   }
 
-  #remove(client: Client, reason: EndReason): void {
+  #remove(client: Client, reason: EndReason, expiresAt: number | undefined): void {
     this.#clients.delete(client.id);
+    client.left();
+    if (expiresAt !== undefined) this.#expiry.delete(client, expiresAt);
     for (const resource of [...client.subscriptions.keys()]) this.#drop(client, resource);
     this.counts.closed[reason] += 1;
     const seconds = Math.round((Date.now() - client.openedAt) / 1000);
@@ -223,15 +224,30 @@ export class SSEManager {
   }
 }
 
-/** Ends a stream with its token. */
-function endAt(client: Client, response: ServerResponse, expiresAt: number): void {
-  const wait = expiresAt - Date.now();
-  if (wait <= 0) {
-    client.end('its token ended', expiredEvent());
-    return;
-  }
-  const timer = setTimeout(() => endAt(client, response, expiresAt), Math.min(wait, MAX_TIMEOUT_MS));
-  response.once('close', () => clearTimeout(timer));
+/** The feed's position as an id, made once for all clients. */
+function cachedId(feed: ChangeFeed): () => string {
+  let position: Position | undefined;
+  let id = '';
+  return () => {
+    if (position !== feed.position) {
+      position = feed.position;
+      id = formatPosition(position);
+    }
+    return id;
+  };
+}
+
+/**
+ * What one read is told as: of a resource that changed more often than a client is told, only that it changed. So that a
+ * burst costs the same for each client, however long it is.
+ */
+function shortened(changes: readonly LoggedChange[]): readonly LoggedChange[] {
+  if (changes.length <= MAX_EVENTS) return changes;
+  const counts = new Map<string, number>();
+  for (const { resource } of changes) counts.set(resource, (counts.get(resource) ?? 0) + 1);
+  const often = new Set([...counts].filter(([, count]) => count > MAX_EVENTS).map(([resource]) => resource));
+  const rest = changes.filter(({ resource }) => !often.has(resource));
+  return [...Array.from(often, (resource) => ({ resource })), ...rest];
 }
 
 /** How long the clients of one change wait at the most before they refetch, in ms; 0 for a few clients. */

@@ -77,7 +77,6 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
     // Koa would log a premature-close error for every client that leaves a stream that is its body.
     ctx.respond = false;
     ctx.req.setTimeout(0);
-    ctx.res.flushHeaders();
     manager.open({
       response: ctx.res,
       subject,

@@ -1,0 +1,121 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../src/package-root.js';
+import { signToken } from '../src/server/token.js';
+import type { BenchDatabase } from './database.js';
+import { hasNchan, startNchan } from './peers/nchan.js';
+import { type ServerProcess, startProcess } from './processes.js';
+import type { StreamAddress } from './readers.js';
+
+/** A server that fans events out: ours, or a peer. */
+export interface Target {
+  /** With its version. */
+  readonly name: string;
+  start(cpu?: number): Promise<RunningTarget>;
+}
+
+/** A target that runs. */
+export interface RunningTarget {
+  readonly pid: number;
+  readonly stream: StreamAddress;
+  /** Sends one event to all readers. */
+  publish(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const SECRET = 'a secret of the benchmarks, long enough';
+const require = createRequire(import.meta.url);
+
+/** What every event says: for the peers to say the same as we do. */
+const EVENT = { resource: 'gemessen', operation: 'update', keys: [1], origin: { application: 'bench' }, spread: 10000 };
+
+/** Our server, as `pg-change-feed serve` runs it. */
+export async function startOurs(
+  url: string,
+  cpu?: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ServerProcess> {
+  return startProcess([process.execPath, join(packageRoot, 'dist/src/cli.js'), 'serve'], {
+    cpu,
+    env: {
+      DATABASE_URL: url,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      JWT_SECRET: SECRET,
+      LOG_LEVEL: 'info',
+      ...env,
+    },
+    ready: /"url":"http:\/\/127\.0\.0\.1:(\d+)".*"serving"/,
+  });
+}
+
+/** Where a reader of ours finds its stream. */
+export async function ourStream(port: number, query = 'resources=gemessen'): Promise<StreamAddress> {
+  const token = await signToken({ sub: 'bench', expiresInS: 86_400, secret: SECRET });
+  return { port, path: `/api/events?${query}`, headers: { Authorization: `Bearer ${token}` } };
+}
+
+/** Ours and all peers that are installed. `database` has the watched table gemessen with the row 1. */
+export function allTargets(database: BenchDatabase): Target[] {
+  return [
+    {
+      name: 'pg-change-feed',
+      start: async (cpu) => {
+        const server = await startOurs(database.url, cpu);
+        return {
+          ...server,
+          stream: await ourStream(server.port),
+          publish: async () => {
+            await database.session.query('update gemessen set wert = wert + 1 where id = 1');
+          },
+        };
+      },
+    },
+    peer(`better-sse ${versionOf('better-sse')}`, 'better-sse'),
+    peer(`Koa ${versionOf('koa')} with a PassThrough`, 'koa'),
+    peer('node:http', 'node-http'),
+    peer('raw socket', 'raw-socket'),
+    ...(hasNchan ? [nchan] : []),
+  ];
+}
+
+function peer(name: string, file: string): Target {
+  return {
+    name,
+    start: async (cpu) => {
+      const path = fileURLToPath(new URL(`./peers/${file}.js`, import.meta.url));
+      const server = await startProcess([process.execPath, path], { cpu, ready: /serving on (\d+)/ });
+      return {
+        ...server,
+        stream: { port: server.port, path: '/events' },
+        publish: async () => server.say(JSON.stringify(EVENT)),
+      };
+    },
+  };
+}
+
+const nchan: Target = {
+  name: 'nginx with nchan',
+  start: async (cpu) => {
+    const server = await startNchan(cpu);
+    const body = JSON.stringify(EVENT);
+    return {
+      ...server,
+      stream: { port: server.port, path: '/events' },
+      publish: async () => {
+        const response = await fetch(`http://127.0.0.1:${server.port}/publish`, {
+          method: 'POST',
+          headers: { 'X-EventSource-Event': 'table-update' },
+          body,
+        });
+        await response.arrayBuffer();
+      },
+    };
+  },
+};
+
+function versionOf(name: string): string {
+  const path = require.resolve(name).replace(new RegExp(`^(.*/node_modules/${name}/).*$`), '$1package.json');
+  return require(path).version;
+}
