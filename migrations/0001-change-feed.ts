@@ -7,6 +7,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await applySqlFile(db, '002-watch.sql');
   await applySqlFile(db, '003-position.sql');
   await applySqlFile(db, '004-prune.sql');
+  await applySqlFile(db, '005-status.sql');
   await applySqlFile(db, '006-call.sql');
 }
 

@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { Command, InvalidArgumentError } from 'commander';
 import { dev } from './commands/dev.js';
 import { migrate, serve } from './commands/serve.js';
 import { sql } from './commands/sql.js';
+import { status } from './commands/status.js';
+import { type TailOptions, tail } from './commands/tail.js';
 import { token } from './commands/token.js';
 import { unwatchTables, type WatchCommandOptions, watchTables } from './commands/watch.js';
 import { parseDuration } from './config.js';
 import { OperatorError } from './operator-error.js';
-import { packageRoot } from './package-root.js';
+import { packageVersion } from './package-root.js';
 import { redact } from './server/redaction.js';
 
 /**
@@ -20,18 +20,17 @@ import { redact } from './server/redaction.js';
 export async function run(argv: readonly string[]): Promise<void> {
   try {
     if (existsSync('.env')) process.loadEnvFile('.env');
-    await (await program()).parseAsync(argv);
+    await program().parseAsync(argv);
   } catch (error) {
     console.error(redact(error instanceof OperatorError ? error.message : inspect(error)));
     process.exitCode = 1;
   }
 }
 
-async function program(): Promise<Command> {
-  const { version } = JSON.parse(await readFile(join(packageRoot, 'package.json'), 'utf8'));
+function program(): Command {
   const command = new Command('pg-change-feed')
     .description('A change feed for PostgreSQL: every committed write reaches every subscribed browser.')
-    .version(version)
+    .version(packageVersion)
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
     .addHelpText('after', '\nSettings come from the environment and from .env; .env.example lists them.');
 
@@ -97,6 +96,29 @@ async function program(): Promise<Command> {
     .argument('<tables...>', 'as in SQL: anmeldung, verein.mitglied, \'"Groß"\'')
     .action((tables: string[]) => unwatchTables(tables))
     .addHelpText('after', '\nExample:\n  pg-change-feed unwatch veranstaltung anmeldung');
+  command
+    .command('tail')
+    .description('show the feed live, straight from the database')
+    .argument('[resources...]', 'only these; all unless given')
+    .option('--since <start>', 'begin earlier: 90s, 10m, 24h, or a position that tail has printed')
+    .option('--json', 'a JSON object a line, also in a terminal', false)
+    .action((resources: string[], options: TailOptions) => tail(resources, options))
+    .addHelpText(
+      'after',
+      `
+Ends with Ctrl-C, exit code 130, and says how to go on from there. Colours in a terminal only; NO_COLOR switches them off.
+
+Examples:
+  pg-change-feed tail
+  pg-change-feed tail veranstaltung --since 10m
+  pg-change-feed tail --json | jq -r .resource`,
+    );
+  command
+    .command('status')
+    .description('show which servers run, the last change of each resource, and the size of the log')
+    .option('--json', 'as a JSON array', false)
+    .action(status)
+    .addHelpText('after', '\nThe same in psql: select * from change_feed.status');
   return command;
 }
 

@@ -92,9 +92,9 @@ const names = z.string().transform((text) =>
     .filter((name) => name !== ''),
 );
 
-const UNITS: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3600, d: 86_400 };
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400 };
 
-/** Reads `90s`, `10 min`, `24h` or `7 d`. @returns seconds. @throws {TypeError} saying what was expected. */
+/** Reads `90s`, `10m`, `10 min`, `24h` or `7 d`. @returns seconds. @throws {TypeError} saying what was expected. */
 export function parseDuration(text: string): number {
   const [, amount, unit = ''] = /^([1-9]\d{0,6}) ?([a-z]+)$/.exec(text) ?? [];
   const seconds = UNITS[unit];

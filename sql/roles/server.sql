@@ -32,5 +32,12 @@ grant execute on function
   change_feed.call_server(uuid, text, jsonb), change_feed.take_calls(text), change_feed.answer_call(uuid, text)
   to change_feed_server;
 
+-- Saying what it does, for change_feed.status
+grant select on change_feed.status to change_feed_server;
+grant execute on function
+  change_feed.report_server(text, text, integer, text, integer, boolean, boolean, double precision),
+  change_feed.forget_server(text)
+  to change_feed_server;
+
 -- REST: the application's tables; their triggers need no right of whoever writes
 grant select, insert, update, delete on veranstaltung, anmeldung to change_feed_server;

@@ -5,14 +5,23 @@ import { databaseFailure } from '../database/failure.js';
 import { OperatorError } from '../operator-error.js';
 
 /**
+ * The addresses of the database of DATABASE_URL, or of the embedded one that is running.
+ * @throws {OperatorError} when there is none.
+ */
+export async function databaseAddresses(): Promise<{ readonly url: string; readonly listenUrl: string }> {
+  const { databaseUrl, listenDatabaseUrl, dataDir } = readConfig();
+  const url = databaseUrl ?? (await findEmbeddedPostgres(dataDir))?.url;
+  if (!url) throw new OperatorError('No embedded Postgres is running: start it with `npm start`, or set DATABASE_URL.');
+  return { url, listenUrl: listenDatabaseUrl ?? url };
+}
+
+/**
  * A session with the database of DATABASE_URL, or with the embedded one that is running. The caller ends it.
  * @param name the command's, for the session's application_name: `pg-change-feed sql`.
  * @throws {OperatorError} when there is none, or it can't be used.
  */
 export async function connectToDatabase(name: string): Promise<pg.Client> {
-  const { databaseUrl, dataDir } = readConfig();
-  const url = databaseUrl ?? (await findEmbeddedPostgres(dataDir))?.url;
-  if (!url) throw new OperatorError('No embedded Postgres is running: start it with `npm start`, or set DATABASE_URL.');
+  const { url } = await databaseAddresses();
   const client = new pg.Client({ connectionString: url, application_name: `pg-change-feed ${name}` });
   try {
     await client.connect();

@@ -11,6 +11,7 @@ import { formatPosition, type Position } from './position.js';
 import { RecentChanges } from './recent-changes.js';
 import { Resources } from './resources.js';
 import { ServerCalls } from './server-calls.js';
+import { ServerReport } from './server-report.js';
 import { checkDatabaseServer } from './start-check.js';
 
 /** What a change feed is made of. */
@@ -30,6 +31,8 @@ export interface ChangeFeedOptions {
   readonly maxRows?: number;
   /** How many of the last changes are kept in memory, for clients that come back soon. Default 2,000; 0: none. */
   readonly recentChanges?: number;
+  /** How many streams hang on the feed, for `change_feed.status`. Default: 0. */
+  readonly streams?: () => number;
   readonly logger: Logger;
 }
 
@@ -69,6 +72,7 @@ export class ChangeFeed {
   /** Asks other servers, and answers them. */
   readonly calls: ServerCalls;
   readonly #lead: Lead;
+  readonly #report: ServerReport;
   readonly #resources: Resources;
   /** What has happened since the start, for metrics. */
   readonly counts = new FeedCounts();
@@ -111,6 +115,17 @@ export class ChangeFeed {
       canHear: () => this.#bell.listening,
       logger: this.#logger,
     });
+    this.#report = new ServerReport({
+      instanceId: this.instanceId,
+      state: () => ({
+        streams: options.streams?.() ?? 0,
+        leading: this.#lead.leading,
+        listening: this.#bell.listening,
+        readAgoMs: this.#reader?.readAgoMs ?? null,
+      }),
+      query: (text, values) => this.#log.query(text, values),
+      logger: this.#logger,
+    });
   }
 
   /**
@@ -139,6 +154,7 @@ export class ChangeFeed {
     const { readIntervalMs = 1000 } = this.#options;
     const interval = mayPrepare ? SILENT_WRITERS_MS : readIntervalMs;
     if (interval > 0) this.#every(interval, () => this.#wake());
+    this.#report.start();
     this.#every(MAINTENANCE_MS, () => void this.#maintain());
     void this.#maintain();
   }
@@ -152,7 +168,7 @@ export class ChangeFeed {
   async #stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#reader?.stop();
-    await this.#lead.stop();
+    await Promise.all([this.#lead.stop(), this.#report.stop()]);
     await Promise.all([this.#bell.stop(), this.#log.close()]);
   }
 

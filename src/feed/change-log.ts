@@ -210,6 +210,21 @@ export class ChangeLog {
     return row?.epoch ? positionOf(row.epoch, row.snapshot) : undefined;
   }
 
+  /**
+   * A position of `seconds` ago or before; where none was noted so early, the oldest. Undefined when there is none.
+   * One is noted each minute.
+   */
+  async positionBefore(seconds: number): Promise<Position | undefined> {
+    const { rows } = await this.#rest.query<{ epoch: string | null; snapshot: string }>(
+      `select change_feed.current_epoch() as epoch, snapshot::text as snapshot from change_feed.tick
+        order by at <= clock_timestamp() - $1 * interval '1 s' desc,
+          case when at <= clock_timestamp() - $1 * interval '1 s' then -id else id end limit 1`,
+      [seconds],
+    );
+    const row = rows[0];
+    return row?.epoch ? positionOf(row.epoch, row.snapshot) : undefined;
+  }
+
   /** Names of the resources that tables are watched as. */
   async watchedResources(): Promise<string[]> {
     return (await this.#watchedResources.ask()).map((row) => row.resource);

@@ -17,6 +17,7 @@ export class LogReader {
   #next: Promise<boolean> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #failures = 0;
+  #readAt: number | undefined;
   #stopped = false;
 
   /** @param onReading hears of each read that succeeded, when {@link LogReader.position} stands behind it. */
@@ -30,6 +31,11 @@ export class LogReader {
   /** How far it has read. */
   get position(): Position {
     return this.#position;
+  }
+
+  /** How long ago it read, in ms; null while it can't. */
+  get readAgoMs(): number | null {
+    return this.#readAt === undefined || this.#failures > 0 ? null : performance.now() - this.#readAt;
   }
 
   /** Whether the last read succeeded. */
@@ -80,6 +86,7 @@ export class LogReader {
       this.#position = reading.position;
       if (this.#failures > 0) this.#logger.info({ failures: this.#failures }, 'the log can be read again');
       this.#failures = 0;
+      this.#readAt = performance.now();
       this.#onReading(reading);
       this.#release();
       return true;

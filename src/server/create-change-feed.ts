@@ -59,9 +59,10 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     ...options,
     listenDatabaseUrl,
     ring: (channel, payload) => ringOnce(databaseUrl, channel, payload),
+    streams: () => streams.clientCount,
     logger,
   });
-  const streams = new SSEManager({ ...options, feed: changes, logger });
+  const streams: SSEManager = new SSEManager({ ...options, feed: changes, logger });
   return {
     changes,
     streams,

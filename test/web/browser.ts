@@ -14,8 +14,11 @@ const executablePath = CANDIDATES.find((path) => path && existsSync(path));
 
 /** Opens pages in a real Chromium. */
 export interface Pages {
-  /** A tab of its own browser profile, or beside `beside`. */
-  open(url: string, options?: BrowserContextOptions & { beside?: Page }): Promise<Page>;
+  /** A tab of its own browser profile, or beside `beside`. `prepare` runs before it goes anywhere. */
+  open(
+    url: string,
+    options?: BrowserContextOptions & { beside?: Page; prepare?: (page: Page) => Promise<unknown> },
+  ): Promise<Page>;
 }
 
 /**
@@ -37,7 +40,7 @@ export function describeInBrowser(name: string, tests: (pages: Pages) => void): 
     });
     afterAll(async () => (await browser)?.close());
     tests({
-      open: async (url, { beside, ...options } = {}) => {
+      open: async (url, { beside, prepare, ...options } = {}) => {
         browser ??= chromium.launch({
           executablePath,
           args: [
@@ -52,6 +55,7 @@ export function describeInBrowser(name: string, tests: (pages: Pages) => void): 
         const page = await context.newPage();
         // Sooner than jest gives up, and with a word on what was waited for
         page.setDefaultTimeout(10_000);
+        await prepare?.(page);
         await page.goto(url);
         return page;
       },

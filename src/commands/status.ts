@@ -1,0 +1,43 @@
+import pg from 'pg';
+import { OperatorError } from '../operator-error.js';
+import { connectToDatabase } from './database.js';
+
+interface StatusRow {
+  what: string;
+  name: string;
+  at: Date | null;
+  state: string;
+}
+
+/**
+ * Prints `change_feed.status`: servers that report, the last change of each resource, and the size of the log.
+ * @throws {OperatorError} where the database has no feed, or its user may not look.
+ */
+export async function status({ json }: { readonly json: boolean }): Promise<void> {
+  const client = await connectToDatabase('status');
+  try {
+    const { rows } = await client.query<StatusRow>('select what, name, at, state from change_feed.status');
+    console.log(json ? JSON.stringify(rows, null, 2) : linesOf(rows).join('\n'));
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    if (error.code === '3F000' || error.code === '42P01') {
+      throw new OperatorError(
+        'The database has no schema change_feed, or an old one: run `pg-change-feed migrate` first.',
+      );
+    }
+    throw new OperatorError(`${error.severity}: ${error.message}`);
+  } finally {
+    await client.end();
+  }
+}
+
+function linesOf(rows: readonly StatusRow[]): string[] {
+  const servers = rows.some(({ what }) => what === 'server') ? [] : ['server    none reports'];
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  return [
+    ...servers,
+    ...rows.map(({ what, name, at, state }) =>
+      [what.padEnd(8), name.padEnd(width), (at?.toISOString().slice(0, 19) ?? '').padEnd(19), state].join('  '),
+    ),
+  ];
+}

@@ -1,0 +1,119 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseDuration } from '../config.js';
+import { databaseFailure } from '../database/failure.js';
+import { Bell, CHANNEL } from '../feed/bell.js';
+import { ChangeLog, type Reading } from '../feed/change-log.js';
+import { LogReader } from '../feed/log-reader.js';
+import { formatPosition, type Position, parsePosition } from '../feed/position.js';
+import { checkDatabaseServer } from '../feed/start-check.js';
+import type { Logger } from '../logger.js';
+import { OperatorError } from '../operator-error.js';
+import { databaseAddresses } from './database.js';
+import { jsonLines, textLines } from './tail-lines.js';
+
+/** What `tail` is told. */
+export interface TailOptions {
+  /** A duration such as `10m`, or a position. */
+  readonly since?: string;
+  readonly json: boolean;
+}
+
+/** It looks at least so often, in ms: where no server leads, no writer rings. */
+const LOOK_MS = 500;
+/** Ended by SIGINT, as shells expect it: 128 + 2. */
+const INTERRUPTED = 130;
+
+/**
+ * Prints changes as they commit, until Ctrl-C or until nobody reads any more. It only reads: it never leads, so that it
+ * holds up no writer and no server, also when it is suspended.
+ * @throws {OperatorError} where the feed can't be read, in one sentence.
+ */
+export async function tail(resources: readonly string[], options: TailOptions): Promise<void> {
+  const { url, listenUrl } = await databaseAddresses();
+  const log = new ChangeLog(listenUrl, () => {});
+  const wanted = resources.length > 0 ? new Set(resources) : undefined;
+  const lines = options.json || !process.stdout.isTTY ? jsonLines : textLines;
+  const print = (reading: Reading, before: Position) => {
+    if (reading.lost) note('Changes were missed that the log does not have any more.');
+    const shown = lines(reading, before).filter(({ resource }) => wanted?.has(resource) ?? true);
+    if (shown.length > 0) process.stdout.write(shown.map(({ text }) => `${text}\n`).join(''));
+  };
+
+  let position = await start(log, url, options.since);
+  const reader = new LogReader(log, position, failuresNoted(), (reading) => {
+    print(reading, position);
+    position = reading.position;
+  });
+  const bell = new Bell(listenUrl, {
+    onRing: () => void reader.read(),
+    onBack: () => void reader.read(),
+    onLost: () => {},
+    onError: () => {},
+  });
+  try {
+    await bell.start((payload) => log.query('select pg_notify($1, $2)', [CHANNEL, payload]));
+  } catch (error) {
+    throw databaseFailure(error, listenUrl);
+  }
+  const looking = setInterval(() => void reader.read(), LOOK_MS);
+  void reader.read();
+
+  const code = await ended();
+  clearInterval(looking);
+  reader.stop();
+  if (code === INTERRUPTED) note(`Go on from here: pg-change-feed tail --since ${formatPosition(position)}`);
+  await Promise.race([Promise.all([bell.stop(), log.close()]), delay(1000)]);
+  process.exit(code);
+}
+
+/** Where it begins. */
+async function start(log: ChangeLog, url: string, since: string | undefined): Promise<Position> {
+  const position = since === undefined ? undefined : parsePosition(since);
+  const seconds = since === undefined || position ? undefined : secondsOf(since);
+  try {
+    await checkDatabaseServer(log, url);
+    const earlier = seconds === undefined ? undefined : await log.positionBefore(seconds);
+    return position ?? earlier ?? (await log.position());
+  } catch (error) {
+    await log.close();
+    throw databaseFailure(error, url);
+  }
+}
+
+function secondsOf(since: string): number {
+  try {
+    return parseDuration(since);
+  } catch {
+    throw new OperatorError(`--since: expected a duration such as 10m, or a position, got ${since}`);
+  }
+}
+
+/** Resolves with the exit code: Ctrl-C, SIGTERM, or a reader of our output that has left. */
+function ended(): Promise<number> {
+  return new Promise((resolve) => {
+    process.on('SIGINT', () => resolve(INTERRUPTED));
+    process.on('SIGTERM', () => resolve(143));
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EPIPE' ? 0 : 1));
+  });
+}
+
+/** Says once that the log can't be read, and once that it can again. */
+function failuresNoted(): Logger {
+  let failing = false;
+  return {
+    debug: () => {},
+    warn: () => {},
+    info: () => {
+      if (failing) note('The database answers again.');
+      failing = false;
+    },
+    error: () => {
+      if (!failing) note('The database does not answer; trying again.');
+      failing = true;
+    },
+  };
+}
+
+function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

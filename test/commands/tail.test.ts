@@ -1,0 +1,236 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { packageRoot } from '../../src/package-root.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { TcpProxy, targetOf } from '../tcp-proxy.js';
+import { until } from '../until.js';
+
+const CLI = join(packageRoot, 'dist/src/cli.js');
+
+let server: TestServer;
+const running: ChildProcess[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill('SIGKILL');
+});
+
+afterAll(() => server.stop());
+
+/** A tail that runs, and all that it has said. */
+function startTail(args: string[], url = server.database.url) {
+  const child = spawn(process.execPath, [CLI, 'tail', ...args], {
+    cwd: tmpdir(),
+    env: { PATH: process.env.PATH, DATABASE_URL: url },
+  });
+  running.push(child);
+  const said = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    said.out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    said.err += text;
+  });
+  const lines = () =>
+    said.out
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+  return { child, said, lines };
+}
+
+const emit = (resource: string, data: unknown = null) =>
+  server.psql('select change_feed.emit($1, $2)', [resource, JSON.stringify(data)]);
+
+/** Writes until the tail has heard of one: from then on it misses none. */
+async function listening({ lines }: ReturnType<typeof startTail>, resource = 'anfang'): Promise<void> {
+  await until(async () => {
+    await emit(resource);
+    return lines().length > 0;
+  });
+}
+
+describe('tail', () => {
+  test('prints each change as a JSON object a line where nobody looks, with what is known of it', async () => {
+    const tail = startTail([]);
+    await listening(tail);
+    await server.psql(`begin; set local change_feed.actor = 'grace';
+      insert into veranstaltung (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
+      values ('Lauf', '2030-07-01', '2030-07-02', now(), '2030-06-01', 20, 0); commit`);
+    await until(() => tail.lines().some(({ resource }) => resource === 'veranstaltung'));
+    const line = tail.lines().find(({ resource }) => resource === 'veranstaltung');
+    expect(line).toEqual({
+      at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      resource: 'veranstaltung',
+      operation: 'insert',
+      keys: [expect.any(Number)],
+      origin: { application: 'psql', actor: 'grace' },
+      position: expect.stringMatching(/^[0-9a-z]+\.\d+:\d+:/),
+    });
+    expect(Math.abs(Date.parse(line.at) - Date.now())).toBeLessThan(10_000);
+  });
+
+  test('only the resources that were asked for', async () => {
+    const tail = startTail(['gefragt', 'auch']);
+    await listening(tail, 'gefragt');
+    for (const name of ['nicht', 'auch']) await emit(name);
+    await until(() => tail.lines().some(({ resource }) => resource === 'auch'));
+    expect(tail.lines().map(({ resource }) => resource)).not.toContain('nicht');
+  });
+
+  test('Ctrl-C: exit code 130, and the line to go on with, which misses nothing', async () => {
+    const first = startTail([]);
+    await listening(first);
+    first.child.kill('SIGINT');
+    const [code] = await once(first.child, 'exit');
+    expect(code).toBe(130);
+    const since = /tail --since (\S+)/.exec(first.said.err)?.[1] ?? '';
+    await emit('waehrenddessen');
+    const second = startTail(['--since', since]);
+    await until(() => second.lines().some(({ resource }) => resource === 'waehrenddessen'));
+  });
+
+  test('--since 10m begins with what the log has of then', async () => {
+    await server.psql(`delete from change_feed.tick; select change_feed.note_tick();
+      update change_feed.tick set at = at - interval '5 min'`);
+    await emit('vor_drei_minuten');
+    const tail = startTail(['vor_drei_minuten', '--since', '3m']);
+    await until(() => tail.lines().length === 1);
+  });
+
+  test('where nobody serves, nobody rings; it looks by itself', async () => {
+    const alone = await startTestServer();
+    const url = alone.database.url;
+    const tail = startTail([], url);
+    await until(async () => {
+      await alone.psql(`select change_feed.emit('mit')`);
+      return tail.lines().length > 0;
+    });
+    await alone.feed.stop();
+    await alone.psql(`select change_feed.emit('ohne')`);
+    await until(() => tail.lines().some(({ resource }) => resource === 'ohne'));
+    // It never leads: suspended, it would hold up all others
+    const { rows } = await alone.psql(`select count(*)::int from pg_stat_activity
+      where datname = current_database() and application_name = 'pg-change-feed lead'`);
+    expect(rows[0].count).toBe(0);
+    tail.child.kill('SIGKILL');
+    await alone.stop();
+  });
+
+  test('connects again, and says so once each time', async () => {
+    const way = await TcpProxy.open(() => targetOf(server.database.url));
+    let target = targetOf(server.database.url);
+    const detour = await TcpProxy.open(() => target);
+    const tail = startTail([], detour.through(server.database.url));
+    await listening(tail);
+    target = { host: '127.0.0.1', port: 1 };
+    detour.cut();
+    await until(() => tail.said.err.includes('does not answer'));
+    await emit('verpasst');
+    target = targetOf(server.database.url);
+    await until(() => tail.lines().some(({ resource }) => resource === 'verpasst'));
+    expect(tail.said.err).toBe('The database does not answer; trying again.\nThe database answers again.\n');
+    tail.child.kill('SIGKILL');
+    await way.close();
+    await detour.close();
+  });
+
+  test('ends when nobody reads any more', async () => {
+    const tail = startTail([]);
+    await listening(tail);
+    tail.child.stdout?.destroy();
+    const exit = once(tail.child, 'exit');
+    await emit('noch_eine');
+    await emit('und_noch_eine');
+    expect(await exit).toEqual([0, null]);
+  });
+
+  test('in a terminal: a line for people, in colours, and none with NO_COLOR; nothing of a writer steers it', async () => {
+    const terminal = (env: Record<string, string>) =>
+      spawn('script', ['-qfec', `${process.execPath} ${CLI} tail`, '/dev/null'], {
+        cwd: tmpdir(),
+        env: { PATH: process.env.PATH, TERM: 'xterm', DATABASE_URL: server.database.url, ...env },
+      });
+    for (const env of [{}, { NO_COLOR: '1' }]) {
+      const child = terminal(env);
+      running.push(child);
+      let said = '';
+      child.stdout.setEncoding('utf8').on('data', (text) => {
+        said += text;
+      });
+      await until(async () => {
+        await server.psql(`begin; set local application_name = 'psql'; set local change_feed.actor = E'\\x1b[31mrot';
+          select change_feed.emit('farbig', '{"n":1}'); commit`);
+        return said.includes('farbig');
+      });
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what the test is about
+      const escapes = /\x1b\[/;
+      expect(escapes.test(said)).toBe(!('NO_COLOR' in env));
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: the same
+      const plain = said.replace(/\x1b\[[\d;]*m/g, '');
+      expect(plain).toMatch(/\d\d:\d\d:\d\d\.\d{3} {2}farbig {2}emit {2}\{"n":1\} {2}via psql by \?\[31mrot/);
+      child.kill('SIGKILL');
+    }
+  });
+
+  test.each([
+    [['--since', 'gestern'], {}, '--since: expected a duration such as 10m, or a position, got gestern\n', 1],
+    [['--jsn'], {}, "error: unknown option '--jsn'\n(Did you mean --json?)\n", 2],
+    [[], { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' }, '127.0.0.1:1', 1],
+  ])('%j: %j: one sentence, no stack trace, no password', (args, env, message, code) => {
+    const { status, stderr } = spawnSync(process.execPath, [CLI, 'tail', ...args], {
+      cwd: tmpdir(),
+      env: { PATH: process.env.PATH, DATABASE_URL: server.database.url, ...env },
+      encoding: 'utf8',
+    });
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/\n {4}at |secret/);
+    expect(status).toBe(code);
+  });
+});
+
+describe('status', () => {
+  const status = (...args: string[]) =>
+    spawnSync(process.execPath, [CLI, 'status', ...args], {
+      cwd: tmpdir(),
+      env: { PATH: process.env.PATH, DATABASE_URL: server.database.url },
+      encoding: 'utf8',
+    });
+
+  test('shows servers, resources and the log, as psql does', async () => {
+    const stream = await server.stream('resources=*');
+    await stream.clientId();
+    await emit('ereignis');
+    const { rows } = await server.psql('select * from change_feed.status');
+    const of = (what: string, name: string) => rows.find((row) => row.what === what && row.name === name)?.state;
+    expect(of('server', server.feed.instanceId)).toMatch(
+      /^\d+ streams, (leads|follows), listens, read the log \d+ ms before, version \d+\.\d+\.\d+, .+:\d+$/,
+    );
+    expect(of('resource', 'ereignis')).toBe('emit via psql, no table is watched as it');
+    expect(of('resource', 'anmeldung')).toBe('not among the last 10,000 changes');
+    expect(of('log', 'change_feed.change')).toMatch(/^since then, about \d+ changes, \d+ kB$/);
+
+    const text = status().stdout;
+    expect(text).toMatch(/^server {4}[0-9a-f]{8} /m);
+    expect(text).toMatch(/^resource {2}ereignis /m);
+    expect(JSON.parse(status('--json').stdout)).toHaveLength(rows.length);
+  });
+
+  test('a server that stops, or has not reported for 30 s, is not shown', async () => {
+    const servers = async () =>
+      (await server.psql(`select name from change_feed.status where what = 'server'`)).rows.map(({ name }) => name);
+    const other = await server.another();
+    await until(async () => (await servers()).includes(other.feed.instanceId));
+    await other.stop();
+    expect(await servers()).toEqual([server.feed.instanceId]);
+    await server.psql(`update change_feed.server_report set reported_at = reported_at - interval '31 s'`);
+    expect(await servers()).toEqual([]);
+    expect(status().stdout).toContain('none reports');
+  });
+});
