@@ -49,7 +49,11 @@ test('the migrations of another application install the feed, watch its tables, 
   expect(await count(`pg_namespace where nspname = 'change_feed'`)).toBe(0);
 
   await db.transaction().execute(async (transaction) => {
-    expect(await installChangeFeed(transaction)).toEqual(readdirSync(join(packageRoot, 'sql')).sort());
+    expect(await installChangeFeed(transaction)).toEqual(
+      readdirSync(join(packageRoot, 'sql'))
+        .filter((file) => file.endsWith('.sql'))
+        .sort(),
+    );
     for (const [table] of WRITES) await watch(transaction, table, { keys: table !== 'customer' });
     await watch(transaction, 'public.genre', { resource: 'musik' });
     await unwatch(transaction, 'genre');
