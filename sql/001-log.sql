@@ -22,6 +22,10 @@ begin
   if not may_act_as_owner then
     execute format('grant change_feed_owner to %I', current_user);
   end if;
+exception when insufficient_privilege then
+  raise insufficient_privilege using
+    message = format('%I may not make the role change_feed_owner, or is no member of it', current_user),
+    hint = format('As a superuser: create role change_feed_owner; grant change_feed_owner to %I', current_user);
 end
 $$;
 

@@ -59,7 +59,7 @@ async function runAll(props: MigratorProps): Promise<string[]> {
   const { error, results = [] } = await new Migrator(props).migrateToLatest();
   const failed = results.find((result) => result.status === 'Error');
   if (failed) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? [error.message, hintOf(error)].filter(Boolean).join('. ') : String(error);
     throw new OperatorError(`The migration ${failed.migrationName} failed: ${reason}`);
   }
   if (error instanceof Error && error.message.startsWith('corrupted migrations')) {
@@ -76,4 +76,8 @@ async function runAll(props: MigratorProps): Promise<string[]> {
 async function exists(db: Kysely<any>, table: string): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`select to_regclass(${table}) is not null as found`.execute(db);
   return rows[0]?.found === true;
+}
+
+function hintOf(error: Error): string | undefined {
+  return 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined;
 }
