@@ -21,6 +21,7 @@ const CONSUMER = `
 import type Router from '@koa/router';
 import { type Change, changeFeedRoutes, createChangeFeed, createEmitter, migrateChangeFeed, watch } from 'pg-change-feed';
 import { Kysely } from 'kysely';
+import { SSEService } from 'pg-change-feed/client';
 const feed = createChangeFeed({ databaseUrl: 'postgres://localhost/app' });
 const router: Router = changeFeedRoutes(feed, {
   callerOf: (ctx) => ({ subject: ctx.state.user.sub, mayRead: (resource) => resource === 'kunde' }),
@@ -30,6 +31,9 @@ declare const db: Kysely<{ kunde: { id: number } }>;
 await migrateChangeFeed(db);
 await watch(db, 'kunde');
 await createEmitter(db, feed.logger).emitTableUpdate('bericht');
+new SSEService({ getToken: async () => 'token' }).on('kunde', (change) => console.log(change.operation));
+// @ts-expect-error
+new SSEService({ getToken: 7 });
 // @ts-expect-error
 createChangeFeed({});
 // @ts-expect-error
@@ -131,6 +135,12 @@ describe.each([
     const compiled = await run(join(TOOLS, 'tsc'), ['-p', project]).catch((error) => error);
     expect(compiled.stdout).toBe('');
   }, 60_000);
+});
+
+test('the browser client runs without Vue, and asks for nothing that is not installed', async () => {
+  const script = `import { SSEService } from 'pg-change-feed/client'; console.log(new SSEService({}).status)`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: app });
+  expect(stdout).toBe('idle\n');
 });
 
 describe('migrate', () => {
