@@ -7,6 +7,7 @@ import { FeedCounts } from './feed-counts.js';
 import { Lead } from './lead.js';
 import { LogReader } from './log-reader.js';
 import { type LogState, readLogState } from './log-state.js';
+import { MissedChanges } from './missed-changes.js';
 import { formatPosition, type Position } from './position.js';
 import { RecentChanges } from './recent-changes.js';
 import { Resources } from './resources.js';
@@ -79,6 +80,7 @@ export class ChangeFeed {
   #polling = false;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
+  readonly #missed: MissedChanges;
   #stopping: Promise<void> | undefined;
 
   constructor(options: ChangeFeedOptions) {
@@ -88,6 +90,11 @@ export class ChangeFeed {
       this.#logger.warn({ err: error }, 'a connection to the log broke');
     });
     this.#resources = new Resources(this.#log);
+    this.#missed = new MissedChanges({
+      read: (since, resources) => this.#log.replay(since, resources),
+      recent: (since, resources) => this.#recent?.since(since, this.position, resources),
+      now: () => this.position,
+    });
     this.calls = new ServerCalls({
       instanceId: this.instanceId,
       query: (text, values) => this.#log.query(text, values),
@@ -217,7 +224,7 @@ export class ChangeFeed {
    */
   async changesSince(since: Position, resources?: readonly string[]): Promise<Reading> {
     const known = this.#recent?.since(since, this.position, resources);
-    const reading = known ?? (await this.#whenReadable(() => this.#log.replay(since, resources)));
+    const reading = known ?? (await this.#whenReadable(() => this.#missed.since(since, resources)));
     if (!reading.lost) this.counts.replays[known ? 'memory' : 'log'] += 1;
     return reading;
   }

@@ -34,6 +34,9 @@ export interface Measured {
 /** A batch of more changes than this is summed up in SQL, not shipped row by row. */
 const MAX_CHANGES = 1000;
 
+/** Of more changes than this a client that comes back is told to refetch all, rather than have them counted through. */
+const MAX_REPLAYED = 100_000;
+
 /** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
 const PRUNE_BATCH = 10_000;
 
@@ -54,11 +57,28 @@ interface ReadingRow {
 }
 
 /**
- * `or` on the primary key makes an index scan of what is new; `in (select …)` would scan the whole log. The new
- * snapshot, the epoch and the horizon come from the same statement, and so from the same moment, as the rows.
+ * What has committed since the snapshot $1. Of a transaction that is still open nothing can be seen, and it may have
+ * written hundreds of thousands of rows: so the transaction ids from $1's xmax on are read as the ranges between those
+ * that are open, and of those which were open then, only those that have ended. Each is an index scan of what is new;
+ * `in (select …)` would scan the whole log. The new snapshot, the epoch and the horizon come from the same statement, and
+ * so from the same moment, as the rows.
  */
-const NEWER_THAN = `(c.xid >= pg_snapshot_xmax($1::pg_snapshot) or c.xid = any (array(select pg_snapshot_xip($1::pg_snapshot))))
-        and ($2::text[] is null or c.resource = any ($2))`;
+const NEWER = `
+    select c.* from (
+      select b.above, coalesce(lead(b.above) over (order by b.above), pg_snapshot_xmax(pg_current_snapshot())) as below
+      from (
+        select (pg_snapshot_xmax($1::pg_snapshot)::text::int8 - 1)::text::xid8 as above
+        union all
+        select open from pg_snapshot_xip(pg_current_snapshot()) open where open >= pg_snapshot_xmax($1::pg_snapshot)
+      ) b
+    ) between_open
+    join change_feed.change c on c.xid > between_open.above and c.xid < between_open.below
+    where $2::text[] is null or c.resource = any ($2)
+    union all
+    select c.* from change_feed.change c
+    where c.xid = any (array(
+        select pg_snapshot_xip($1::pg_snapshot) except select pg_snapshot_xip(pg_current_snapshot())))
+      and ($2::text[] is null or c.resource = any ($2))`;
 const READ = `
   select pg_current_snapshot()::text as snapshot, change_feed.current_epoch() as epoch,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
@@ -66,9 +86,8 @@ const READ = `
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
   from (select) as always_a_row
   left join lateral (
-    select * from change_feed.change c
-    where ${NEWER_THAN}
-    order by c.id limit ${MAX_CHANGES + 1}
+    -- not in their order: to sort a day's changes for the first thousand would take as long as to read them
+    ${NEWER} limit ${MAX_CHANGES + 1}
   ) c on true
   order by c.id`;
 const READ_SUMMED_UP = `
@@ -79,9 +98,9 @@ const READ_SUMMED_UP = `
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
   from (select) as always_a_row
   left join lateral (
-    select c.resource, max(c.id) as id, min(c.at) as at, count(*)::float8 as made from change_feed.change c
-    where ${NEWER_THAN}
-    group by c.resource
+    select n.resource, max(n.id) as id, min(n.at) as at, count(*)::float8 as made
+    from (${NEWER} limit $3) n
+    group by n.resource
   ) c on true
   order by c.id`;
 const NOW = 'select change_feed.current_epoch() as epoch, pg_current_snapshot()::text as snapshot';
@@ -167,30 +186,38 @@ export class ChangeLog {
    * @throws what pg throws when the database can't be reached.
    */
   read(since: Position): Promise<Reading> {
-    return this.#read(this.#news, since);
+    return this.#read(this.#news, since, null, null);
   }
 
   /**
-   * Reads what committed since a position, for a client that comes back.
+   * Reads what committed since a position, for a client that comes back. A stretch of 100,000 changes is lost.
    * @param resources only these; all unless given.
    */
   replay(since: Position, resources?: readonly string[]): Promise<Reading> {
-    return this.#read(this.#missed, since, resources);
+    return this.#read(this.#missed, since, resources ?? null, MAX_REPLAYED);
   }
 
-  async #read(reads: Reads, since: Position, resources?: readonly string[]): Promise<Reading> {
-    const parameters = [formatSnapshot(since), resources ?? null];
+  /** @param limit a stretch of so many changes is lost; null: of any number it is told. */
+  async #read(
+    reads: Reads,
+    since: Position,
+    resources: readonly string[] | null,
+    limit: number | null,
+  ): Promise<Reading> {
+    const parameters = [formatSnapshot(since), resources];
     const begunAt = performance.now();
     let rows = await reads.each.ask(parameters);
-    if (rows.length > MAX_CHANGES) rows = await reads.summedUp.ask(parameters);
+    if (rows.length > MAX_CHANGES) rows = await reads.summedUp.ask([...parameters, limit]);
 
     const { snapshot = '', epoch, horizon } = rows[0] ?? {};
     if (!epoch) return { position: await this.begin(), changes: [], lost: true };
     const position = positionOf(epoch, snapshot);
-    const lost = !isAtLeast(position, since) || (horizon != null && !isAtLeast(since, positionOf(epoch, horizon)));
-    return lost
-      ? { position, changes: [], lost }
-      : { position, changes: rows.flatMap(changeOf), lost, measured: measure(rows, begunAt) };
+    const measured = measure(rows, begunAt);
+    const lost =
+      !isAtLeast(position, since) ||
+      (horizon != null && !isAtLeast(since, positionOf(epoch, horizon))) ||
+      (limit !== null && measured.changes >= limit);
+    return lost ? { position, changes: [], lost } : { position, changes: rows.flatMap(changeOf), lost, measured };
   }
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */

@@ -88,3 +88,13 @@ export function isAtLeast(position: Position, other: Position): boolean {
     position.xip.every((xid) => xid >= other.xmax || other.xip.includes(xid))
   );
 }
+
+/** A position from which all of these, of one epoch, can be reached: nothing that one of them has not seen lies before it. */
+export function earliest(positions: readonly Position[]): Position {
+  const [first] = positions;
+  if (!first) throw new TypeError('Expected at least one position');
+  const xmax = positions.reduce((least, position) => (position.xmax < least ? position.xmax : least), first.xmax);
+  const open = new Set(positions.flatMap(({ xip }) => xip.filter((xid) => xid < xmax)));
+  const xip = [...open].sort((a, b) => (a < b ? -1 : 1));
+  return { epoch: first.epoch, xmin: xip[0] ?? xmax, xmax, xip };
+}

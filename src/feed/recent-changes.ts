@@ -1,9 +1,12 @@
 import type { LoggedChange } from '../change.js';
 import type { Reading } from './change-log.js';
-import { hasSeen, isAtLeast, type Position } from './position.js';
+import { formatSnapshot, hasSeen, isAtLeast, type Position } from './position.js';
 
 /** As many changes without data take about the memory of one with it. */
 const WEIGHT_OF_DATA = 20;
+
+/** How many answers are kept. */
+const MAX_ANSWERS = 100;
 
 /**
  * What a server has read of late, so that clients which come back soon need no query: the snapshot alone says which of
@@ -14,6 +17,8 @@ export class RecentChanges {
   #batches: { readonly changes: readonly LoggedChange[]; readonly end: Position }[] = [];
   #count = 0;
   #start: Position;
+  /** Answers since the last reading: of a crowd that comes back many were at the same place. */
+  readonly #answers = new Map<string, Reading>();
 
   /**
    * @param size how many changes are kept at the most; 0: none.
@@ -26,6 +31,7 @@ export class RecentChanges {
 
   /** Takes what was read from where the last reading ended. */
   add({ changes, position, lost }: Reading): void {
+    this.#answers.clear();
     // What was summed up can't be judged one by one.
     if (lost || weightOf(changes) > this.#size || changes.some(({ xid }) => xid === undefined)) {
       this.#batches = [];
@@ -50,13 +56,18 @@ export class RecentChanges {
    */
   since(since: Position, now: Position, resources?: readonly string[]): Reading | undefined {
     if (this.#size === 0 || !isAtLeast(since, this.#start) || !isAtLeast(now, since)) return undefined;
+    const question = `${formatSnapshot(since)} ${resources?.join(',')}`;
+    const known = this.#answers.get(question);
+    if (known?.position === now) return known;
     const changes = this.#batches.flatMap((batch) =>
       batch.changes.filter(
         ({ xid, resource }) =>
           xid !== undefined && !hasSeen(since, xid) && (resources === undefined || resources.includes(resource)),
       ),
     );
-    return { position: now, changes, lost: false };
+    const answer: Reading = { position: now, changes, lost: false };
+    if (this.#answers.size < MAX_ANSWERS) this.#answers.set(question, answer);
+    return answer;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import type { Logger } from '../logger.js';
 import { type Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
@@ -14,6 +15,7 @@ export function greet(client: Client, resumed: boolean): void {
 
 /** Tells clients what they have missed: those that come back, and those that subscribe from an earlier position. */
 export class Replays {
+  readonly #events = new WeakMap<LoggedChange, EncodedEvent>();
   readonly #feed: ChangeFeed;
   readonly #logger: Logger;
   readonly #counts: StreamCounts;
@@ -61,7 +63,7 @@ export class Replays {
       const events: EncodedEvent[] = [];
       if (reading && !reading.lost) {
         found?.(start);
-        for (const change of reading.changes) if (client.mayRead(change.resource)) events.push(tableUpdate(change));
+        for (const change of reading.changes) if (client.mayRead(change.resource)) events.push(this.#encoded(change));
         client.endReplay(events, subscriptions, reading.position);
       } else {
         this.#counts.resyncs += 1;
@@ -75,5 +77,14 @@ export class Replays {
       this.#logger.warn({ err: error, client: client.id }, 'a client could not be told what it missed');
       client.end('what it missed could not be read');
     }
+  }
+  /** Encoded once for all who missed it. */
+  #encoded(change: LoggedChange): EncodedEvent {
+    let event = this.#events.get(change);
+    if (!event) {
+      event = tableUpdate(change);
+      this.#events.set(change, event);
+    }
+    return event;
   }
 }
