@@ -30,13 +30,18 @@ describeInBrowser("the browser's own EventSource, which subscribes by POST", (pa
       sent += 1;
       await server.psql(`select change_feed.emit('a', $1), change_feed.emit('b', $1)`, [String(sent)]);
     };
-    // The first POST of all, the second of the second stream, and the first of the third are cut
-    let posts = 0;
+    // The streams that are cut, from 0, and before which of their POSTs
+    const cuts = ['0 a', '1 b', '2 a'];
+    const streams: string[] = [];
     await page.route('**/api/events/subscribe', async (route) => {
-      posts += 1;
+      const { clientId, resource } = route.request().postDataJSON();
+      if (!streams.includes(clientId)) streams.push(clientId);
       await emitBoth();
-      if ([1, 3, 4].includes(posts)) way.cut();
-      await route.continue();
+      const cut = cuts.indexOf(`${streams.indexOf(clientId)} ${resource}`);
+      if (cut < 0) return route.continue();
+      cuts.splice(cut, 1);
+      way.cut();
+      await route.abort();
     });
     await page.evaluate(
       (token) => {
@@ -68,14 +73,12 @@ describeInBrowser("the browser's own EventSource, which subscribes by POST", (pa
       });
     // A browser waits for the server's retry, up to 3 s, each time
     for (const connections of [1, 2, 3, 4]) {
-      await until(async () => {
-        await emitBoth();
-        return (await state()).connections >= connections;
-      });
+      await until(async () => (await state()).connections >= connections, `connection ${connections}`);
+      await emitBoth();
     }
-    await until(() => posts >= 6);
+    await until(() => cuts.length === 0, 'the last cut');
     await emitBoth();
-    await until(async () => (await state()).heard.includes(`b ${sent}`));
+    await until(async () => (await state()).heard.includes(`b ${sent}`), 'the last event');
     const { heard } = await state();
     // All that came after the first `connected`, and nothing of it by a resync
     const missing = ['a', 'b'].flatMap((name) =>
