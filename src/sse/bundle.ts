@@ -18,6 +18,7 @@ export class Bundle {
   readonly #longer = new Map<EncodedEvent, Bundle>();
   /** What is sent: all events, or those that sum them up. Made when it is first asked for. */
   #sent: readonly EncodedEvent[] | undefined;
+  #summaries: number | undefined;
   #bytes: { readonly id: string; readonly bytes: Buffer } | undefined;
 
   private constructor(event: EncodedEvent, before?: Bundle) {
@@ -65,6 +66,12 @@ export class Bundle {
   /** How many events go out. */
   get delivered(): number {
     return this.#toSend().length;
+  }
+
+  /** How many of them sum up what was not told one by one. */
+  get summaries(): number {
+    this.#summaries ??= this.#toSend().filter(({ sumsUp }) => sumsUp).length;
+    return this.#summaries;
   }
 
   /** Names of the resources that changed, in order, each once. */

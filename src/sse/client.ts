@@ -253,14 +253,12 @@ export class Client {
     this.#writes = 0;
     const bundle = bundleOf(this.#behind ?? []);
     this.#behind = undefined;
-    if (!bundle) return;
-    this.#send(bundle);
-    if (!bundle.isSummedUp) this.#shared.counts.summedUp += bundle.delivered;
+    if (bundle) this.#send(bundle);
   }
 
   #send(bundle: Bundle, startId?: string): void {
     this.#shared.counts.deliveries += bundle.delivered;
-    if (bundle.isSummedUp) this.#shared.counts.summedUp += bundle.delivered;
+    this.#shared.counts.summedUp += bundle.summaries;
     this.write(bundle.bytes(this.currentId, startId));
   }
 

@@ -6,6 +6,8 @@ import type { Change } from '../change.js';
  */
 export interface EncodedEvent {
   readonly resource: string;
+  /** It says that something changed, and stands for any number of changes. */
+  readonly sumsUp: boolean;
   /** Without `id:`, ready to be joined; {@link withId} puts one before it. */
   readonly text: string;
 }
@@ -27,11 +29,16 @@ export function expiredEvent(): string {
 export function tableUpdate(change: Change, spreadMs = 0): EncodedEvent {
   const { resource, operation, keys, data, origin, reason } = change;
   const spread = spreadMs > 0 ? spreadMs : undefined;
+  const sumsUp = operation === undefined && reason === undefined;
   try {
-    return { resource, text: event('table-update', { resource, operation, keys, data, origin, reason, spread }) };
+    return {
+      resource,
+      sumsUp,
+      text: event('table-update', { resource, operation, keys, data, origin, reason, spread }),
+    };
   } catch {
     // Postgres and JSON.parse take data that is nested deeper than JSON.stringify can go.
-    return { resource, text: event('table-update', { resource, reason, spread }) };
+    return { resource, sumsUp, text: event('table-update', { resource, reason, spread }) };
   }
 }
 
