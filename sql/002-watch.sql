@@ -297,7 +297,8 @@ declare
   -- A key has one text, whatever the writer's session has set.
   settings constant text[] := case
     when keys and exists (select from change_feed.key_column(target) k where k.settings)
-    then array['TimeZone=UTC', 'DateStyle=ISO', 'IntervalStyle=postgres', 'bytea_output=hex', 'extra_float_digits=1'] end;
+    then array['search_path=pg_catalog, pg_temp', 'TimeZone=UTC', 'DateStyle=ISO', 'IntervalStyle=postgres',
+      'bytea_output=hex', 'extra_float_digits=1'] end;
   base text;
   function_name text;
 begin

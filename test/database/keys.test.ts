@@ -34,6 +34,7 @@ test.each<[string, string, unknown]>([
   ['bytea', `'\\xdeadbeef'`, '\\xdeadbeef'],
   ['interval', `'1 day 2 hours'`, '1 day 02:00:00'],
   ['inet', `'10.0.0.1'`, '10.0.0.1'],
+  ['regclass', `'public.veranstaltung'`, 'public.veranstaltung'],
   ['int[]', `'{1,2}'`, [1, 2]],
   ['bigint[]', `'{9007199254740993}'`, '{9007199254740993}'],
   ['jsonb', `'{"a": 1}'`, { a: 1 }],
