@@ -156,3 +156,11 @@ test("the writer's lock_timeout does not fail its commit while another notifier 
   await psql.query('reset lock_timeout');
   await lead.query('select pg_advisory_unlock_all()');
 });
+
+test('the number of rows holds more than an int does', async () => {
+  const { rows } = await psql.query(`select format_type(atttypid, atttypmod) as type from pg_attribute
+    where attrelid = 'change_feed.change'::regclass and attname = 'row_count'
+    union select format_type(t, null) from unnest(array(
+      select prorettype from pg_proc where proname = 'count' and pronargs = 0)) as t`);
+  expect(rows).toEqual([{ type: 'bigint' }]);
+});
