@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -42,12 +42,14 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   http.maxConnections = maxConnections;
   http.timeout = options.stallMs ?? 60_000;
 
-  const answering = new WeakSet<Duplex>();
+  const answering = new WeakMap<Duplex, ServerResponse>();
   const onRequest: RequestListener = (request, response) => {
-    answering.add(request.socket);
+    answering.set(request.socket, response);
     response.once('close', () => answering.delete(request.socket));
+    const { headers, httpVersion, url = '' } = request;
     // RFC 9112, 3.2: 400 to any HTTP/1.1 request that lacks a Host header
-    if (request.headers.host === undefined && request.httpVersion === '1.1') refuse(request.socket, 'Host is missing');
+    if (headers.host === undefined && httpVersion === '1.1') refuse(request.socket, 'Host is missing');
+    else if (!isTarget(url)) refuse(request.socket, 'The URL is malformed');
     else listener(request, response);
   };
   http.on('request', onRequest);
@@ -55,10 +57,16 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   http.on('checkExpectation', onRequest);
   http.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // Amid an answer another would be taken for its text.
-    if (!socket.writable || answering.has(socket)) socket.destroy();
+    if (!socket.writable || answering.get(socket)?.headersSent) socket.destroy();
     else refuse(socket, REFUSALS[error.code ?? ''] ?? 'The request is malformed');
   });
   return http;
+}
+
+/** RFC 9112, 3.2: a path with its query, the same with a host before it, or `*`. Koa fails over others. */
+function isTarget(url: string): boolean {
+  if (/[#\s]/.test(url)) return false;
+  return url.startsWith('/') || url === '*' || (/^https?:\/\/[^/]/i.test(url) && URL.canParse(url));
 }
 
 function refuse(socket: Duplex, message: string): void {

@@ -123,6 +123,23 @@ describe('subscriptions of one stream', () => {
     expect((await subscribe('d')).status).toBe(200);
   });
 
+  test('and names that it asks for without end cost no memory without end', async () => {
+    let asked = 0;
+    const at = await limited({
+      authorize: () => {
+        asked += 1;
+        return true;
+      },
+    });
+    const client = at.manager.requireClient(await (await open(at, 'ada')).clientId(), 'ada');
+    client.mayRead('first');
+    client.mayRead('first');
+    expect(asked).toBe(1);
+    for (let i = 0; i < 1000; i += 1) client.mayRead(`${i}`);
+    client.mayRead('first');
+    expect(asked).toBe(1002);
+  });
+
   test('in the URL: one more is 400', async () => {
     const at = await limited({ maxSubscriptions: 3 });
     const status = async (resources: string) => {
