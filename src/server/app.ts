@@ -58,7 +58,7 @@ export interface AppOptions {
 /** The Koa application: health, the feed's routes, and REST for the two tables. */
 export function createApp(options: AppOptions): Koa {
   const { db, feed, logger, jwtToleranceS, corsOrigins, maxPostsPerS = 50, maxBodyKb = 64 } = options;
-  const authorize = failingClosed(options.authorize ?? authorizeByClaims(options.defaultResources), logger);
+  const authorize = options.authorize ?? authorizeByClaims(options.defaultResources);
   const app = new Koa();
   app.on('error', (error: unknown) => logger.error({ err: error }, 'a request failed after its response had begun'));
   app.use(requestLog(logger));
@@ -96,7 +96,7 @@ export function createApp(options: AppOptions): Koa {
   const api: ApiOptions = {
     db,
     position: () => feed.currentPosition(),
-    mayUse: ({ state: { claims } }, resource) => authorize(claims, resource),
+    mayUse: ({ state: { claims } }, resource) => failingClosed((name) => authorize(claims, name), logger)(resource),
     actorOf: ({ state: { claims } }) => claims.sub,
   };
   mount(app, veranstaltungRoutes(api));

@@ -24,10 +24,10 @@ export function authorizeByClaims(defaults: '*' | readonly string[]): Authorize 
  * Lets only a true pass. A promise is truthy: an `async` one that slipped in would allow everything, so that stands in
  * the log, and is no.
  */
-export function failingClosed(authorize: Authorize, logger: Logger): Authorize {
-  return (claims, resource) => {
+export function failingClosed(mayRead: Caller['mayRead'], logger: Logger): Caller['mayRead'] {
+  return (resource) => {
     try {
-      const answer: unknown = authorize(claims, resource);
+      const answer: unknown = mayRead(resource);
       if (typeof answer === 'boolean') return answer;
       logger.error({ resource }, `authorize: expected true or false, got ${typeof answer}; refused`);
       if (answer instanceof Promise) answer.catch(() => {});

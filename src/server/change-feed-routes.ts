@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { type SSERoutesOptions, sseRoutes } from '../sse/routes.js';
+import { failingClosed } from './authorize.js';
 import type { FeedWithStreams } from './create-change-feed.js';
 import { errorResponses } from './errors.js';
 import { jsonBody } from './json-body.js';
@@ -20,11 +21,21 @@ export interface ChangeFeedRoutesOptions extends Pick<SSERoutesOptions, 'callerO
  * done so already (`ctx.request.body`), and answer errors as `{"error":{"code":"…","message":"…"}}`.
  */
 export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoutesOptions): Router {
-  const { authenticate, ...rest } = options;
+  const { authenticate, callerOf, ...rest } = options;
+  const { changes, streams, logger } = feed;
   const router = new Router();
-  router.use(errorResponses(feed.logger));
+  router.use(errorResponses(logger));
   if (authenticate) router.use(authenticate);
   router.use(jsonBody(MAX_BODY_KB));
-  router.use(sseRoutes({ ...rest, feed: feed.changes, manager: feed.streams }).routes());
+  const routes = sseRoutes({
+    ...rest,
+    feed: changes,
+    manager: streams,
+    callerOf: async (ctx) => {
+      const caller = await callerOf(ctx);
+      return { ...caller, mayRead: failingClosed(caller.mayRead, logger) };
+    },
+  });
+  router.use(routes.routes());
   return router;
 }
