@@ -8,12 +8,9 @@ await feed.start();
 
 const app = new Koa();
 app.use(jwt({ secret: JWT_SECRET, algorithms: ['HS256'] }));
-const callerOf = ({ state: { user } }) => ({
-  subject: user.sub,
-  mayRead: (resource) => user.resources.includes(resource),
-  expiresAt: user.exp * 1000,
-});
-app.use(changeFeedRoutes(feed, { callerOf }).routes());
+const claimsOf = ({ state }) => state.user;
+const authorize = (claims, resource) => claims.resources.includes(resource);
+app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes());
 const server = app.listen(PORT);
 
 process.once('SIGTERM', () => Promise.all([server.close(), feed.stop()]));

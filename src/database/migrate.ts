@@ -1,12 +1,12 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
-import { FileMigrationProvider, type Kysely, type MigrationProvider, Migrator, type MigratorProps, sql } from 'kysely';
+import { FileMigrationProvider, type Kysely, Migrator, sql } from 'kysely';
 import { OperatorError } from '../operator-error.js';
 import { packageRoot } from '../package-root.js';
-import { applySqlFile } from './sql-file.js';
+import { installChangeFeed } from './install.js';
 
-/** Where {@link migrateChangeFeed} notes what it has applied, so that no other migrations of the database get in its way. */
-const FEED_TABLE = 'change_feed_migration';
+/** Where Kysely's Migrator notes what it has run, here and in other applications that use it. */
+const MIGRATIONS = 'kysely_migration';
 
 /**
  * Brings a database to the newest schema, that of the feed and the tables of the registration system, with the compiled
@@ -15,48 +15,12 @@ const FEED_TABLE = 'change_feed_migration';
  * @throws {OperatorError} when a migration fails, with what Postgres said, or there are others already; what pg throws when the database can't be used.
  */
 export async function migrateToLatest<Tables>(db: Kysely<Tables>): Promise<string[]> {
-  if (await exists(db, FEED_TABLE)) {
+  if ((await exists(db, 'change_feed.sql_file')) && !(await exists(db, MIGRATIONS))) {
     throw new OperatorError('The schema change_feed was made with --feed-only: go on with `migrate --feed-only`.');
   }
-  const folder = path.join(packageRoot, 'dist', 'migrations');
-  return runAll({ db, provider: new FileMigrationProvider({ fs, path, migrationFolder: folder }) });
-}
-
-/**
- * Brings a database of another application to the newest schema `change_feed`, and touches nothing else: applies the
- * files of sql/ in order, each once, and notes them in the table `change_feed_migration`. Safe to run at any time, by
- * any number of servers at once. The user needs the right to create a schema and, the first time, a role.
- * @param db any Kysely instance on the database; no plugin of its counts.
- * @returns the names of the files that were applied now, without `.sql`.
- * @throws {OperatorError} when one fails, with what Postgres said; what pg throws when the database can't be used.
- */
-// biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
-export async function migrateChangeFeed(db: Kysely<any>): Promise<string[]> {
-  if ((await exists(db, 'change_feed.change')) && !(await exists(db, FEED_TABLE))) {
-    throw new OperatorError(
-      'The schema change_feed was made without --feed-only: go on with `pg-change-feed migrate`.',
-    );
-  }
-  return runAll({
-    db,
-    provider: feedMigrations,
-    migrationTableName: FEED_TABLE,
-    migrationLockTableName: `${FEED_TABLE}_lock`,
-  });
-}
-
-const feedMigrations: MigrationProvider = {
-  getMigrations: async () => {
-    const files = await fs.readdir(path.join(packageRoot, 'sql'));
-    const numbered = files.filter((name) => /^\d{3}-.*\.sql$/.test(name));
-    return Object.fromEntries(
-      numbered.map((name) => [name.slice(0, -'.sql'.length), { up: (db) => applySqlFile(db, name) }]),
-    );
-  },
-};
-
-async function runAll(props: MigratorProps): Promise<string[]> {
-  const { error, results = [] } = await new Migrator(props).migrateToLatest();
+  const migrationFolder = path.join(packageRoot, 'dist', 'migrations');
+  const migrator = new Migrator({ db, provider: new FileMigrationProvider({ fs, path, migrationFolder }) });
+  const { error, results = [] } = await migrator.migrateToLatest();
   const failed = results.find((result) => result.status === 'Error');
   if (failed) {
     const reason = error instanceof Error ? [error.message, hintOf(error)].filter(Boolean).join('. ') : String(error);
@@ -70,6 +34,34 @@ async function runAll(props: MigratorProps): Promise<string[]> {
   }
   if (error) throw error;
   return results.map((result) => result.migrationName);
+}
+
+/**
+ * Brings a database of another application to the newest schema `change_feed`, and touches nothing else: what
+ * `pg-change-feed migrate --feed-only` does. Safe to run at any time, by any number of servers at once. In migrations of
+ * the application itself call {@link installChangeFeed}; either may go on where the other has stopped.
+ * @returns the files of sql/ that were applied now.
+ * @throws {OperatorError} when the schema belongs to {@link migrateToLatest}; what pg throws, and then nothing is changed.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
+export function migrateChangeFeed(db: Kysely<any>): Promise<string[]> {
+  return db.transaction().execute(async (transaction) => {
+    await sql`select pg_advisory_xact_lock(hashtext('change_feed'), hashtext('migrate'))`.execute(transaction);
+    if (await isOurs(transaction)) {
+      throw new OperatorError(
+        'The schema change_feed was made without --feed-only: go on with `pg-change-feed migrate`.',
+      );
+    }
+    return installChangeFeed(transaction);
+  });
+}
+
+/** Whether the database has the tables of the registration system, by the migration before them. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+async function isOurs(db: Kysely<any>): Promise<boolean> {
+  if (!(await exists(db, MIGRATIONS))) return false;
+  const { rows } = await sql`select from ${sql.table(MIGRATIONS)} where name = '0001-change-feed'`.execute(db);
+  return rows.length > 0;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: as above

@@ -1,7 +1,9 @@
 import Router from '@koa/router';
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
+import { HttpError } from '../http-error.js';
 import { type SSERoutesOptions, sseRoutes } from '../sse/routes.js';
-import { failingClosed } from './authorize.js';
+import type { Claims } from './auth.js';
+import { type Authorize, callerOfClaims, failingClosed } from './authorize.js';
 import type { FeedWithStreams } from './create-change-feed.js';
 import { errorResponses } from './errors.js';
 import { jsonBody } from './json-body.js';
@@ -9,20 +11,33 @@ import { jsonBody } from './json-body.js';
 /** A body names a stream, a resource and a position. */
 const MAX_BODY_KB = 64;
 
+/** Who may hear what, in the application's own words. */
+interface ByCaller extends Pick<SSERoutesOptions, 'callerOf'> {}
+
+/** The same, by the claims of a token that the application has checked already. */
+interface ByClaims {
+  /** The claims of a request's token: `({ state }) => state.user` behind koa-jwt. */
+  readonly claimsOf: (ctx: Context) => Claims;
+  readonly authorize: Authorize;
+  /** How long the application takes a token after its end, in seconds: the stream ends with it. Default 0. */
+  readonly toleranceS?: number;
+}
+
 /** What {@link changeFeedRoutes} takes. */
-export interface ChangeFeedRoutesOptions extends Pick<SSERoutesOptions, 'callerOf' | 'limits' | 'path'> {
+export type ChangeFeedRoutesOptions = Pick<SSERoutesOptions, 'limits' | 'path'> & {
   /** Runs before each of these routes, where the application does not authenticate anyway. */
   readonly authenticate?: Middleware;
-}
+} & (ByCaller | ByClaims);
 
 /**
  * `GET /api/events`, `POST /api/events/subscribe` and `/unsubscribe`, for any Koa application:
- * `app.use(changeFeedRoutes(feed, { callerOf }).routes())`. They read JSON bodies themselves unless the application has
+ * `app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes())`. They read JSON bodies themselves unless the application has
  * done so already (`ctx.request.body`), and answer errors as `{"error":{"code":"…","message":"…"}}`.
  */
 export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoutesOptions): Router {
-  const { authenticate, callerOf, ...rest } = options;
+  const { authenticate, ...rest } = options;
   const { changes, streams, logger } = feed;
+  const callerOf = 'callerOf' in options ? options.callerOf : byClaims(options);
   const router = new Router();
   router.use(errorResponses(logger));
   if (authenticate) router.use(authenticate);
@@ -38,4 +53,13 @@ export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoute
   });
   router.use(routes.routes());
   return router;
+}
+
+function byClaims({ claimsOf, authorize, toleranceS = 0 }: ByClaims): SSERoutesOptions['callerOf'] {
+  return (ctx) => {
+    const claims: Claims | undefined = claimsOf(ctx);
+    // Streams without an owner would be everybody's.
+    if (!claims?.sub) throw new HttpError('unauthorized', 'The token has no sub');
+    return callerOfClaims(claims, authorize, toleranceS);
+  };
 }

@@ -68,7 +68,7 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams
   counter(
     registry,
     'deliveries_summed_up_total',
-    'Those deliveries that stand for several changes of a resource, to a client that could not take each by itself',
+    'Those deliveries that stand for several changes of a resource: too many in one read, or to a client that was behind',
     () => streams.counts.summedUp,
   );
   counters(

@@ -182,13 +182,16 @@ export class SSEManager {
       const audience = (direct?.size ?? 0) + (every?.size ?? 0);
       if (audience === 0) continue;
       const event = tableUpdate(change, spreadFor(audience));
+      const summedUp = change.operation ? 0 : 1;
       for (const [client, subscription] of direct ?? []) {
         client.take(subscription, change, event);
+        this.counts.summedUp += summedUp;
         told.add(client);
       }
       for (const [client, subscription] of every ?? []) {
         if (direct?.has(client) || !client.mayRead(change.resource)) continue;
         client.take(subscription, change, event);
+        this.counts.summedUp += summedUp;
         told.add(client);
       }
     }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { SignJWT } from 'jose';
 import pg from 'pg';
 import { packageRoot } from '../../src/package-root.js';
 import { signToken } from '../../src/server/token.js';
@@ -36,8 +37,11 @@ new SSEService({ getToken: async () => 'token' }).on('kunde', (change) => consol
 new SSEService({ getToken: 7 });
 // @ts-expect-error
 createChangeFeed({});
+changeFeedRoutes(feed, { claimsOf: (ctx) => ctx.state.user, authorize: ({ sub }, resource) => sub === resource });
 // @ts-expect-error
 changeFeedRoutes(feed, { callerOf: () => ({ subject: 7 }) });
+// @ts-expect-error
+changeFeedRoutes(feed, { claimsOf: (ctx) => ctx.state.user, authorize: async () => true });
 // @ts-expect-error
 const wrong: number = router.routes;
 `;
@@ -146,13 +150,12 @@ test('the browser client runs without Vue, and asks for nothing that is not inst
 describe('migrate', () => {
   test('--feed-only makes the schema change_feed, the same as without it, and none of our tables', async () => {
     const [other, own] = [await emptyDatabase(), await emptyDatabase()];
-    expect((await command(other, 'migrate', '--feed-only')).stdout).toMatch(/^Migrated: 001-log, 002-watch, /);
+    expect((await command(other, 'migrate', '--feed-only')).stdout).toMatch(
+      /^Migrated: 001-log\.sql, 002-watch\.sql, /,
+    );
     expect((await command(own, 'migrate')).stdout).toMatch(/^Migrated: 0001-change-feed, 0002-veranstaltung, /);
     const made = (await tables(other)).flat();
-    expect(made.filter((name) => (name as string).startsWith('public.'))).toEqual([
-      'public.change_feed_migration',
-      'public.change_feed_migration_lock',
-    ]);
+    expect(made.filter((name) => (name as string).startsWith('public.'))).toEqual([]);
     expect(made).toContain('change_feed.change');
     // The recorders of its tables are made by watch().
     await query(own, `select change_feed.unwatch('veranstaltung'), change_feed.unwatch('anmeldung')`);
@@ -207,6 +210,13 @@ describe('the example', () => {
       403,
       { error: { code: 'forbidden', message: 'The token does not allow the resource gehalt' } },
     ]);
+
+    const nobody = await new SignJWT({ resources: ['kunde'] })
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(new TextEncoder().encode(SECRET));
+    expect((await fetch(`${url}?resources=kunde`, { headers: { Authorization: `Bearer ${nobody}` } })).status).toBe(
+      401,
+    );
 
     const stream = await openStream(`${url}?resources=*`, headers);
     const subscribed = await fetch(`${url}/subscribe`, {
