@@ -8,12 +8,18 @@ import { HttpError } from '../http-error.js';
 import { etagOf, matchesNone, requireMatch } from './etag.js';
 import { idInUrl } from './fields.js';
 import type { Page } from './list-query.js';
+import { SharedLists } from './shared-lists.js';
 
 /** What the REST routes of all tables need. */
 export interface ApiOptions {
   readonly db: Kysely<Database>;
   /** The feed's position of now, for lists. */
   readonly position: () => Promise<string>;
+  /**
+   * Names the state of a resource while a crowd is about to refetch it, another after each change; undefined while there
+   * is none. The crowd's lists are read once.
+   */
+  readonly crowdAt: (resource: string) => number | undefined;
   /** Whether this request may read and write a resource. */
   readonly mayUse: (ctx: Context, resource: string) => boolean;
   /** Who asks: the token's `sub`, the actor of what it writes. */
@@ -42,10 +48,11 @@ const clientHeader = z.string().regex(/^[A-Za-z0-9._-]{0,100}$/, 'Change-Feed-Cl
 
 /** List, read, create, update and delete for one table. Mount behind authentication and a parser of JSON bodies. */
 export function resourceRoutes<Row extends { id: number }, Query, Create, Update>(
-  { db, position, mayUse, actorOf }: ApiOptions,
+  { db, position, crowdAt, mayUse, actorOf }: ApiOptions,
   table: ResourceOptions<Row, Query, Create, Update>,
 ): Router {
   const router = new Router({ prefix: table.path });
+  const lists = new SharedLists<{ readonly at: string; readonly page: Page<Row> }>();
 
   router.use((ctx, next) => {
     if (!mayUse(ctx, table.resource)) {
@@ -57,9 +64,14 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
 
   router.get('/', async (ctx) => {
     const query = table.parseQuery(ctx.query);
-    // In a statement before the rows: who streams from here misses nothing, and may see a change twice.
-    ctx.set('Change-Feed-Position', await position());
-    ctx.body = await table.list(db, query);
+    // All who may read the table may read each row of it, so who asks for the same gets the same.
+    const { at, page } = await lists.get(JSON.stringify(query), crowdAt(table.resource), async () => {
+      // In a statement before the rows: who streams from here misses nothing, and may see a change twice.
+      const before = await position();
+      return { at: before, page: await table.list(db, query) };
+    });
+    ctx.set('Change-Feed-Position', at);
+    ctx.body = page;
   });
 
   router.get('/:id', async (ctx) => {
@@ -101,13 +113,18 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   });
 
   /** Writes in a transaction that says who writes, for the change's origin. */
-  function write<Result>(ctx: Context, work: (transaction: Transaction<Database>) => Promise<Result>): Promise<Result> {
+  async function write<Result>(
+    ctx: Context,
+    work: (transaction: Transaction<Database>) => Promise<Result>,
+  ): Promise<Result> {
     const client = clientHeader.parse(ctx.get('Change-Feed-Client'));
-    return db.transaction().execute(async (transaction) => {
+    const written = await db.transaction().execute(async (transaction) => {
       await sql`select pg_catalog.set_config('change_feed.actor', ${actorOf(ctx)}, true),
         pg_catalog.set_config('change_feed.client', ${client}, true)`.execute(transaction);
       return work(transaction);
     });
+    lists.forget();
+    return written;
   }
 
   return router;

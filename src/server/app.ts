@@ -96,6 +96,7 @@ export function createApp(options: AppOptions): Koa {
   const api: ApiOptions = {
     db,
     position: () => feed.currentPosition(),
+    crowdAt: (resource) => feed.streams.crowds.stateOf(resource),
     mayUse: ({ state: { claims } }, resource) => failingClosed((name) => authorize(claims, name), logger)(resource),
     actorOf: ({ state: { claims } }) => claims.sub,
   };

@@ -7,17 +7,13 @@ import { formatPosition, type Position } from '../feed/position.js';
 import type { Logger } from '../logger.js';
 import { MAX_EVENTS } from './bundle.js';
 import { Client, EVERY_RESOURCE, type SharedByClients, type Start, type Subscription } from './client.js';
+import { CROWD_FROM, Crowds } from './crowds.js';
 import { tableUpdate } from './event-format.js';
 import { Expiry } from './expiry.js';
 import { greet, Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 
-/** More clients than this that are told at once are asked to spread their refetches. */
-const SPREAD_FROM = 100;
-/** ms of spread for each client: about a thousand refetches a second, over ten seconds at the most. */
-const SPREAD_MS_PER_CLIENT = 1;
-const MAX_SPREAD_MS = 10_000;
-/** At the stop, the same for the ends of streams: a thousand clients a second come back, over three seconds at the most. */
+/** At the stop a thousand clients a second come back, over three seconds at the most. */
 const END_MS_PER_CLIENT = 1;
 const MAX_END_MS = 3000;
 const END_STEP_MS = 20;
@@ -64,6 +60,8 @@ export class SSEManager {
   readonly #expiry = new Expiry();
   /** What has happened since the start, for metrics. */
   readonly counts = new StreamCounts();
+  /** Those who are about to refetch. */
+  readonly crowds = new Crowds();
   readonly #heartbeat: NodeJS.Timeout;
   readonly #stopListening: () => void;
   #closed = false;
@@ -76,6 +74,7 @@ export class SSEManager {
     this.#stopListening = feed.listen({
       onChanges: (changes) => this.#broadcast(changes),
       onLost: () => {
+        this.crowds.forget();
         for (const client of this.#clients.values())
           void this.#replays.replay(client, 'lost', [...client.subscriptions.values()]);
       },
@@ -163,7 +162,7 @@ export class SSEManager {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     const clients = [...this.#clients.values()];
-    const overMs = clients.length > SPREAD_FROM ? Math.min(clients.length * END_MS_PER_CLIENT, MAX_END_MS) : 0;
+    const overMs = clients.length > CROWD_FROM ? Math.min(clients.length * END_MS_PER_CLIENT, MAX_END_MS) : 0;
     const begun = performance.now();
     for (let ended = 0; ended < clients.length; ) {
       const share = overMs === 0 ? 1 : (performance.now() - begun) / overMs;
@@ -180,18 +179,16 @@ export class SSEManager {
       const direct = this.#subscribers.get(change.resource);
       const every = this.#subscribers.get(EVERY_RESOURCE);
       const audience = (direct?.size ?? 0) + (every?.size ?? 0);
+      const spread = this.crowds.told(change.resource, audience);
       if (audience === 0) continue;
-      const event = tableUpdate(change, spreadFor(audience));
-      const summedUp = change.operation ? 0 : 1;
+      const event = tableUpdate(change, spread);
       for (const [client, subscription] of direct ?? []) {
         client.take(subscription, change, event);
-        this.counts.summedUp += summedUp;
         told.add(client);
       }
       for (const [client, subscription] of every ?? []) {
         if (direct?.has(client) || !client.mayRead(change.resource)) continue;
         client.take(subscription, change, event);
-        this.counts.summedUp += summedUp;
         told.add(client);
       }
     }
@@ -251,9 +248,4 @@ function shortened(changes: readonly LoggedChange[]): readonly LoggedChange[] {
   const often = new Set([...counts].filter(([, count]) => count > MAX_EVENTS).map(([resource]) => resource));
   const rest = changes.filter(({ resource }) => !often.has(resource));
   return [...Array.from(often, (resource) => ({ resource })), ...rest];
-}
-
-/** How long the clients of one change wait at the most before they refetch, in ms; 0 for a few clients. */
-function spreadFor(clients: number): number {
-  return clients > SPREAD_FROM ? Math.min(clients * SPREAD_MS_PER_CLIENT, MAX_SPREAD_MS) : 0;
 }
