@@ -67,7 +67,7 @@ export function createApp(options: AppOptions): Koa {
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
   mount(app, healthRoutes(feed.changes));
   mount(app, webRoutes());
-  if (options.demoToken) mount(app, demoRoutes(options.demoToken));
+  mount(app, demoRoutes(options.demoToken));
   if (options.metricsToken) mount(app, metricsRoutes(changeFeedMetrics(feed), options.metricsToken));
 
   app.use(

@@ -1,11 +1,16 @@
 import Router from '@koa/router';
 
-/** The demo sign-in: a token for anybody who asks. For a database that holds nothing but the demo's own rows. */
-export function demoRoutes(token: () => Promise<string>): Router {
+/**
+ * The demo sign-in: a token for anybody who asks. For a database that holds nothing but the demo's own rows.
+ *
+ * @param token makes one; without it they only say that there is no demo.
+ */
+export function demoRoutes(token: (() => Promise<string>) | undefined): Router {
   const router = new Router({ prefix: '/api/demo' });
   router.get('/', (ctx) => {
-    ctx.body = { demo: true };
+    ctx.body = { demo: token !== undefined };
   });
+  if (!token) return router;
   router.post('/token', async (ctx) => {
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { token: await token() };

@@ -7,6 +7,10 @@ import './style.css';
 
 takeTokenFromAddress();
 sseService.configure({ getToken });
+// In a tab that is open already, no page is loaded for it.
+window.addEventListener('hashchange', () => {
+  if (takeTokenFromAddress() && sseService.status !== 'idle') sseService.connect();
+});
 
 createApp(App)
   .use(VueQueryPlugin, {

@@ -41,18 +41,21 @@ export function signOut(): void {
   token.value = null;
 }
 
-/** Takes a token that was handed over as `#token=…`, and takes it out of the address and the history. */
-export function takeTokenFromAddress(): void {
+/** Takes a token that was handed over as `#token=…`, and takes it out of the address and the history. @returns whether one was. */
+export function takeTokenFromAddress(): boolean {
   const match = /^#token=([\w.-]+)$/.exec(location.hash);
-  if (!match?.[1]) return;
+  if (!match?.[1]) return false;
   history.replaceState(null, '', `${location.pathname}${location.search}#/`);
   signIn(match[1]);
+  return true;
 }
 
 /** Whether the server has a demo sign-in. */
 export async function hasDemo(): Promise<boolean> {
   const response = await fetch('/api/demo').catch(() => undefined);
-  return response?.ok === true;
+  if (!response?.ok) return false;
+  const { demo } = (await response.json()) as { demo: boolean };
+  return demo;
 }
 
 /** Signs in with a token of the demo. @returns whether that worked. */

@@ -67,6 +67,7 @@ test('a person who opens the address gets the web UI; what it is made of may be 
 
 test('the demo signs in where there is one, and only there', async () => {
   expect((await fetch(`${server.url}/api/demo/token`, { method: 'POST' })).status).toBe(401);
+  expect(await (await fetch(`${server.url}/api/demo`)).json()).toEqual({ demo: false });
   const demo = await server.another({ demoToken: () => server.token({ sub: 'demo' }) });
   const response = await fetch(`${demo.url}/api/demo/token`, { method: 'POST' });
   const { token } = (await response.json()) as { token: string };
