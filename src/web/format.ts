@@ -5,7 +5,7 @@ const moment = new Intl.DateTimeFormat('de-DE', { dateStyle: 'medium', timeStyle
 const money = new Intl.NumberFormat('de-DE', { style: 'currency', currency: 'EUR' });
 
 /** `2030-07-01` as `01.07.2030` */
-function formatDay(text: string): string {
+export function formatDay(text: string): string {
   return day.format(new Date(`${text}T00:00:00Z`));
 }
 

@@ -14,6 +14,10 @@ export interface RowFormOptions<Row, Fields extends object> {
   id: number | undefined;
   /** What a new row begins with. */
   empty: Fields;
+  /** What the fields are called, for people. */
+  labels: Readonly<Record<keyof Fields, string>>;
+  /** How a field's value reads, where that is not as it is written. */
+  texts?: { [Name in keyof Fields]?: (value: Fields[Name]) => string };
   /** The fields of a row. */
   toFields: (row: Row) => Fields;
   /** What is sent for the fields. */
@@ -26,7 +30,7 @@ export interface RowFormOptions<Row, Fields extends object> {
  * names the version that was read, and the server's 412 leaves the choice.
  */
 export function useRowForm<Row, Fields extends object>(options: RowFormOptions<Row, Fields>) {
-  const { resource, path, id, empty, toFields, toValues, onSaved } = options;
+  const { resource, path, id, empty, labels, texts, toFields, toValues, onSaved } = options;
   const rowPath = `${path}/${id}`;
   const fields = reactive({ ...empty }) as Fields;
   const loading = shallowRef(id !== undefined);
@@ -36,6 +40,8 @@ export function useRowForm<Row, Fields extends object>(options: RowFormOptions<R
   const theirs = shallowRef<Versioned<Row> & { by: string }>();
   const gone = shallowRef(false);
   let etag = '';
+  /** What was heard while the form could not look. */
+  let missed: Change | undefined;
   let before: Partial<Row> = {};
 
   function take({ row, etag: version }: Versioned<Row>): void {
@@ -53,12 +59,17 @@ export function useRowForm<Row, Fields extends object>(options: RowFormOptions<R
     } finally {
       loading.value = false;
     }
+    lookAgain();
   }
 
   async function look(change: Change): Promise<void> {
-    if (loading.value || saving.value) return;
+    if (loading.value || saving.value) {
+      missed = change;
+      return;
+    }
     try {
       const now = await fetchRow<Row>(rowPath);
+      if (gone.value) problem.value = '';
       gone.value = false;
       if (now.etag !== etag) theirs.value = { ...now, by: describeChange(change) };
     } catch (error) {
@@ -66,9 +77,22 @@ export function useRowForm<Row, Fields extends object>(options: RowFormOptions<R
     }
   }
 
+  function lookAgain(): void {
+    if (missed) void look(missed);
+    missed = undefined;
+  }
+
   function fail(error: unknown): void {
     if (error instanceof ApiError && error.status === 404 && id !== undefined) gone.value = true;
     problem.value = (error as Error).message;
+  }
+
+  async function fetchTheirs(): Promise<void> {
+    try {
+      theirs.value = { ...(await fetchRow<Row>(rowPath)), by: theirs.value?.by ?? 'geändert' };
+    } catch (error) {
+      fail(error);
+    }
   }
 
   /** What was typed: a field shows less than the row has, a moment's seconds for one. */
@@ -84,13 +108,12 @@ export function useRowForm<Row, Fields extends object>(options: RowFormOptions<R
       if (id === undefined) await createRow<Row>(path, values);
       else if (Object.keys(values).length > 0) await changeRow<Row>(rowPath, values, etag);
       onSaved();
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 412) {
-        theirs.value = { ...(await fetchRow<Row>(rowPath)), by: theirs.value?.by ?? 'geändert' };
-      }
-      fail(error);
-    } finally {
       saving.value = false;
+    } catch (error) {
+      fail(error);
+      if (error instanceof ApiError && error.status === 412) await fetchTheirs();
+      saving.value = false;
+      lookAgain();
     }
   }
 
@@ -110,6 +133,14 @@ export function useRowForm<Row, Fields extends object>(options: RowFormOptions<R
     gone,
     theirs,
     changedBy: computed(() => theirs.value?.by),
+    /** What stands there now, where that is not what the form has. */
+    differences: computed(() => {
+      if (!theirs.value) return [];
+      const now = toFields(theirs.value.row);
+      return (Object.keys(labels) as (keyof Fields)[])
+        .filter((name) => now[name] !== fields[name])
+        .map((name) => ({ label: labels[name], theirs: texts?.[name]?.(now[name]) ?? String(now[name]) }));
+    }),
     save: () => save(),
     /** Gives up what was typed for what stands there now. */
     takeTheirs: () => {

@@ -85,6 +85,7 @@ describeInBrowser('editing', (pages) => {
     await page.getByLabel('Name').fill('Mein Lauf');
     await server.psql(`update veranstaltung set name = 'Deren Lauf' where id = $1`, [id]);
     await page.getByText('Der Eintrag wurde gerade geändert über psql. Was soll gelten?').waitFor();
+    expect((await page.locator('.conflict dl').textContent())?.trim()).toBe('Name: Deren Lauf');
     await page.getByRole('button', { name: 'Neuen Stand übernehmen' }).click();
     await until(async () => (await page.getByLabel('Name').inputValue()) === 'Deren Lauf');
     await page.getByLabel('Ort').fill('Kiel');
@@ -112,6 +113,37 @@ describeInBrowser('editing', (pages) => {
     await page.getByRole('button', { name: 'Meinen Stand darüber speichern' }).click();
     await page.locator('dialog').waitFor({ state: 'detached' });
     expect(await stored('name')).toBe('Mein Lauf');
+  });
+
+  test('the choice is in sight on a phone, however long the form, and covers no field that gets the focus', async () => {
+    const page = await open();
+    await page.setViewportSize({ width: 360, height: 740 });
+    await edit(page);
+    await page.getByLabel('Name').fill('Mein Lauf');
+    await server.psql(`update veranstaltung set name = 'Deren Lauf', ort = 'Kiel' where id = $1`, [id]);
+    await page.getByText('Was soll gelten?').waitFor();
+    const top = async (of: string) => (await page.locator(of).boundingBox())?.y ?? Number.NaN;
+    expect(await top('.conflict')).toBeLessThan(500);
+    // To the form's last field
+    for (let i = 0; i < 60 && (await page.locator('dialog textarea:focus').count()) === 0; i += 1) {
+      await page.keyboard.press('Tab');
+    }
+    expect(await top('dialog textarea:focus')).toBeLessThan(await top('.conflict'));
+  });
+
+  test('a change while the form still loads is not missed', async () => {
+    const page = await open();
+    let first = true;
+    await page.route(`**/api/veranstaltungen/${id}`, async (route) => {
+      if (!first) return route.continue();
+      first = false;
+      const old = await route.fetch();
+      await server.psql(`update veranstaltung set name = 'Deren Lauf' where id = $1`, [id]);
+      await row(page, id).getByText('Deren Lauf').waitFor();
+      await route.fulfill({ response: old });
+    });
+    await edit(page);
+    await page.getByText('Der Eintrag wurde gerade geändert über psql.').waitFor();
   });
 
   test('a row that is deleted under the form', async () => {
@@ -190,7 +222,8 @@ describeInBrowser('editing', (pages) => {
         }),
       );
     const before = await boxes();
-    await server.psql('update veranstaltung set teilnahmegebuehr = 0');
+    await server.psql(`set application_name = 'Auswertung der Anmeldungen, nachts';
+      update veranstaltung set teilnahmegebuehr = 0; reset application_name`);
     await row(page, id).getByText('frei').waitFor();
     await page.locator('tr.marked').waitFor();
     expect(await boxes()).toEqual(before);
