@@ -9,11 +9,13 @@ import { until } from '../until.js';
 
 let server: TestServer;
 let impatient: RunningServer;
+let hasty: RunningServer;
 const sockets: Socket[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
-  impatient = await server.another({ headersTimeoutS: 1, requestTimeoutS: 2 });
+  impatient = await server.another({ headersTimeoutS: 1, requestTimeoutS: 60 });
+  hasty = await server.another({ headersTimeoutS: 1, requestTimeoutS: 2 });
 });
 
 afterEach(() => {
@@ -71,7 +73,7 @@ describe('is closed, with an answer that says so', () => {
   test('a slow body', async () => {
     const token = await server.token();
     const { socket, said, closed } = dial(
-      impatient,
+      hasty,
       `POST /api/veranstaltungen HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 50000\r\n\r\n{`,
     );
     const drip = setInterval(() => socket.write(' '), 100);
@@ -94,6 +96,12 @@ describe('is closed, with an answer that says so', () => {
     const { said, closed } = dial(server, text);
     await until(closed, 'the connection to be closed');
     expect(said()).toMatch(refusal('The request is malformed'));
+  });
+
+  test.each(['//?a=#@&', '/#', '\u00a0', 'x:/', 'http://[/'])('a URL that Koa fails over: %s', async (target) => {
+    const { said, closed } = dial(server, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await until(closed, 'the connection to be closed');
+    expect(said()).toMatch(refusal('The (URL|request) is malformed'));
   });
 
   test('a request without Host', async () => {
@@ -120,10 +128,7 @@ test('nonsense amid a stream ends it, and is not answered into it', async () => 
 
 test('a stream is no slow request: it outlives the times for one', async () => {
   const token = await server.token();
-  const { said, closed } = dial(
-    impatient,
-    `GET /api/events?resources=marke&token=${token} HTTP/1.1\r\nHost: x\r\n\r\n`,
-  );
+  const { said, closed } = dial(hasty, `GET /api/events?resources=marke&token=${token} HTTP/1.1\r\nHost: x\r\n\r\n`);
   const begun = Date.now();
   await until(() => Date.now() - begun > 3500);
   expect(closed()).toBe(false);
