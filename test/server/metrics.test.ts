@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { readLogState } from '../../src/feed/log-state.js';
+import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
@@ -87,20 +88,16 @@ test('the event-loop delay of the process is among them', async () => {
 describe('streams', () => {
   test('are counted while they are open, by the resources that have tables, and by why they end', async () => {
     const other = await server.another({ metricsToken: TOKEN });
-    const open = async (query: string, token?: string) => {
-      const abort = new AbortController();
-      await fetch(`${other.url}/api/events?${query}`, {
-        headers: { Authorization: `Bearer ${token ?? (await server.token())}` },
-        signal: abort.signal,
+    const open = async (query: string, expiresInS = 3600) =>
+      openStream(`${other.url}/api/events?${query}`, {
+        Authorization: `Bearer ${await server.token({ expiresInS })}`,
       });
-      return abort;
-    };
     const streams = [
       await open('resources=*'),
       await open('resources=veranstaltung'),
       await open('resources=x1,x2,x3'),
     ];
-    await open('resources=veranstaltung', await server.token({ expiresInS: 1 }));
+    await open('resources=veranstaltung', 2);
     expect(await metrics(other.url)).toMatchObject({ clients: 4, streams_opened_total: 4 });
     await until(async () => (await metrics(other.url)).clients === 3, 'the end of the token');
     const now = await metrics(other.url);
@@ -109,7 +106,7 @@ describe('streams', () => {
       ['subscriptions{resource="veranstaltung"}', 1],
       ['subscriptions{resource="(other)"}', 3],
     ]);
-    for (const stream of streams) stream.abort();
+    for (const stream of streams) stream.close();
     await until(async () => (await metrics(other.url)).clients === 0, 'their leaving');
     const after = await metrics(other.url);
     expect([after['streams_closed_total{reason="expired"}'], after['streams_closed_total{reason="stopped"}']]).toEqual([
@@ -183,11 +180,10 @@ describe('resumes', () => {
     const position = stream.lastEventId() ?? '';
     stream.close();
     const resume = async (url: string, id: string) => {
-      const abort = new AbortController();
       const headers = { Authorization: `Bearer ${await server.token()}`, 'Last-Event-ID': id };
-      const response = await fetch(`${url}/api/events?resources=veranstaltung`, { headers, signal: abort.signal });
-      await response.body?.getReader().read();
-      abort.abort();
+      const resumed = await openStream(`${url}/api/events?resources=veranstaltung`, headers);
+      await resumed.clientId();
+      resumed.close();
     };
     const kinds = ['memory', 'log', 'resync'].map((kind) => `resumes_total{kind="${kind}"}`);
     expect(await increase(kinds, () => resume(server.url, position))).toEqual([1, 0, 0]);
