@@ -2,11 +2,28 @@
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Bench } from './bench.js';
+import { bulkUpdate } from './bulk-update.js';
 import { openPostgres } from './database.js';
 import { fanOut } from './fan-out.js';
+import { growth } from './growth.js';
+import { latency } from './latency.js';
+import { lists } from './lists.js';
 import { memory } from './memory.js';
+import { reconnectStorm } from './reconnect-storm.js';
+import { slowReaders } from './slow-readers.js';
+import { writers } from './writers.js';
 
-const benches: readonly Bench[] = [fanOut, memory];
+const benches: readonly Bench[] = [
+  writers,
+  bulkUpdate,
+  latency,
+  fanOut,
+  memory,
+  slowReaders,
+  reconnectStorm,
+  growth,
+  lists,
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -44,6 +44,8 @@ export async function startOurs(
       PORT: '0',
       JWT_SECRET: SECRET,
       LOG_LEVEL: 'info',
+      // All readers have one token.
+      MAX_STREAMS_PER_SUBJECT: '20000',
       ...env,
     },
     ready: /"url":"http:\/\/127\.0\.0\.1:(\d+)".*"serving"/,
