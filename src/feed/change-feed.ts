@@ -155,13 +155,15 @@ export class ChangeFeed {
     const { start, position } = await this.#startingPoint();
     this.#recent = start;
     this.#reader = new LogReader(this.#log, position, this.#logger, (reading) => this.#tell(reading));
-    void this.#reader.read(); // what rang while it was being made
+    // What rang while it was being made; the first report says how that went.
+    void this.#reader.read().then(() => {
+      if (!this.#stopping) this.#report.start();
+    });
     if (!mayPrepare) this.#lead.start();
 
     const { readIntervalMs = 1000 } = this.#options;
     const interval = mayPrepare ? SILENT_WRITERS_MS : readIntervalMs;
     if (interval > 0) this.#every(interval, () => this.#wake());
-    this.#report.start();
     this.#every(MAINTENANCE_MS, () => void this.#maintain());
     void this.#maintain();
   }
