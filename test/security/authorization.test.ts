@@ -104,6 +104,13 @@ test('a wider token of the same person does not widen a stream: it would outlive
   expect(await statusOf(other, wide, '/api/events/subscribe', subscribe)).toBe(403);
 });
 
+test('a narrower token of the same person does not subscribe a wider stream to what it does not allow', async () => {
+  const stream = await open(server, await server.token(), '');
+  const narrow = await server.token({ resources: ['anmeldung'] });
+  const subscribe = { clientId: await stream.clientId(), resource: 'veranstaltung' };
+  expect(await statusOf(server, narrow, '/api/events/subscribe', subscribe)).toBe(403);
+});
+
 test("somebody else's stream is not subscribed, not unsubscribed, and not known to exist", async () => {
   const stream = await open(server, await server.token(), 'resources=anmeldung');
   const clientId = await stream.clientId();
