@@ -88,3 +88,5 @@ process.on('message', async (order: Order) => {
   const report: Report = { open: sockets.size, connected, resumed, events, lastAt, told: told.size };
   process.send?.(report);
 });
+
+process.on('disconnect', () => process.exit());
