@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { Command, InvalidArgumentError } from 'commander';
 import { dev } from './commands/dev.js';
+import { doctor } from './commands/doctor.js';
 import { migrate, serve } from './commands/serve.js';
 import { sql } from './commands/sql.js';
 import { status } from './commands/status.js';
@@ -96,6 +97,22 @@ function program(): Command {
     .argument('<tables...>', 'as in SQL: anmeldung, verein.mitglied, \'"Groß"\'')
     .action((tables: string[]) => unwatchTables(tables))
     .addHelpText('after', '\nExample:\n  pg-change-feed unwatch veranstaltung anmeldung');
+  command
+    .command('doctor')
+    .description('look for whatever keeps changes from arriving, and say what to run')
+    .argument('[tables...]', 'that have to be watched')
+    .option('--json', 'as a JSON array', false)
+    .action((tables: string[], options: { json: boolean }) => doctor(tables, options))
+    .addHelpText(
+      'after',
+      `
+Changes nothing. Exit code 0, or 1 when something fails: good for CI, after the migrations.
+
+Examples:
+  pg-change-feed doctor
+  pg-change-feed doctor veranstaltung anmeldung
+  pg-change-feed doctor --json | jq '.[] | select(.level == "fail")'`,
+    );
   command
     .command('tail')
     .description('show the feed live, straight from the database')

@@ -1,0 +1,94 @@
+import type { Check, Finding } from './finding.js';
+
+/** A transaction that is open for longer keeps VACUUM from cleaning up, in minutes. */
+const LONG_MIN = 5;
+/** From here on writers do not ring any more: see change_feed.ring(). */
+const FULL_QUEUE = 0.5;
+/** A tick is noted each minute while a server runs; later ones mean that none prunes, in minutes. */
+const LATE_TICK_MIN = 10;
+
+/** The Postgres server: its version, its settings, its NOTIFY queue, and what holds it up. */
+export const checkServer: Check = async (client) => {
+  const { rows } = await client.query(`
+    select current_setting('server_version') as version, current_setting('server_version_num')::int as number,
+      pg_is_in_recovery() as standby, current_setting('max_prepared_transactions')::int as prepared,
+      pg_notification_queue_usage() as queue`);
+  const { version, number, standby, prepared, queue } = rows[0];
+  const findings: Finding[] = [
+    number >= 140_000
+      ? { level: 'ok', about: 'Postgres', says: `version ${version}` }
+      : { level: 'fail', about: 'Postgres', says: `version ${version} is too old`, cure: 'upgrade to 14 or later' },
+  ];
+  if (standby) {
+    findings.push({
+      level: 'fail',
+      about: 'Postgres',
+      says: 'it is a standby, where LISTEN does not work',
+      cure: 'set DATABASE_URL to the primary',
+    });
+  }
+  if (prepared > 0) {
+    findings.push({
+      level: 'info',
+      about: 'max_prepared_transactions',
+      says: `it is ${prepared}, so no writer rings, and the servers look every 100 ms`,
+      cure: 'set it to 0 where nothing uses PREPARE TRANSACTION',
+    });
+  }
+  findings.push(
+    queue < FULL_QUEUE
+      ? { level: 'ok', about: 'NOTIFY queue', says: `${Math.round(queue * 100)} % full` }
+      : {
+          level: 'fail',
+          about: 'NOTIFY queue',
+          says: `${Math.round(queue * 100)} % full: writers do not ring, and at 100 % each NOTIFY fails`,
+          cure: 'end the session that listens in an old transaction: select pid, xact_start, query from pg_stat_activity order by xact_start',
+        },
+  );
+  return findings;
+};
+
+/** Transactions that are open for long, prepared ones among them: the log can't be cleaned up under them. */
+export const checkOpenTransactions: Check = async (client) => {
+  const { rows } = await client.query(
+    `
+    select format('the session with pid %s (%s)', pid, coalesce(nullif(application_name, ''), usename)) as who,
+      xact_start as since, format('select pg_terminate_backend(%s)', pid) as cure
+    from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and xact_start < clock_timestamp() - $1 * interval '1 min'
+    union all
+    select format('the prepared transaction %L', gid), prepared, format('rollback prepared %L', gid)
+    from pg_prepared_xacts
+    where database = current_database() and prepared < clock_timestamp() - $1 * interval '1 min'`,
+    [LONG_MIN],
+  );
+  if (rows.length === 0) return [{ level: 'ok', about: 'open transactions', says: `none over ${LONG_MIN} minutes` }];
+  return rows.map(({ who, since, cure }) => ({
+    level: 'warn',
+    about: 'open transactions',
+    says: `${who} has one open since ${since.toISOString()}: nothing can be cleaned up, and what it wrote is not told yet`,
+    cure,
+  }));
+};
+
+/** The log: its size, and whether it is pruned. */
+export const checkLog: Check = async (client) => {
+  const { rows } = await client.query(
+    `
+    select pg_size_pretty(pg_total_relation_size('change_feed.change')) as size,
+      exists (select from change_feed.change) as filled,
+      (select max(at) from change_feed.tick) as tick,
+      coalesce((select max(at) from change_feed.tick) < clock_timestamp() - $1 * interval '1 min', true) as late`,
+    [LATE_TICK_MIN],
+  );
+  const { size, filled, tick, late } = rows[0];
+  if (!filled || !late) return [{ level: 'ok', about: 'log', says: `${size}, pruned` }];
+  return [
+    {
+      level: 'warn',
+      about: 'log',
+      says: `${size}, and nobody has looked after it ${tick ? `since ${tick.toISOString()}` : 'yet'}: it grows`,
+      cure: 'run a server: pg-change-feed serve',
+    },
+  ];
+};

@@ -1,0 +1,136 @@
+import type pg from 'pg';
+import type { Check, Finding } from './finding.js';
+import { lacksRight } from './finding.js';
+
+interface TriggerRow {
+  root: string;
+  relation: string;
+  operation: string;
+  present: boolean;
+  enabled: boolean;
+}
+
+/**
+ * The triggers of all watched tables and of their partitions: each has to be there, and to fire always. A table counts as
+ * watched as soon as it has one of ours.
+ */
+export const checkTriggers: Check = async (client) => {
+  const { rows } = await client.query<TriggerRow>(`
+    with root as (
+      select distinct r.relation from change_feed.recorder_trigger r
+      where not exists (
+        select from pg_partition_ancestors(r.relation) a join change_feed.recorder_trigger p on p.relation = a.relid
+        where a.relid <> r.relation)
+    )
+    select root.relation::text as root, m.relid::regclass::text as relation, o.operation,
+      t.tgname is not null as present, coalesce(t.tgenabled = 'A', false) as enabled
+    from root
+    cross join lateral (select root.relation as relid union select relid from pg_partition_tree(root.relation)) m
+    join pg_class c on c.oid = m.relid
+    cross join unnest(array['insert', 'update', 'delete', 'truncate']) o (operation)
+    left join pg_trigger t on t.tgrelid = m.relid and t.tgname = 'change_feed_' || o.operation and not t.tgisinternal
+    where not (c.relkind = 'f' and o.operation = 'truncate')
+    order by 1, 2, 3`);
+  const findings: Finding[] = [];
+  for (const relation of new Set(rows.map((row) => row.relation))) {
+    const triggers = rows.filter((row) => row.relation === relation);
+    const { root = relation } = triggers[0] ?? {};
+    const about = `triggers of ${relation}`;
+    const cure = `select change_feed.watch('${root.replaceAll("'", "''")}')`;
+    const missing = triggers.filter(({ present }) => !present).map(({ operation }) => operation);
+    const off = triggers.filter(({ present, enabled }) => present && !enabled).map(({ operation }) => operation);
+    if (missing.length === triggers.length) {
+      findings.push({
+        level: 'fail',
+        about,
+        says: `this partition of ${root} is not covered: what is written straight into it is missed`,
+        cure,
+      });
+    } else if (missing.length > 0) {
+      findings.push({ level: 'fail', about, says: `that for ${missing.join(', ')} is missing`, cure });
+    }
+    if (off.length > 0) {
+      findings.push({
+        level: 'fail',
+        about,
+        says: `that for ${off.join(', ')} is disabled, or does not fire always`,
+        cure,
+      });
+    }
+    if (missing.length === 0 && off.length === 0) findings.push({ level: 'ok', about, says: 'all there' });
+  }
+  return findings;
+};
+
+/** Whether what the triggers run is what watch() would make now: a key may have another name or type since. */
+export const checkRecorders: Check = async (client) => {
+  try {
+    const { rows } = await client.query<{ relation: string }>(`
+      select distinct w.relation::text as relation
+      from change_feed.watched_table w
+      join change_feed.recorder_trigger r on r.relation = w.relation
+      join pg_proc p on p.oid = r.function
+      where p.prosrc <> change_feed.recorder_source(w.relation, w.keys)`);
+    return rows.map(({ relation }) => ({
+      level: 'fail',
+      about: `triggers of ${relation}`,
+      says: 'they are of another version of the table, or of this package: events may name no keys',
+      cure: `select change_feed.watch('${relation.replaceAll("'", "''")}')`,
+    }));
+  } catch (error) {
+    if (!lacksRight(error)) throw error;
+    return [
+      {
+        level: 'info',
+        about: 'triggers',
+        says: `whether they are of this version can't be told as ${client.user}`,
+        cure: 'run doctor as who migrates',
+      },
+    ];
+  }
+};
+
+/** Triggers of others that call NOTIFY for each row: beside ours they only cost. */
+export const checkForeignTriggers: Check = async (client) => {
+  const { rows } = await client.query<{ relation: string; name: string }>(`
+    select t.tgrelid::regclass::text as relation, t.tgname as name
+    from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+    where not t.tgisinternal and t.tgtype & 1 = 1 and p.pronamespace <> 'change_feed'::regnamespace
+      and p.prosrc ~* '\\m(pg_)?notify\\M'
+    order by 1, 2`);
+  return rows.map(({ relation, name }) => ({
+    level: 'warn',
+    about: `triggers of ${relation}`,
+    says: `${name} calls NOTIFY for each row, so that all its writers commit one after the other`,
+    cure: `drop trigger "${name.replaceAll('"', '""')}" on ${relation}, once nothing listens to it`,
+  }));
+};
+
+/** Tables that are not watched: those that were asked for are a failure, others good to know. */
+export function checkTables(named: readonly string[]): Check {
+  return async (client) => {
+    if (named.length > 0) return (await Promise.all(named.map((name) => checkTable(client, name)))).flat();
+    const { rows } = await client.query<{ relation: string }>(`
+      select c.oid::regclass::text as relation from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+        and n.nspname not in ('change_feed', 'information_schema') and n.nspname !~ '^pg_'
+        and c.relname !~ '^kysely_migration'
+        and c.oid not in (select relation from change_feed.recorder_trigger)
+      order by 1`);
+    if (rows.length === 0) return [];
+    const names = rows.map(({ relation }) => relation).join(', ');
+    return [{ level: 'info', about: 'tables', says: `not watched: ${names}`, cure: 'pg-change-feed watch TABLE…' }];
+  };
+}
+
+async function checkTable(client: pg.Client, name: string): Promise<Finding[]> {
+  const { rows } = await client.query<{ there: boolean; watched: boolean }>(
+    `select to_regclass($1) is not null as there,
+      exists (select from change_feed.recorder_trigger where relation = to_regclass($1)) as watched`,
+    [name],
+  );
+  const about = `table ${name}`;
+  if (!rows[0]?.there) return [{ level: 'fail', about, says: 'there is no such table' }];
+  if (rows[0].watched) return [{ level: 'ok', about, says: 'watched' }];
+  return [{ level: 'fail', about, says: 'it is not watched', cure: `pg-change-feed watch ${name}` }];
+}

@@ -1,0 +1,205 @@
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import type { Finding } from '../../src/doctor/finding.js';
+import { packageRoot } from '../../src/package-root.js';
+import { startPooler, stopPoolers, withPgbouncer } from '../pooler.js';
+import { createTestDatabase, databaseUrl, type TestDatabase } from '../test-database.js';
+
+let database: TestDatabase;
+let psql: pg.Client;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  psql = new pg.Client({ connectionString: database.url });
+  psql.on('error', () => {}); // dropping the database ends it
+  await psql.connect();
+});
+
+afterAll(async () => {
+  await stopPoolers();
+  await psql.end();
+  await database.drop();
+});
+
+function doctor(args: string[] = [], env: Record<string, string> = {}) {
+  return spawnSync(process.execPath, [join(packageRoot, 'dist/src/cli.js'), 'doctor', ...args], {
+    cwd: tmpdir(),
+    env: { PATH: process.env.PATH, DATABASE_URL: database.url, ...env },
+    encoding: 'utf8',
+  });
+}
+function findings(args: string[] = [], env: Record<string, string> = {}): { status: number | null; found: Finding[] } {
+  const { status, stdout } = doctor(['--json', ...args], env);
+  return { status, found: JSON.parse(stdout).filter(({ level }: Finding) => level !== 'ok' && level !== 'info') };
+}
+
+test('a clean bill for a clean database: exit code 0, and every line is ok', () => {
+  const { status, stdout, stderr } = doctor();
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.filter((line) => !/^(ok {4}|info {2})/.test(line) && !line.startsWith('      '))).toEqual([]);
+  for (const about of [
+    'Postgres',
+    'NOTIFY queue',
+    'functions',
+    'triggers of anmeldung',
+    'log',
+    'open transactions',
+    'pooler',
+  ]) {
+    expect(stdout).toContain(`ok    ${about}: `);
+  }
+  expect(stdout).toMatch(/LISTEN and NOTIFY: a round trip takes \d+ ms/);
+});
+
+describe('finds, and says what to run: ', () => {
+  test.each<[string, string, string, Partial<Finding>, string?]>([
+    [
+      'a trigger that is missing',
+      'drop trigger change_feed_update on anmeldung',
+      `select change_feed.watch('anmeldung')`,
+      {
+        level: 'fail',
+        about: 'triggers of anmeldung',
+        says: 'that for update is missing',
+        cure: `select change_feed.watch('anmeldung')`,
+      },
+    ],
+    [
+      'a trigger that is disabled',
+      'alter table anmeldung disable trigger change_feed_delete',
+      `select change_feed.watch('anmeldung')`,
+      { level: 'fail', about: 'triggers of anmeldung', says: 'that for delete is disabled, or does not fire always' },
+    ],
+    [
+      'triggers of an older key',
+      "create table alt (id int primary key); select change_feed.watch('alt'); alter table alt rename id to nummer",
+      'drop table alt',
+      { level: 'fail', about: 'triggers of alt', cure: `select change_feed.watch('alt')` },
+    ],
+    [
+      'a partition that is not covered',
+      `create table teil (id int primary key) partition by range (id); select change_feed.watch('teil');
+        create table teil_1 partition of teil for values from (0) to (10)`,
+      'drop table teil',
+      { level: 'fail', about: 'triggers of teil_1', cure: `select change_feed.watch('teil')` },
+    ],
+    [
+      'row-level notify triggers of others',
+      `create function laut() returns trigger language plpgsql as $$ begin perform pg_notify('x', ''); return null; end $$;
+        create trigger laut after insert on anmeldung for each row execute function laut()`,
+      'drop function laut cascade',
+      {
+        level: 'warn',
+        about: 'triggers of anmeldung',
+        cure: 'drop trigger "laut" on anmeldung, once nothing listens to it',
+      },
+    ],
+    [
+      'a function that is not of this version',
+      `alter function change_feed.position() rename to standort`,
+      'alter function change_feed.standort() rename to position',
+      { level: 'fail', about: 'functions', says: 'change_feed.position() is missing' },
+    ],
+    [
+      'a log that nobody prunes',
+      `select change_feed.emit('x'); delete from change_feed.tick`,
+      'truncate change_feed.change',
+      { level: 'warn', about: 'log', cure: 'run a server: pg-change-feed serve' },
+    ],
+  ])('%s', async (_name, breakIt, mendIt, finding) => {
+    await psql.query(breakIt);
+    const { status, found } = findings();
+    await psql.query(mendIt);
+    expect(found).toContainEqual(expect.objectContaining(finding));
+    expect(status).toBe(finding.level === 'fail' ? 1 : 0);
+  });
+
+  test('a function that somebody has changed', async () => {
+    const { rows } = await psql.query(`select pg_get_functiondef('change_feed.note_tick()'::regprocedure) as text`);
+    await psql.query(`create or replace function change_feed.note_tick() returns void language sql as 'select'`);
+    const { status, found } = findings();
+    await psql.query(rows[0].text);
+    expect(status).toBe(1);
+    expect(found).toEqual([
+      expect.objectContaining({ about: 'functions', says: 'change_feed.note_tick() is not that of this version' }),
+    ]);
+  });
+
+  test('a table that has to be watched and is not, or is not there', async () => {
+    await psql.query('create table unbeobachtet (id int)');
+    expect(findings(['anmeldung']).found.filter(({ about }) => about.startsWith('table '))).toEqual([]);
+    const { status, found } = findings(['unbeobachtet', 'nirgends']);
+    expect(status).toBe(1);
+    expect(found).toEqual(
+      expect.arrayContaining([
+        {
+          level: 'fail',
+          about: 'table unbeobachtet',
+          says: 'it is not watched',
+          cure: 'pg-change-feed watch unbeobachtet',
+        },
+        { level: 'fail', about: 'table nirgends', says: 'there is no such table' },
+      ]),
+    );
+    expect(doctor().stdout).toContain('info  tables: not watched: unbeobachtet');
+  });
+
+  test('the schema that is missing', async () => {
+    const name = `leer_${process.pid}`;
+    await psql.query(`create database ${name}`);
+    const { status, found } = findings([], { DATABASE_URL: databaseUrl(name) });
+    await psql.query(`drop database ${name} with (force)`);
+    expect(status).toBe(1);
+    expect(found).toEqual([
+      {
+        level: 'fail',
+        about: 'schema change_feed',
+        says: 'the database does not have it',
+        cure: 'pg-change-feed migrate',
+      },
+    ]);
+  });
+
+  withPgbouncer.each(['session', 'transaction'] as const)(
+    'a pooler in %s mode, and none once the direct address is named',
+    async (mode) => {
+      const url = await startPooler(database.url, mode, 'ignore_startup_parameters = options');
+      const { status, found } = findings([], { DATABASE_URL: url });
+      expect(status).toBe(1);
+      expect(found).toContainEqual(
+        expect.objectContaining({
+          level: 'fail',
+          about: 'pooler',
+          cure: expect.stringContaining('LISTEN_DATABASE_URL'),
+        }),
+      );
+      const past = findings([], { DATABASE_URL: url, LISTEN_DATABASE_URL: database.url });
+      expect(past.found.filter(({ about }) => about === 'pooler' || about === 'LISTEN and NOTIFY')).toEqual([]);
+    },
+  );
+
+  test('a NOTIFY that goes elsewhere', async () => {
+    const other = await createTestDatabase();
+    const { status, found } = findings([], { LISTEN_DATABASE_URL: other.url });
+    await other.drop();
+    expect(status).toBe(1);
+    expect(found).toContainEqual(
+      expect.objectContaining({ about: 'LISTEN and NOTIFY', says: expect.stringContaining('not heard within 3 s') }),
+    );
+  });
+});
+
+test("what can't be looked at is a sentence, with no stack and no password", () => {
+  const nowhere = doctor([], { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' });
+  expect(nowhere.status).toBe(1);
+  expect(nowhere.stderr).toMatch(
+    /^The database postgres:\/\/nobody@127\.0\.0\.1:1\/none can't be used: nothing listens there/,
+  );
+  const misused = doctor(['--jsn']);
+  expect(misused.status).toBe(2);
+  for (const { stderr } of [nowhere, misused]) expect(stderr).not.toMatch(/\n {4}at |secret/);
+});
