@@ -26,6 +26,7 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     client.on('error', () => {});
     return client;
   });
+  const waited = new AbortController();
   const [ear, mouth] = sessions as [pg.Client, pg.Client];
   try {
     await Promise.all(sessions.map((client) => client.connect()));
@@ -34,7 +35,8 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     await ear.query(`listen ${channel}`);
     const begun = performance.now();
     await mouth.query('select pg_notify($1, $2)', [channel, '']);
-    const arrived = await Promise.race([heard, delay(ROUND_TRIP_MS, false as const)]);
+    const late = delay(ROUND_TRIP_MS, false as const, { signal: waited.signal }).catch(() => false as const);
+    const arrived = await Promise.race([heard, late]);
     const ms = Math.round(performance.now() - begun);
     if (!arrived) {
       return [
@@ -56,6 +58,7 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     const failure = databaseFailure(error, listenUrl);
     return [{ level: 'fail', about, says: failure instanceof Error ? failure.message : String(failure), cure }];
   } finally {
+    waited.abort(); // or it would keep the process for the rest of the wait
     await Promise.all(sessions.map((client) => client.end().catch(() => {})));
   }
 }
