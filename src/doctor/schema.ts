@@ -8,7 +8,9 @@ const FUNCTION = /^create (?:or replace )?function change_feed\.(\w+)\([\s\S]*?\
 
 /** Whether the schema is there at all. */
 export const checkSchema: Check = async (client) => {
-  const { rows } = await client.query(`select to_regclass('change_feed.change') is not null as there,
+  // to_regclass() of a name in a schema that one may not use raises
+  const { rows } = await client.query(`select
+    exists (select from pg_class where relname = 'change' and relnamespace = to_regnamespace('change_feed')) as there,
     coalesce(has_schema_privilege(to_regnamespace('change_feed'), 'USAGE'), false) as usable`);
   const { there, usable } = rows[0];
   if (there && usable) return [];

@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { Check, Finding } from './finding.js';
 
 /** A transaction that is open for longer keeps VACUUM from cleaning up, in minutes. */
@@ -48,8 +49,11 @@ export const checkServer: Check = async (client) => {
   return findings;
 };
 
-/** Transactions that are open for long, prepared ones among them: the log can't be cleaned up under them. */
-export const checkOpenTransactions: Check = async (client) => {
+/**
+ * Transactions that are open for long, prepared ones among them: the log can't be cleaned up under them.
+ * @param overMin from how many minutes on.
+ */
+export const checkOpenTransactions = async (client: pg.Client, overMin = LONG_MIN): Promise<Finding[]> => {
   const { rows } = await client.query(
     `
     select format('the session with pid %s (%s)', pid, coalesce(nullif(application_name, ''), usename)) as who,
@@ -60,9 +64,9 @@ export const checkOpenTransactions: Check = async (client) => {
     select format('the prepared transaction %L', gid), prepared, format('rollback prepared %L', gid)
     from pg_prepared_xacts
     where database = current_database() and prepared < clock_timestamp() - $1 * interval '1 min'`,
-    [LONG_MIN],
+    [overMin],
   );
-  if (rows.length === 0) return [{ level: 'ok', about: 'open transactions', says: `none over ${LONG_MIN} minutes` }];
+  if (rows.length === 0) return [{ level: 'ok', about: 'open transactions', says: `none over ${overMin} minutes` }];
   return rows.map(({ who, since, cure }) => ({
     level: 'warn',
     about: 'open transactions',

@@ -10,6 +10,7 @@ import pg from 'pg';
 import { createDatabase } from '../../src/database/connection.js';
 import { serverAccount } from '../../src/database/embedded/account.js';
 import { migrateToLatest } from '../../src/database/migrate.js';
+import { checkServer } from '../../src/doctor/server.js';
 import { parsePosition } from '../../src/feed/position.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -91,6 +92,12 @@ withPostgres15(
     const replication = await proxyTo(() => primary);
     await run('pg_basebackup', ['-D', standbyData, '-R', '-c', 'fast', '-d', urlOf(replication)]);
     const standby = await start(standbyData);
+    const looking = new pg.Client({ connectionString: urlOf(standby) });
+    await looking.connect();
+    expect(await checkServer(looking)).toContainEqual(
+      expect.objectContaining({ level: 'fail', says: expect.stringContaining('it is a standby') }),
+    );
+    await looking.end();
 
     const other = await server.another({ databaseUrl: urlOf(way), readIntervalMs: 1000 });
     const authorization = { Authorization: `Bearer ${await server.token()}` };
