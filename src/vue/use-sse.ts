@@ -42,14 +42,14 @@ export interface UseSSEReturn {
  * Calls `onUpdate` with the changes of a resource, for as long as the component (or effect scope) lives. It is also
  * called once, with `reason: 'resync'`, where changes may have been missed: before the first connection, for one.
  *
- * @param resource a name, or `*`; a ref or getter may change it, and undefined stands for none.
+ * @param resource a name, several, or `*`; a ref or getter may change it, and undefined stands for none.
  * @throws {Error} outside of setup() and of an effect scope.
  *
  * @example
  * useSSE('veranstaltung', () => dataTableRef.value?.query.refetch());
  */
 export function useSSE(
-  resource: MaybeRefOrGetter<string | undefined>,
+  resource: MaybeRefOrGetter<string | readonly string[] | undefined>,
   onUpdate: (change: Change) => void,
   { service = sseService, ignoreOwn = false, burstMs = 250 }: UseSSEOptions = {},
 ): UseSSEReturn {
@@ -62,15 +62,19 @@ export function useSSE(
   );
   watch(
     () => toValue(resource),
-    (name, _before, onCleanup) => {
-      if (name === undefined) return;
-      const burst = new Burst(onUpdate, burstMs);
-      const off = service.on(name, (change) => {
-        if (!ignoreOwn || !service.isOwn(change)) burst.add(change);
+    (names = [], _before, onCleanup) => {
+      const ends = [...new Set([names].flat())].map((name) => {
+        const burst = new Burst(onUpdate, burstMs);
+        const off = service.on(name, (change) => {
+          if (!ignoreOwn || !service.isOwn(change)) burst.add(change);
+        });
+        return () => {
+          off();
+          burst.cancel();
+        };
       });
       onCleanup(() => {
-        off();
-        burst.cancel();
+        for (const end of ends) end();
       });
     },
     { immediate: true, flush: 'sync' },

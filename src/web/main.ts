@@ -15,8 +15,8 @@ window.addEventListener('hashchange', () => {
 createApp(App)
   .use(VueQueryPlugin, {
     queryClientConfig: {
-      // The feed says when something has changed: until then what is there is right.
-      defaultOptions: { queries: { staleTime: Number.POSITIVE_INFINITY, refetchOnWindowFocus: false, retry: 1 } },
+      // The feed says when something has changed: until then what is shown is right.
+      defaultOptions: { queries: { refetchOnWindowFocus: false, refetchOnReconnect: false, retry: 1 } },
     },
   })
   .mount('#app');

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { QueryClient, VueQueryPlugin } from '@tanstack/vue-query';
-import { createApp, effectScope, nextTick, ref } from 'vue';
+import { createApp, type EffectScope, effectScope, ref } from 'vue';
 import { type Change, SSEService } from '../../src/client/index.js';
 import { useLiveQuery, useSSE } from '../../src/vue/index.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -50,9 +50,14 @@ describe('useSSE', () => {
     resource.value = 'a';
     await until(() => subscriptions().join() === 'a');
     scope.stop();
-    await until(() => subscriptions().join() === '');
-    await emit('a');
-    expect(heard).toHaveLength(2);
+    // What the new subscription repeats may have arrived before
+    const before = heard.length;
+    const later: Change[] = [];
+    service.on('later', (change) => later.push(change));
+    await until(() => subscriptions().join() === 'later');
+    await emit('a', 'later');
+    await until(() => later.length > 0);
+    expect(heard).toHaveLength(before);
   });
 
   test('a burst is told at once, and once at its end', async () => {
@@ -96,45 +101,107 @@ describe('useSSE', () => {
   });
 });
 
+/** Runs a composable as a component's setup() would, with a client for queries. */
+function inScope<Result>(composable: () => Result): { result: Result; scope: EffectScope } {
+  const app = createApp({});
+  app.use(VueQueryPlugin, { queryClient: new QueryClient() });
+  const scope = effectScope();
+  const result = app.runWithContext(() => scope.run(composable)) as Result;
+  return { result, scope };
+}
+
+/** A query that gives the number of its fetch, and can be held up. */
+function countedFetches() {
+  let fetches = 0;
+  let gate: Promise<void> | undefined;
+  let open = () => {};
+  return {
+    get count() {
+      return fetches;
+    },
+    queryFn: async () => {
+      fetches += 1;
+      const mine = fetches;
+      await gate;
+      return mine;
+    },
+    hold() {
+      gate = new Promise((resolve) => {
+        open = resolve;
+      });
+    },
+    release() {
+      gate = undefined;
+      open();
+    },
+  };
+}
+
 describe('useLiveQuery', () => {
   test('fetches again with each change, and anew when a fetch is under way', async () => {
-    let fetches = 0;
-    let slow: Promise<void> | undefined;
-    const app = createApp({});
-    app.use(VueQueryPlugin, { queryClient: new QueryClient() });
-    const scope = effectScope();
-    const query = app.runWithContext(() =>
-      scope.run(() =>
-        useLiveQuery(
-          'a',
-          {
-            queryKey: ['a'],
-            queryFn: async () => {
-              fetches += 1;
-              const mine = fetches;
-              await slow;
-              return mine;
-            },
-          },
-          { service, burstMs: 0 },
-        ),
-      ),
+    const fetches = countedFetches();
+    const { result: query, scope } = inScope(() =>
+      useLiveQuery('a', { queryKey: ['a'], queryFn: fetches.queryFn }, { service, burstMs: 0 }),
     );
-    await until(() => query?.data.value === 1 && service.status === 'connected');
+    await until(() => service.status === 'connected' && !query.isFetching.value);
+    const before = fetches.count;
     await emit('a');
-    await until(() => query?.data.value === 2);
+    await until(() => query.data.value === before + 1);
 
-    let finish = () => {};
-    slow = new Promise((resolve) => {
-      finish = resolve;
-    });
+    fetches.hold();
     await emit('a');
-    await until(() => fetches === 3);
+    await until(() => fetches.count === before + 2);
     await emit('a');
-    await until(() => fetches === 4);
-    finish();
-    await nextTick();
-    await until(() => query?.data.value === 4);
+    await until(() => fetches.count === before + 3);
+    fetches.release();
+    await until(() => query.data.value === before + 3);
+    scope.stop();
+  });
+
+  test('also after its first fetch, which may have read before the change', async () => {
+    const fetches = countedFetches();
+    fetches.hold();
+    const { result: query, scope } = inScope(() =>
+      useLiveQuery('a', { queryKey: ['a'], queryFn: fetches.queryFn }, { service, burstMs: 0 }),
+    );
+    const heard: Change[] = [];
+    service.on('a', (change) => heard.push(change));
+    await until(() => service.status === 'connected');
+    await emit('a', 'a', 'a');
+    await until(() => heard.length >= 3);
+    expect(fetches.count).toBe(1);
+    fetches.release();
+    await until(() => query.data.value === 2);
+    scope.stop();
+  });
+
+  test('of several resources; of a key that is shown again; not while it is disabled', async () => {
+    const fetches = countedFetches();
+    const page = ref(1);
+    const enabled = ref(true);
+    const { result: query, scope } = inScope(() =>
+      useLiveQuery(['a', 'b'], { queryKey: ['a', page], queryFn: fetches.queryFn, enabled }, { service, burstMs: 0 }),
+    );
+    await until(() => service.status === 'connected' && !query.isFetching.value);
+    for (const resource of ['a', 'b']) {
+      const before = fetches.count;
+      await emit(resource);
+      await until(() => query.data.value === before + 1);
+    }
+    const shown = fetches.count;
+    page.value = 2;
+    await until(() => query.data.value === shown + 1);
+    page.value = 1;
+    await until(() => query.data.value === shown + 2);
+
+    enabled.value = false;
+    const heard: Change[] = [];
+    service.on('a', (change) => heard.push(change));
+    await emit('a');
+    await until(() => heard.length > 0);
+    expect(fetches.count).toBe(shown + 2);
+    enabled.value = true;
+    await until(() => query.data.value === shown + 3);
     scope.stop();
   });
 });

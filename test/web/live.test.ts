@@ -97,6 +97,25 @@ describeInBrowser('the open page follows raw SQL without a click', (pages) => {
     await row(page, id).getByText('1 / 20').waitFor();
   });
 
+  test('what changed while another page was shown is there on the way back', async () => {
+    for (let i = 1; i <= 11; i += 1) await insertEvent(`Nummer ${String(i).padStart(2, '0')}`);
+    const page = await openList();
+    await page.getByText('Nummer 01').click();
+    await page.getByRole('heading', { name: 'Nummer 01' }).waitFor();
+    await server.psql(`update veranstaltung set ort = 'Kiel' where name = 'Nummer 01'`);
+    await page.getByText('Kiel').waitFor();
+    await page.goBack();
+    await page.locator('tbody').getByText('Kiel').waitFor();
+
+    await page.getByRole('button', { name: 'Weiter' }).click();
+    await page.getByText('Nummer 11').waitFor();
+    await server.psql(`update veranstaltung set ort = 'Husum' where name in ('Nummer 01', 'Nummer 11')`);
+    await page.getByText('Husum').waitFor();
+    await page.getByRole('button', { name: 'Zurück' }).click();
+    await page.getByText('Nummer 01').waitFor();
+    await page.getByText('Husum').waitFor();
+  });
+
   test('two tabs follow, and share one sign-in', async () => {
     const one = await openList();
     const two = await pages.open(server.url, { beside: one });
