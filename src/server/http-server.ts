@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isStreaming } from '../sse/wire.js';
 
 /** What a connection may cost before anybody knows whose it is. */
 export interface HttpServerOptions {
@@ -57,7 +58,7 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   http.on('checkExpectation', onRequest);
   http.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // Amid an answer another would be taken for its text.
-    if (!socket.writable || answering.get(socket)?.headersSent) socket.destroy();
+    if (!socket.writable || isStreaming(socket) || answering.get(socket)?.headersSent) socket.destroy();
     else refuse(socket, REFUSALS[error.code ?? ''] ?? 'The request is malformed');
   });
   return http;

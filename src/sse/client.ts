@@ -1,11 +1,10 @@
-import type { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { LoggedChange } from '../change.js';
 import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/position.js';
 import { Bundle, bundleOf } from './bundle.js';
 import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
 import type { EndReason, StreamCounts } from './stream-counts.js';
-import { openWire } from './wire.js';
+import { endWire } from './wire.js';
 
 /** Every resource that the client may read. */
 export const EVERY_RESOURCE = '*';
@@ -40,7 +39,8 @@ export interface ClientOptions {
   readonly id: string;
   /** Whose stream it is: the token's `sub`. */
   readonly subject: string;
-  readonly response: ServerResponse;
+  /** Where its bytes go, with the headers sent. */
+  readonly wire: Writable;
   /** Whether this client may hear of a resource. Asked once for each. */
   readonly mayRead: (resource: string) => boolean;
   /** The same for all clients of a server. */
@@ -68,7 +68,6 @@ export class Client {
   readonly subscriptions = new Map<string, Subscription>();
   /** Why this side ended the stream; absent where the other side did. */
   endedBy: EndReason | undefined;
-  readonly #response: ServerResponse;
   readonly #mayRead: (resource: string) => boolean;
   readonly #shared: SharedByClients;
   readonly #wire: Writable;
@@ -85,19 +84,17 @@ export class Client {
   #held: { readonly start: Start; readonly until: number } | undefined;
   #replays = 0;
 
-  /** Sends the response's headers, unless they have gone out. */
-  constructor({ id, subject, response, mayRead, shared }: ClientOptions) {
+  constructor({ id, subject, wire, mayRead, shared }: ClientOptions) {
     this.id = id;
     this.subject = subject;
-    this.#response = response;
     this.#mayRead = mayRead;
     this.#shared = shared;
-    this.#wire = openWire(response);
+    this.#wire = wire;
   }
 
   /** Whether the stream has ended. */
   get closed(): boolean {
-    return this.#response.destroyed || this.#response.writableEnded;
+    return this.#wire.destroyed || this.#wire.writableEnded;
   }
 
   /** Of how many resources it has to be told once it reads again. */
@@ -224,7 +221,7 @@ export class Client {
     if (this.closed) return;
     this.endedBy = reason;
     this.#wire.write(text);
-    this.#response.end();
+    endWire(this.#wire);
     // The end waits for what the socket still holds, and a client that doesn't read would stay for ever.
     this.#cutOffLater();
   }
@@ -237,7 +234,7 @@ export class Client {
   #cutOffLater(): void {
     this.#cutOff ??= setTimeout(() => {
       this.endedBy = 'the client did not read';
-      this.#response.destroy();
+      this.#wire.destroy();
     }, this.#shared.stallMs);
   }
 

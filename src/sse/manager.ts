@@ -12,6 +12,7 @@ import { tableUpdate } from './event-format.js';
 import { Expiry } from './expiry.js';
 import { greet, Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
+import { openWire } from './wire.js';
 
 /** At the stop a thousand clients a second come back, over three seconds at the most. */
 const END_MS_PER_CLIENT = 1;
@@ -42,6 +43,8 @@ export interface StreamRequest {
   readonly since?: Start;
   /** When the stream ends, in ms since 1970: the end of its token. */
   readonly expiresAt?: number;
+  /** Called when the stream has ended. */
+  readonly onClose?: () => void;
 }
 
 /** Why a call for a client was refused. */
@@ -105,20 +108,22 @@ export class SSEManager {
   }
 
   /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
-  open({ response, subject, mayRead, resources, since, expiresAt }: StreamRequest): Client {
+  open({ response, subject, mayRead, resources, since, expiresAt, onClose }: StreamRequest): Client {
+    const wire = openWire(response);
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,
-      response,
+      wire,
       mayRead,
       shared: this.#shared,
     });
-    if (response.destroyed) return client; // it left before its headers were sent
     this.#clients.set(client.id, client);
     this.counts.opened += 1;
-    const { socket } = response.req;
-    response.on('close', () => this.#remove(client, client.endedBy ?? endedByOther(socket), expiresAt));
-    response.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
+    wire.on('close', () => {
+      this.#remove(client, client.endedBy ?? endedByOther(wire), expiresAt);
+      onClose?.();
+    });
+    wire.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
     if (expiresAt !== undefined) this.#expiry.add(client, expiresAt);
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 

@@ -66,7 +66,8 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
     const since = resumePosition(ctx);
 
     if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
-    streams.admit(subject, ctx.res);
+    if (ctx.res.destroyed) return; // it has left already
+    const onClose = streams.admit(subject);
     ctx.status = 200;
     ctx.set({
       'Content-Type': 'text/event-stream; charset=utf-8',
@@ -76,12 +77,12 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
     });
     // Koa would log a premature-close error for every client that leaves a stream that is its body.
     ctx.respond = false;
-    ctx.req.setTimeout(0);
     manager.open({
       response: ctx.res,
       subject,
       mayRead,
       resources,
+      onClose,
       ...(since !== undefined && { since }),
       ...(expiresAt !== undefined && { expiresAt }),
     });

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 
 /** Why a stream ended. */
 export type EndReason =
@@ -31,6 +31,6 @@ export class StreamCounts {
 }
 
 /** How the other side has ended a connection: with a FIN or by a reset of one that it had left, or else not at all. */
-export function endedByOther({ errored }: Socket): EndReason {
+export function endedByOther({ errored }: Writable): EndReason {
   return errored ? 'the connection broke' : 'the client left';
 }

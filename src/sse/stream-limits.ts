@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import { HttpError } from '../http-error.js';
 
 /** Bounds on streams, each for one process. */
@@ -25,10 +24,10 @@ export class StreamLimits {
   }
 
   /**
-   * Counts a stream until its response closes. Call it before the response begins.
+   * Counts a stream that is about to be opened. @returns what to call when it has ended.
    * @throws {HttpError} too_many_requests or unavailable, with `Retry-After`.
    */
-  admit(subject: string, response: ServerResponse): void {
+  admit(subject: string): () => void {
     const own = this.#ofSubject.get(subject) ?? 0;
     if (own >= this.#maxStreamsPerSubject) {
       throw new HttpError('too_many_requests', `At most ${this.#maxStreamsPerSubject} streams at once: close another`, {
@@ -42,10 +41,9 @@ export class StreamLimits {
         'Retry-After': String(seconds),
       });
     }
-    if (response.destroyed) return;
     this.#open += 1;
     this.#ofSubject.set(subject, own + 1);
-    response.once('close', () => this.#release(subject));
+    return () => this.#release(subject);
   }
 
   #release(subject: string): void {

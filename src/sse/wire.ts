@@ -1,21 +1,63 @@
-import type { ServerResponse } from 'node:http';
+import { IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
+
+/** Connections that are a stream's alone. */
+const streaming = new WeakSet<object>();
+
+/** For responses that outlive their request, which would stay with them. Of HTTP/1.0: without chunks, and closed at the end. */
+const NO_REQUEST = Object.assign(new IncomingMessage(new Socket()), { httpVersionMajor: 1, httpVersionMinor: 0 });
 
 /**
  * The fast path of the fan-out: where a stream's bytes are written to, with its headers sent.
  *
  * On HTTP/1 it is the socket itself. `response.write` costs Node two and more writes into the socket for each event
  * (a chunk's length, its bytes, its end) and more CPU than all the rest of the server, so the body is sent without
- * chunks, and ends with the connection (RFC 9112, 6.3). Where the headers have gone out already, with chunks or on
- * HTTP/2, it is the response.
+ * chunks, and ends with the connection (RFC 9112, 6.3).
+ *
+ * The framework's response is over at that moment: it and all that hangs on it (the request, headers, context and
+ * listeners) are 9 kB for each stream, and would stay as long as the stream does. A bare one takes its place on the
+ * socket, so that node:http still knows the connection to be in use.
+ *
+ * Where the headers have gone out already, with chunks or on HTTP/2, it is the response.
  */
 export function openWire(response: ServerResponse): Writable {
-  if (response.headersSent || response.req.httpVersionMajor !== 1 || !response.socket) {
+  const { req, socket } = response;
+  req.setTimeout(0);
+  if (response.headersSent || req.httpVersionMajor !== 1 || !socket) {
     response.flushHeaders();
     return response;
   }
-  response.removeHeader('Transfer-Encoding');
-  response.setHeader('Connection', 'close');
-  response.flushHeaders();
-  return response.socket;
+  const { statusCode } = response;
+  const headers = rawHeaders(response);
+  // As at every response's end: node:http takes it off the socket, and whoever waits for its end hears of that.
+  response.emit('finish');
+  const bare = new ServerResponse(NO_REQUEST);
+  bare.assignSocket(socket);
+  bare.writeHead(statusCode, headers as unknown as OutgoingHttpHeaders);
+  bare.flushHeaders();
+  // The end has set it to the time for another request.
+  socket.setTimeout(0);
+  streaming.add(socket);
+  return socket;
+}
+
+/** Ends a stream's wire once all that was written has left. */
+export function endWire(wire: Writable): void {
+  // end() alone would wait for the other side's FIN.
+  if (wire instanceof Socket) wire.destroySoon();
+  else wire.end();
+}
+
+/** Whether a connection is a stream's: nothing else may be written to it. */
+export function isStreaming(connection: object): boolean {
+  return streaming.has(connection);
+}
+
+/** Names and values in turn, as `writeHead` takes them without keeping a copy. */
+function rawHeaders(response: ServerResponse): string[] {
+  return response.getHeaderNames().flatMap((name) => {
+    const values = [response.getHeader(name) ?? []].flat();
+    return values.flatMap((value) => [name, String(value)]);
+  });
 }

@@ -1,6 +1,9 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import Koa from 'koa';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
@@ -12,16 +15,22 @@ beforeAll(async () => {
 
 afterAll(() => server.stop());
 
-test('a stream has no chunks, and ends with its connection', async () => {
-  const token = await server.token();
+/** A stream of `a` on a connection of its own, with every byte that came. */
+async function rawStream(): Promise<{ socket: Socket; text: () => string; request: string }> {
   let text = '';
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   socket.on('data', (chunk) => {
     text += chunk.toString();
   });
-  socket.write(`GET /api/events?resources=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  const request = `GET /api/events?resources=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${await server.token()}\r\n\r\n`;
+  socket.write(request);
   await until(() => text.includes('event: connected'));
-  const [head = '', body = ''] = text.split('\r\n\r\n');
+  return { socket, text: () => text, request };
+}
+
+test('a stream has no chunks, and ends with its connection', async () => {
+  const { socket, text } = await rawStream();
+  const [head = '', body = ''] = text().split('\r\n\r\n');
   expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
   expect(head).toMatch(/^Connection: close$/im);
   expect(head).not.toMatch(/^(Transfer-Encoding|Content-Length):/im);
@@ -42,4 +51,36 @@ test('an event for many is one write into each socket, and the same bytes for al
   expect(written).toHaveLength(20);
   expect(new Set(written).size).toBe(1);
   for (const stream of streams) stream.close();
+});
+
+test('nothing but its events gets into a stream, whatever its client sends after the request', async () => {
+  const { socket, text, request } = await rawStream();
+  socket.write(request);
+  await server.psql(`select change_feed.emit('a')`);
+  await until(() => text().includes('"operation":"emit"'));
+  socket.write('\0 no HTTP at all \r\n\r\n');
+  await until(() => socket.destroyed);
+  expect(text().match(/HTTP\//g)).toHaveLength(1);
+  expect(text().match(/event: connected/g)).toHaveLength(1);
+});
+
+test('of the request nothing is kept for as long as the stream is open', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const contexts: WeakRef<object>[] = [];
+  const { createContext } = Koa.prototype;
+  const spy = jest.spyOn(Koa.prototype, 'createContext').mockImplementation(function (this: Koa, ...given) {
+    const context = createContext.apply(this, given);
+    contexts.push(new WeakRef(context), new WeakRef(context.req), new WeakRef(context.res));
+    return context;
+  });
+  const { socket } = await rawStream();
+  spy.mockRestore();
+  expect(contexts).toHaveLength(3);
+  await until(() => {
+    collectGarbage();
+    return contexts.every((context) => context.deref() === undefined);
+  });
+  expect(socket.destroyed).toBe(false);
+  socket.destroy();
 });
