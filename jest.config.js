@@ -8,4 +8,6 @@ export default {
   globalSetup: '<rootDir>/test/global-setup.js',
   globalTeardown: '<rootDir>/test/global-teardown.js',
   testTimeout: 30_000,
+  // A connection that a failed test has left must not keep `npm test` from ending.
+  forceExit: true,
 };

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isStreaming } from '../sse/wire.js';
+import { cutWire, isStreaming } from '../sse/wire.js';
 
 /** What a connection may cost before anybody knows whose it is. */
 export interface HttpServerOptions {
@@ -42,6 +42,10 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   });
   http.maxConnections = maxConnections;
   http.timeout = options.stallMs ?? 60_000;
+  http.on('timeout', (socket: Socket) => {
+    if (socket.writableLength > 0) cutWire(socket);
+    else socket.destroy();
+  });
 
   const answering = new WeakMap<Duplex, ServerResponse>();
   const onRequest: RequestListener = (request, response) => {

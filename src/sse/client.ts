@@ -4,7 +4,7 @@ import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/posit
 import { Bundle, bundleOf } from './bundle.js';
 import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
 import type { EndReason, StreamCounts } from './stream-counts.js';
-import { endWire } from './wire.js';
+import { cutWire, endWire } from './wire.js';
 
 /** Every resource that the client may read. */
 export const EVERY_RESOURCE = '*';
@@ -234,7 +234,7 @@ export class Client {
   #cutOffLater(): void {
     this.#cutOff ??= setTimeout(() => {
       this.endedBy = 'the client did not read';
-      this.#wire.destroy();
+      cutWire(this.#wire);
     }, this.#shared.stallMs);
   }
 

@@ -1,6 +1,7 @@
 import { IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 
 /** Connections that are a stream's alone. */
 const streaming = new WeakSet<object>();
@@ -47,6 +48,13 @@ export function endWire(wire: Writable): void {
   // end() alone would wait for the other side's FIN.
   if (wire instanceof Socket) wire.destroySoon();
   else wire.end();
+}
+
+/** Ends a wire that nobody reads, with all that waits in it. */
+export function cutWire(wire: Writable): void {
+  // A FIN would wait behind what was written, up to 4 MB in the kernel, and with it for minutes. TLS has no such end.
+  if (wire instanceof Socket && !(wire instanceof TLSSocket)) wire.resetAndDestroy();
+  else wire.destroy();
 }
 
 /** Whether a connection is a stream's: nothing else may be written to it. */
