@@ -7,7 +7,8 @@ export default {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   globalSetup: '<rootDir>/test/global-setup.js',
   globalTeardown: '<rootDir>/test/global-teardown.js',
-  testTimeout: 30_000,
+  // Each waits for conditions; a busy machine takes its time.
+  testTimeout: 120_000,
   // A connection that a failed test has left must not keep `npm test` from ending.
   forceExit: true,
 };

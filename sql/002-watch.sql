@@ -27,9 +27,9 @@ revoke execute on function change_feed.key_column(regclass) from public;
 -- - To pin search_path would cost each call about as much as the row in the log. Instead every function, operator and
 --   type is qualified: else the writer's search_path would decide what runs with our rights. (`=` is looked up there,
 --   and with it IS DISTINCT FROM, NULLIF, IN and CASE x WHEN.)
--- - A statement that changed one row whose key is of common types is recorded by a single INSERT, which can't fail:
---   `absent` stands in for a key column that was renamed or dropped since, and where it does, or the type is another,
---   nothing is inserted.
+-- - A statement that changed one row, and not its key, which is of common types, is recorded by a single INSERT with as few
+--   plan nodes as can be, for most of its time goes into their start. It can't fail: `absent` stands in for a key column
+--   that was renamed or dropped since, and where it does, or the type is another, nothing is inserted.
 -- - All others go the long way: what might fail stands in a block, and the INSERT behind it, for in the block it would
 --   take a transaction id of its own.
 create function change_feed.recorder_source(target regclass, keys boolean) returns text
@@ -38,11 +38,13 @@ declare
   -- Their values are short, and always become JSON.
   common_types constant regtype[] := array['int2', 'int4', 'int8', 'uuid'];
   key_of_row text; -- of a row r
+  known_key text; -- the same, where it is as expected
   key_columns text;
   absent_columns text;
   as_expected text;
   all_common boolean;
-  two_rows text; -- but for the name of the transition table
+  if_expected text;
+  rows_of text;
   name_keys text := '';
   record_one text := '';
   who constant text := (
@@ -76,50 +78,50 @@ begin
       else format('pg_catalog.jsonb_build_array(%s)', string_agg(part, ', ' order by place)) end,
     string_agg(format('%I', name), ', ' order by place),
     string_agg(format('null::pg_catalog.%I as %I', type_name, name), ', ' order by place),
+    case count(*) when 1 then min(known_part)
+      else format('pg_catalog.jsonb_build_array(%s)', string_agg(known_part, ', ' order by place)) end,
     string_agg(is_expected || format(' and r.%I is not null', name), ' and ' order by place),
     bool_and(type = any (common_types))
-  into key_of_row, key_columns, absent_columns, as_expected, all_common
+  into key_of_row, key_columns, absent_columns, known_key, as_expected, all_common
   from (
-    select k.place, k.name, k.type, t.typname as type_name, is_expected, format(
-      case when k.as_text then 'pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%1$I))'
-        else 'case when %2$s then pg_catalog.to_jsonb(r.%1$I)
-          else pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%1$I)) end'
-      end, k.name, is_expected) as part
+    select k.place, k.name, k.type, t.typname as type_name, is_expected, known_part,
+      case when k.as_text then in_text
+        else format('case when %s then %s else %s end', is_expected, known_part, in_text) end as part
     from change_feed.key_column(target) k
     join pg_type t on t.oid = k.type
     cross join format('pg_catalog.pg_typeof(r.%I)::pg_catalog.oid operator(pg_catalog.=) %s', k.name, k.type::oid) is_expected
+    cross join format('pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%I))', k.name) in_text
+    cross join lateral (select case when k.as_text then in_text else format('pg_catalog.to_jsonb(r.%I)', k.name) end) e (known_part)
   ) parts;
 
   if all_common then
-    two_rows := format('(select case when %s then %s end as key from (select %s) as absent, lateral (select %s from',
-      as_expected, key_of_row, absent_columns, key_columns);
+    if_expected := format('case when %s then %s end', as_expected, known_key);
+    -- followed by the name of a transition table: its rows r
+    rows_of := format('from (select %s) as absent, lateral (select %s from', absent_columns, key_columns);
     record_one := format($sql$
   if tg_op operator(pg_catalog.=) 'UPDATE' then
     %1$s
-    select tg_argv[0], 'update', case when o.key operator(pg_catalog.=) n.key then pg_catalog.jsonb_build_array(n.key)
-      else pg_catalog.jsonb_build_array(o.key, n.key) end, 1,
+    select tg_argv[0], 'update', pg_catalog.jsonb_build_array(%3$s), 1,
     %2$s
-    from %3$s new_rows) as r limit 2) as n, %3$s old_rows) as r limit 2) as o
-    where n.key is not null and o.key is not null
-      and (select pg_catalog.count(*) from (select from new_rows limit 2) as two) operator(pg_catalog.=) 1;
+    %5$s new_rows) as r
+    where not exists (select from new_rows offset 1)
+      and %4$s operator(pg_catalog.=) (select %4$s %5$s old_rows) as r limit 1);
   elsif tg_op operator(pg_catalog.=) 'INSERT' then
     %1$s
-    select tg_argv[0], 'insert', pg_catalog.jsonb_build_array(n.key), 1,
+    select tg_argv[0], 'insert', pg_catalog.jsonb_build_array(%3$s), 1,
     %2$s
-    from %3$s new_rows) as r limit 2) as n
-    where n.key is not null
-      and (select pg_catalog.count(*) from (select from new_rows limit 2) as two) operator(pg_catalog.=) 1;
+    %5$s new_rows) as r
+    where not exists (select from new_rows offset 1) and %6$s;
   elsif tg_op operator(pg_catalog.=) 'DELETE' then
     %1$s
-    select tg_argv[0], 'delete', pg_catalog.jsonb_build_array(o.key), 1,
+    select tg_argv[0], 'delete', pg_catalog.jsonb_build_array(%3$s), 1,
     %2$s
-    from %3$s old_rows) as r limit 2) as o
-    where o.key is not null
-      and (select pg_catalog.count(*) from (select from old_rows limit 2) as two) operator(pg_catalog.=) 1;
+    %5$s old_rows) as r
+    where not exists (select from old_rows offset 1) and %6$s;
   end if;
   if found then
     return null;
-  end if;$sql$, insert_change, who, two_rows);
+  end if;$sql$, insert_change, who, known_key, if_expected, rows_of, as_expected);
   end if;
 
   if key_of_row is not null then

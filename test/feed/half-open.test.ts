@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { ChangeLog } from '../../src/feed/change-log.js';
@@ -62,7 +63,8 @@ test('a read that never was answered may take as long as it needs', async () => 
   const start = await log.begin();
   await server.psql('begin; lock table change_feed.change in access exclusive mode');
   const reading = log.read(start);
-  setTimeout(() => void server.psql('commit'), 3500);
+  const commit = delay(3500).then(() => server.psql('commit'));
   expect((await reading).lost).toBe(false);
+  await commit;
   await log.close();
 });
