@@ -7,7 +7,7 @@ import { formatSnapshot, isAtLeast, type Position, positionOf } from './position
 export interface Reading {
   /** Where the reader stands now: the next read goes on from here. */
   readonly position: Position;
-  /** What committed since, each row's changes in their order. More than 1,000 are summed up to one per resource. */
+  /** What committed since, each row's changes in their order. More than 200 are summed up to one per resource. */
   readonly changes: readonly LoggedChange[];
   /**
    * The position that was read from does not hold any more (pruned, of another epoch, from the future): what committed
@@ -31,8 +31,11 @@ export interface Measured {
   readonly changes: number;
 }
 
-/** A batch of more changes than this is summed up in SQL, not shipped row by row. */
-const MAX_CHANGES = 1000;
+/**
+ * A batch of more changes than this is summed up in SQL, not shipped row by row: a client is told of no more than 100 by
+ * name, and under writers at full speed each row that is shipped takes 15 µs of CPU from them, in Postgres and here.
+ */
+const MAX_CHANGES = 200;
 
 /** Of more changes than this a client that comes back is told to refetch all, rather than have them counted through. */
 const MAX_REPLAYED = 100_000;
@@ -139,6 +142,7 @@ export class ChangeLog {
   readonly #now: PatientQuery<{ epoch: string | null; snapshot: string }>;
   readonly #watchedResources: PatientQuery<{ resource: string }>;
   readonly #loggedResources: PatientQuery<{ resource: string }>;
+  #flooded = false;
 
   /**
    * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
@@ -185,8 +189,15 @@ export class ChangeLog {
    * Reads what committed since a position, for the feed itself.
    * @throws what pg throws when the database can't be reached.
    */
-  read(since: Position): Promise<Reading> {
-    return this.#read(this.#news, since, null, null);
+  async read(since: Position): Promise<Reading> {
+    const reading = await this.#read(this.#news, since, null, null, this.#flooded);
+    this.#flooded = (reading.measured?.changes ?? 0) > MAX_CHANGES;
+    return reading;
+  }
+
+  /** Whether the last read for the feed itself found so many changes that they were summed up. */
+  get flooded(): boolean {
+    return this.#flooded;
   }
 
   /**
@@ -197,17 +208,25 @@ export class ChangeLog {
     return this.#read(this.#missed, since, resources ?? null, MAX_REPLAYED);
   }
 
-  /** @param limit a stretch of so many changes is lost; null: of any number it is told. */
+  /**
+   * @param limit a stretch of so many changes is lost; null: of any number it is told.
+   * @param many whether there are likely so many that they are summed up.
+   */
   async #read(
     reads: Reads,
     since: Position,
     resources: readonly string[] | null,
     limit: number | null,
+    many = false,
   ): Promise<Reading> {
     const parameters = [formatSnapshot(since), resources];
     const begunAt = performance.now();
-    let rows = await reads.each.ask(parameters);
-    if (rows.length > MAX_CHANGES) rows = await reads.summedUp.ask([...parameters, limit]);
+    const sumUp = () => reads.summedUp.ask([...parameters, limit]);
+    let rows = many ? await sumUp() : [];
+    if (changesIn(rows) <= MAX_CHANGES) {
+      rows = await reads.each.ask(parameters);
+      if (rows.length > MAX_CHANGES) rows = await sumUp();
+    }
 
     const { snapshot = '', epoch, horizon } = rows[0] ?? {};
     if (!epoch) return { position: await this.begin(), changes: [], lost: true };
@@ -308,8 +327,13 @@ function measure(rows: readonly ReadingRow[], begunAt: number): Measured {
   return {
     begunAt,
     agesMs: made.map(({ age_ms }) => age_ms ?? 0),
-    changes: made.reduce((sum, row) => sum + (row.made ?? 0), 0),
+    changes: changesIn(rows),
   };
+}
+
+/** How many changes were read, those that were summed up counted one by one. */
+function changesIn(rows: readonly ReadingRow[]): number {
+  return rows.reduce((sum, { made }) => sum + (made ?? 0), 0);
 }
 
 function changeOf(row: ReadingRow): LoggedChange[] {

@@ -64,6 +64,23 @@ describe('reading', () => {
     expect(await namesSince(start)).toEqual(['a', 'c']);
   });
 
+  test('sums up a flood, and names what comes after it', async () => {
+    const flood = () => psql.query(`select change_feed.emit('flut') from generate_series(1, 201)`);
+    const first = await log.begin();
+    await flood();
+    const second = await log.read(first);
+    expect(second).toMatchObject({ changes: [{ resource: 'flut' }], measured: { changes: 201 } });
+    expect(log.flooded).toBe(true);
+    await flood();
+    const third = await log.read(second.position);
+    expect(third).toMatchObject({ changes: [{ resource: 'flut' }], measured: { changes: 201 } });
+    expect(log.flooded).toBe(true);
+    await emit('danach');
+    const { changes } = await log.read(third.position);
+    expect(changes).toEqual([{ resource: 'danach', operation: 'emit', xid: expect.any(BigInt) }]);
+    expect(log.flooded).toBe(false);
+  });
+
   test('from a shortened position may repeat, and misses none', async () => {
     const open: pg.Client[] = [];
     for (let i = 0; i < 6; i += 1) {
