@@ -333,7 +333,7 @@ function measure(rows: readonly ReadingRow[], begunAt: number): Measured {
 
 /** How many changes were read, those that were summed up counted one by one. */
 function changesIn(rows: readonly ReadingRow[]): number {
-  return rows.reduce((sum, { made }) => sum + (made ?? 0), 0);
+  return rows.reduce((sum, { resource, made }) => sum + (resource === null ? 0 : (made ?? 0)), 0);
 }
 
 function changeOf(row: ReadingRow): LoggedChange[] {

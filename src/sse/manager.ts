@@ -5,8 +5,8 @@ import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { formatPosition, type Position } from '../feed/position.js';
 import type { Logger } from '../logger.js';
-import { MAX_EVENTS } from './bundle.js';
 import { Client, EVERY_RESOURCE, type SharedByClients, type Start, type Subscription } from './client.js';
+import { condense } from './condense.js';
 import { CROWD_FROM, Crowds } from './crowds.js';
 import { tableUpdate } from './event-format.js';
 import { Expiry } from './expiry.js';
@@ -180,7 +180,7 @@ export class SSEManager {
 
   #broadcast(changes: readonly LoggedChange[]): void {
     const told = new Set<Client>();
-    for (const change of shortened(changes)) {
+    for (const change of condense(changes)) {
       const direct = this.#subscribers.get(change.resource);
       const every = this.#subscribers.get(EVERY_RESOURCE);
       const audience = (direct?.size ?? 0) + (every?.size ?? 0);
@@ -240,17 +240,4 @@ function cachedId(feed: ChangeFeed): () => string {
     }
     return id;
   };
-}
-
-/**
- * What one read is told as: of a resource that changed more often than a client is told, only that it changed. So that a
- * burst costs the same for each client, however long it is.
- */
-function shortened(changes: readonly LoggedChange[]): readonly LoggedChange[] {
-  if (changes.length <= MAX_EVENTS) return changes;
-  const counts = new Map<string, number>();
-  for (const { resource } of changes) counts.set(resource, (counts.get(resource) ?? 0) + 1);
-  const often = new Set([...counts].filter(([, count]) => count > MAX_EVENTS).map(([resource]) => resource));
-  const rest = changes.filter(({ resource }) => !often.has(resource));
-  return [...Array.from(often, (resource) => ({ resource })), ...rest];
 }
