@@ -46,6 +46,8 @@ export interface RunningServer {
 const LAST_REQUESTS_MS = 5000;
 /** The same for queries that are under way. */
 const LAST_QUERIES_MS = 2000;
+/** Connections that wait until they are taken; the kernel has a limit of its own (net.core.somaxconn). */
+const BACKLOG = 4096;
 /** How often connections that have become idle are closed while the server stops, in ms. */
 const IDLE_CHECK_MS = 20;
 
@@ -99,7 +101,8 @@ function listen(http: Server, host: string, port: number): Promise<string> {
       const message = failure[error.code ?? ''];
       reject(message ? new OperatorError(message) : error);
     });
-    http.listen(port, host, () => {
+    // A crowd comes back at once, and Node would let 511 connections wait.
+    http.listen(port, host, BACKLOG, () => {
       const { address, family, port: bound } = http.address() as AddressInfo;
       const everywhere = address === '0.0.0.0' || address === '::';
       const name = everywhere || host === 'localhost' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;

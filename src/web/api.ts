@@ -157,9 +157,12 @@ export async function changeRow<Row>(path: string, values: Partial<Row>, etag: s
   return versioned(await request('PATCH', path, values, etag));
 }
 
-/** Deletes a row. */
-export async function deleteRow(path: string): Promise<void> {
-  await request('DELETE', path);
+/** Deletes a row, if it still is what the page shows. @throws {ApiError} 412 where it is not. */
+export async function deleteRow<Row extends object>(path: string, shown: Row): Promise<void> {
+  const { row, etag } = await fetchRow<Partial<Row>>(path);
+  const same = (name: keyof Row) => !(name in row) || row[name] === shown[name];
+  if (!(Object.keys(shown) as (keyof Row)[]).every(same)) throw new ApiError(412, messageOf(412, ''));
+  await request('DELETE', path, undefined, etag);
 }
 
 async function versioned<Row>(response: Response): Promise<Versioned<Row>> {

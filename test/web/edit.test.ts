@@ -69,6 +69,37 @@ describeInBrowser('editing', (pages) => {
     await page.getByRole('link', { name: 'Fest' }).waitFor({ state: 'detached' });
   });
 
+  test('does not delete what somebody else has changed meanwhile', async () => {
+    const page = await open();
+    const refused = async () => {
+      await page.getByRole('button', { name: 'Löschen', exact: true }).click();
+      await page.getByText('Der Eintrag wurde inzwischen geändert.').waitFor();
+      await page.getByRole('button', { name: 'Abbrechen' }).click();
+      expect(await stored('name')).toBe('Lauf');
+    };
+    await page.getByRole('button', { name: 'Lauf löschen' }).click();
+    await server.psql(`update veranstaltung set ort = 'Kiel' where id = $1`, [id]);
+    await row(page, id).getByText('Kiel').waitFor();
+    await refused();
+
+    // After the page has looked at the row, before its DELETE arrives
+    await page.getByRole('button', { name: 'Lauf löschen' }).click();
+    await page.route(
+      `**/api/veranstaltungen/${id}`,
+      async (route) => {
+        const response = await route.fetch();
+        await server.psql(`update veranstaltung set ort = 'Husum' where id = $1`, [id]);
+        await route.fulfill({ response });
+      },
+      { times: 1 },
+    );
+    await refused();
+    await row(page, id).getByText('Husum').waitFor();
+    await page.getByRole('button', { name: 'Lauf löschen' }).click();
+    await page.getByRole('button', { name: 'Löschen', exact: true }).click();
+    await row(page, id).waitFor({ state: 'detached' });
+  });
+
   test('saves what was typed, and no more', async () => {
     const page = await open();
     await edit(page);
