@@ -51,7 +51,8 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   { db, position, crowdAt, mayUse, actorOf }: ApiOptions,
   table: ResourceOptions<Row, Query, Create, Update>,
 ): Router {
-  const router = new Router({ prefix: table.path });
+  // Its middlewares are found by the path as it is written: else another spelling would lead past the rights below.
+  const router = new Router({ prefix: table.path, sensitive: true });
   const lists = new SharedLists<{ readonly at: string; readonly page: Page<Row> }>();
 
   router.use((ctx, next) => {

@@ -110,9 +110,9 @@ function mount(app: Koa, router: Router): void {
   app.use(router.allowedMethods());
 }
 
-/** Runs a middleware for what lies under a path only. */
+/** Runs a middleware for what lies under a path only, however that is spelled: no router may let more pass. */
 function under(path: string, middleware: Koa.Middleware): Koa.Middleware {
-  return (ctx, next) => (ctx.path === path || ctx.path.startsWith(`${path}/`) ? middleware(ctx, next) : next());
+  return (ctx, next) => (`${ctx.path.toLowerCase()}/`.startsWith(`${path}/`) ? middleware(ctx, next) : next());
 }
 
 function crossOrigin(origins: readonly string[]): Koa.Middleware {

@@ -38,7 +38,7 @@ export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoute
   const { authenticate, ...rest } = options;
   const { changes, streams, logger } = feed;
   const callerOf = 'callerOf' in options ? options.callerOf : byClaims(options);
-  const router = new Router();
+  const router = new Router({ sensitive: true });
   router.use(errorResponses(logger));
   if (authenticate) router.use(authenticate);
   router.use(jsonBody(MAX_BODY_KB));

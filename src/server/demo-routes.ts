@@ -6,7 +6,7 @@ import Router from '@koa/router';
  * @param token makes one; without it they only say that there is no demo.
  */
 export function demoRoutes(token: (() => Promise<string>) | undefined): Router {
-  const router = new Router({ prefix: '/api/demo' });
+  const router = new Router({ prefix: '/api/demo', sensitive: true });
   router.get('/', (ctx) => {
     ctx.body = { demo: token !== undefined };
   });

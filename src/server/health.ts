@@ -6,7 +6,7 @@ import type { ChangeFeed } from '../feed/change-feed.js';
  * stands in the body. Both are open to everybody, and say nothing else.
  */
 export function healthRoutes(feed: ChangeFeed): Router {
-  const router = new Router();
+  const router = new Router({ sensitive: true });
   router.get('/healthz', (ctx) => {
     ctx.body = { status: 'ok' };
   });

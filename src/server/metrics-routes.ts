@@ -10,7 +10,7 @@ import { HttpError } from '../http-error.js';
  */
 export function metricsRoutes(registry: Registry, token: string): Router {
   const expected = digest(`Bearer ${token}`);
-  const router = new Router();
+  const router = new Router({ sensitive: true });
   router.get('/metrics', async (ctx) => {
     // Of equal length, and compared in the same time wherever they differ.
     if (!timingSafeEqual(digest(ctx.get('Authorization')), expected)) {

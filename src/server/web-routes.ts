@@ -11,7 +11,7 @@ const FOREVER_MS = 365 * 24 * 60 * 60 * 1000;
 
 /** The web UI at `/`, as `npm run build` has made it. */
 export function webRoutes(): Router {
-  const router = new Router();
+  const router = new Router({ sensitive: true });
 
   router.get('/', async (ctx) => {
     await access(join(ROOT, 'index.html')).catch(() => {

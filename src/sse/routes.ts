@@ -52,7 +52,7 @@ const bodies: Record<'subscribe' | 'unsubscribe', z.ZodType<z.infer<typeof body>
  * JSON bodies (`ctx.request.body`).
  */
 export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/events' }: SSERoutesOptions): Router {
-  const router = new Router({ prefix: path });
+  const router = new Router({ prefix: path, sensitive: true });
   const { maxSubscriptions = 100 } = limits;
   const streams = new StreamLimits(limits);
   const subscriptions = new Subscriptions(feed, manager, maxSubscriptions);

@@ -38,6 +38,23 @@ async function statusOf(at: RunningServer, token: string, path: string, body?: o
   return response.status;
 }
 
+describe('a path in other letters', () => {
+  const paths = ['/API/anmeldungen', '/Api/Anmeldungen/1', '/API/events', '/API/events/subscribe', '/API'];
+
+  test.each(paths)('%s is not open without a token', async (path) => {
+    for (const method of ['GET', 'POST', 'PATCH', 'DELETE']) {
+      expect((await fetch(server.url + path, { method })).status).toBe(401);
+    }
+  });
+
+  test.each([...paths, '/api/Anmeldungen', '/api/ANMELDUNGEN/1', '/api/Events'])('%s is nothing', async (path) => {
+    const Authorization = `Bearer ${await server.token({ resources: ['veranstaltung'] })}`;
+    for (const method of ['GET', 'DELETE']) {
+      expect((await fetch(server.url + path, { method, headers: { Authorization } })).status).toBe(404);
+    }
+  });
+});
+
 describe('a token limited to a resource', () => {
   test('gets no other by its URL, by POST, by resuming, through `*`, or over REST', async () => {
     const token = await server.token({ resources: ['anmeldung'] });
