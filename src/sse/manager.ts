@@ -119,7 +119,7 @@ export class SSEManager {
     });
     this.#clients.set(client.id, client);
     this.counts.opened += 1;
-    wire.on('close', () => {
+    wire.once('close', () => {
       this.#remove(client, client.endedBy ?? endedByOther(wire), expiresAt);
       onClose?.();
     });

@@ -66,7 +66,7 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
     const since = resumePosition(ctx);
 
     if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
-    if (ctx.res.destroyed) return; // it has left already
+    if (ctx.res.destroyed || ctx.req.socket.destroyed) return; // it has left already
     const onClose = streams.admit(subject);
     ctx.status = 200;
     ctx.set({

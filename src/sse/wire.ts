@@ -20,12 +20,14 @@ const NO_REQUEST = Object.assign(new IncomingMessage(new Socket()), { httpVersio
  * listeners) are 9 kB for each stream, and would stay as long as the stream does. A bare one takes its place on the
  * socket, so that node:http still knows the connection to be in use.
  *
- * Where the headers have gone out already, with chunks or on HTTP/2, it is the response.
+ * Where the headers have gone out already, with chunks, on HTTP/2, or among pipelined requests it is the response.
  */
 export function openWire(response: ServerResponse): Writable {
   const { req, socket } = response;
   req.setTimeout(0);
-  if (response.headersSent || req.httpVersionMajor !== 1 || !socket) {
+  streaming.add(req.socket);
+  if (response.headersSent || req.httpVersionMajor !== 1 || !socket || !isLast(req)) {
+    if (!socket) endWithConnection(response);
     response.flushHeaders();
     return response;
   }
@@ -39,8 +41,21 @@ export function openWire(response: ServerResponse): Writable {
   bare.flushHeaders();
   // The end has set it to the time for another request.
   socket.setTimeout(0);
-  streaming.add(socket);
   return socket;
+}
+
+/** Whether no other request has followed on the connection: at the end of this one's response node:http would answer it. */
+function isLast(req: IncomingMessage): boolean {
+  const { parser } = req.socket as { parser?: { incoming?: unknown } | null };
+  return parser?.incoming === req;
+}
+
+/** A response behind that of another request is told nothing of the connection's end by node:http. */
+function endWithConnection(response: ServerResponse): void {
+  response.req.socket.once('close', () => {
+    response.destroy();
+    response.emit('close');
+  });
 }
 
 /** Ends a stream's wire once all that was written has left. */

@@ -64,6 +64,28 @@ test('nothing but its events gets into a stream, whatever its client sends after
   expect(text().match(/event: connected/g)).toHaveLength(1);
 });
 
+test.each([
+  ['before another request', (stream: string, other: string) => stream + other],
+  ['behind another request', (stream: string, other: string) => other + stream],
+  ['amid others', (stream: string, other: string) => other + stream + stream + other],
+])('a stream %s on its connection is one, and gives its place back', async (_where, pipelined) => {
+  const before = server.manager.clientCount;
+  let text = '';
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.on('data', (chunk) => {
+    text += chunk.toString();
+  });
+  const stream = `GET /api/events?resources=b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${await server.token()}\r\n\r\n`;
+  socket.write(pipelined(stream, 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'));
+  await until(() => text.includes('event: connected'));
+  await server.psql(`select change_feed.emit('b')`);
+  await until(() => text.includes('"operation":"emit"'));
+  const opened = text.slice(text.search(/content-type: text\/event-stream/i));
+  expect(opened).not.toMatch(/HTTP\/|"status"/);
+  socket.destroy();
+  await until(() => server.manager.clientCount === before);
+});
+
 test('of the request nothing is kept for as long as the stream is open', async () => {
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
