@@ -48,6 +48,9 @@ export interface Config extends EmbeddedConfig {
   readonly requestTimeoutS: number;
   /** A client that does not read for this long is cut off, in ms. */
   readonly stallMs: number;
+  /** How long the database may take for an answer to REST, and to a statement of a write, in ms. */
+  readonly queryTimeoutMs: number;
+  readonly writeTimeoutMs: number;
   /** Who sends it may read `/metrics`. Absent: nobody. */
   readonly metricsToken: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -145,6 +148,8 @@ const schema = z.object({
   HEADERS_TIMEOUT_S: wholeNumber(1, 600).default(10),
   REQUEST_TIMEOUT_S: wholeNumber(1, 3600).default(30),
   STALL_S: wholeNumber(1, 3600).default(60),
+  QUERY_TIMEOUT_S: wholeNumber(1, 3600).default(5),
+  WRITE_TIMEOUT_S: wholeNumber(1, 3600).default(30),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\w.~+/=-]{16,}$/, 'expected at least 16 letters, digits or -._~+/=: try `openssl rand -hex 32`')
@@ -203,6 +208,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     headersTimeoutS: settings.HEADERS_TIMEOUT_S,
     requestTimeoutS: settings.REQUEST_TIMEOUT_S,
     stallMs: settings.STALL_S * 1000,
+    queryTimeoutMs: settings.QUERY_TIMEOUT_S * 1000,
+    writeTimeoutMs: settings.WRITE_TIMEOUT_S * 1000,
     metricsToken: settings.METRICS_TOKEN,
     logLevel: settings.LOG_LEVEL,
     heartbeatS: settings.HEARTBEAT_S,

@@ -43,6 +43,9 @@ const MAX_REPLAYED = 100_000;
 /** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
 const PRUNE_BATCH = 10_000;
 
+/** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
+const QUICK_MS = 3000;
+
 interface ReadingRow {
   snapshot: string;
   epoch: string | null;
@@ -301,7 +304,8 @@ export class ChangeLog {
 
   /** Runs a statement that is none of a client's. */
   async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
-    return (await this.#rest.query<Row>(text, values)).rows;
+    // pg takes the limit of a single query, and its types don't know.
+    return (await this.#rest.query<Row>({ text, values, query_timeout: QUICK_MS } as pg.QueryConfig)).rows;
   }
 
   async close(): Promise<void> {

@@ -27,6 +27,10 @@ export interface ServerOptions extends Omit<AppOptions, 'db' | 'feed'>, HttpServ
   readonly recentChanges?: number;
   /** See {@link SSEManagerOptions.holdMs}. */
   readonly holdMs?: number;
+  /** How long the database may take for an answer to REST, in ms; then it is 503. Default 5000. */
+  readonly queryTimeoutMs?: number;
+  /** The same within a write, in ms. Default 30,000. */
+  readonly writeTimeoutMs?: number;
   /** How long a client may leave its answer unread, in ms; for streams see {@link SSEManagerOptions.stallMs}. */
   readonly stallMs?: number;
 }
@@ -56,10 +60,9 @@ const IDLE_CHECK_MS = 20;
  * @throws {OperatorError} when the database or the port can't be used, in one sentence.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { databaseUrl, logger } = options;
-  const db = createDatabase(databaseUrl, (error) => {
-    logger.warn({ err: error }, 'a connection to the database broke');
-  });
+  const { databaseUrl, logger, queryTimeoutMs = 5000, writeTimeoutMs = 30_000 } = options;
+  const onError = (error: Error) => logger.warn({ err: error }, 'a connection to the database broke');
+  const db = createDatabase(databaseUrl, onError, { queryMs: queryTimeoutMs, writeMs: writeTimeoutMs });
   const feed = createChangeFeed({
     ...options,
     retentionS: options.logRetentionS,

@@ -49,6 +49,17 @@ test('connections that are cut without a FIN are given up: nobody is stale for o
   resuming.close();
 });
 
+test('who asks for a position does not wait for what is lost on dead connections', async () => {
+  const log = new ChangeLog(way.through(server.database.url), () => {});
+  const both = () => [1, 2].map(() => log.query('select pg_sleep(0.1)').catch(() => {}));
+  await Promise.all(both());
+  way.goSilent();
+  const lost = both();
+  expect((await log.position()).epoch).toBe(server.feed.position.epoch);
+  await Promise.all(lost);
+  await log.close();
+});
+
 test('a query that is slow, and not lost, gets more time with each attempt', async () => {
   const pool = new pg.Pool({ connectionString: server.database.url, max: 1 });
   const slow = new PatientQuery<{ waited: string }>(pool, 'select pg_sleep($1)::text as waited');
