@@ -20,6 +20,8 @@ export interface ApiOptions {
    * is none. The crowd's lists are read once.
    */
   readonly crowdAt: (resource: string) => number | undefined;
+  /** Tells `listener` when a resource has changed, or may have, before any client hears of it. */
+  readonly onChange: (resource: string, listener: () => void) => void;
   /** Whether this request may read and write a resource. */
   readonly mayUse: (ctx: Context, resource: string) => boolean;
   /** Who asks: the token's `sub`, the actor of what it writes. */
@@ -32,6 +34,8 @@ export interface ResourceOptions<Row extends { id: number }, Query, Create, Upda
   readonly resource: string;
   /** `/api/veranstaltungen` */
   readonly path: string;
+  /** Another resource that its rows tell of. */
+  readonly tellsOf?: string;
   readonly parseQuery: (query: Context['query']) => Query;
   readonly create: z.ZodType<Create>;
   readonly update: z.ZodType<Update>;
@@ -48,12 +52,13 @@ const clientHeader = z.string().regex(/^[A-Za-z0-9._-]{0,100}$/, 'Change-Feed-Cl
 
 /** List, read, create, update and delete for one table. Mount behind authentication and a parser of JSON bodies. */
 export function resourceRoutes<Row extends { id: number }, Query, Create, Update>(
-  { db, position, crowdAt, mayUse, actorOf }: ApiOptions,
+  { db, position, crowdAt, onChange, mayUse, actorOf }: ApiOptions,
   table: ResourceOptions<Row, Query, Create, Update>,
 ): Router {
   // Its middlewares are found by the path as it is written: else another spelling would lead past the rights below.
   const router = new Router({ prefix: table.path, sensitive: true });
   const lists = new SharedLists<{ readonly at: string; readonly page: Page<Row> }>();
+  if (table.tellsOf) onChange(table.tellsOf, () => lists.forget());
 
   router.use((ctx, next) => {
     if (!mayUse(ctx, table.resource)) {

@@ -64,6 +64,7 @@ export function veranstaltungRoutes(options: ApiOptions): Router {
   return resourceRoutes(options, {
     resource: 'veranstaltung',
     path: '/api/veranstaltungen',
+    tellsOf: 'anmeldung', // belegt
     parseQuery,
     create,
     update: update.transform((values) => ({ ...values })),

@@ -97,6 +97,14 @@ export function createApp(options: AppOptions): Koa {
     db,
     position: () => feed.currentPosition(),
     crowdAt: (resource) => feed.streams.crowds.stateOf(resource),
+    onChange: (resource, listener) => {
+      feed.changes.listen({
+        onChanges: (changes) => {
+          if (changes.some((change) => change.resource === resource)) listener();
+        },
+        onLost: listener,
+      });
+    },
     mayUse: ({ state: { claims } }, resource) => failingClosed((name) => authorize(claims, name), logger)(resource),
     actorOf: ({ state: { claims } }) => claims.sub,
   };

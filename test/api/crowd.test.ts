@@ -50,6 +50,18 @@ test('and never gets what was there before the change that it was told of', asyn
   expect(position).toHaveBeenCalledTimes(3);
 });
 
+test('nor what a row told of another table before that changed', async () => {
+  await moveTo('Eckernförde');
+  const belegt = async () => ((await (await fetchList()).json()) as { items: { belegt: number }[] }).items[0]?.belegt;
+  expect(await belegt()).toBe(0);
+  const stream = await server.stream('resources=anmeldung');
+  await stream.clientId();
+  await server.psql(`insert into anmeldung (veranstaltung_id, vorname, nachname, email, status)
+    values (1, 'Ada', 'Schröder', 'ada@example.org', 'BESTAETIGT')`);
+  await until(() => stream.updates.length > 0);
+  expect(await belegt()).toBe(1);
+});
+
 test('who writes sees it at once, before the feed has read it', async () => {
   await moveTo('Plön');
   await fetchList();
