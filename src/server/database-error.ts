@@ -37,6 +37,10 @@ export function databaseError(error: unknown): HttpError | undefined {
     case '40P01':
     case '55P03':
       return unavailable('Another write was in the way');
+    case '57014': // statement_timeout, of a role or a database
+      return unavailable('The database took too long');
+    case '25006': // read-only: the primary of before a failover
+      return unavailable(UNAVAILABLE);
     default:
       return code.startsWith('22') ? new HttpError('bad_request', 'A value is out of range') : undefined;
   }

@@ -72,6 +72,8 @@ describe("Postgres' own errors", () => {
     ],
     [failing('40001'), 503, 'unavailable', /in the way/],
     [failing('40P01'), 503, 'unavailable', /in the way/],
+    [failing('57014'), 503, 'unavailable', /took too long/],
+    [failing('25006'), 503, 'unavailable', /cannot be reached/],
     [failing('53300'), 503, 'unavailable', /cannot be reached/],
     [failing('57P03'), 503, 'unavailable', /cannot be reached/],
     [failing('08006'), 503, 'unavailable', /cannot be reached/],
