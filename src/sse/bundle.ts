@@ -105,9 +105,12 @@ export class Bundle {
   }
 }
 
-/** One event per resource, without operation: something changed, refetch all of it. Undefined for no resource. */
-export function bundleOf(resources: Iterable<string>): Bundle | undefined {
-  let bundle: Bundle | undefined;
+/**
+ * One event per resource, without operation: something changed, refetch all of it. Undefined for no resource.
+ * @param before what comes before them.
+ */
+export function bundleOf(resources: Iterable<string>, before?: Bundle): Bundle | undefined {
+  let bundle = before;
   for (const event of summedUp(resources)) bundle = bundle ? bundle.and(event) : Bundle.of(event);
   return bundle;
 }

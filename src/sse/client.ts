@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { LoggedChange } from '../change.js';
 import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/position.js';
-import { Bundle, bundleOf } from './bundle.js';
+import { Bundle, bundleOf, MAX_EVENTS } from './bundle.js';
 import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
 import type { EndReason, StreamCounts } from './stream-counts.js';
 import { cutWire, endWire } from './wire.js';
@@ -153,7 +153,9 @@ export class Client {
     const startId = this.currentId;
     const told = new Set(events.map(({ resource }) => resource));
     this.#replays -= 1;
-    for (const event of events) this.#add(event);
+    // Not one by one: a bundle for each of thousands would stay with the first of them, for each place to resume from.
+    if (events.length > MAX_EVENTS) this.#outgoing = bundleOf(told, this.#outgoing);
+    else for (const event of events) this.#add(event);
     for (const subscription of subscriptions) {
       const waiting = subscription.waiting ?? [];
       delete subscription.waiting;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { ChangeLog } from '../../src/feed/change-log.js';
+import { Bundle } from '../../src/sse/bundle.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
@@ -53,6 +54,21 @@ test('a server that was just started remembers what came before, so that a deplo
   await until(() => stream.updates.length === 1);
   expect(replay).not.toHaveBeenCalled();
   stream.close();
+});
+
+test('a long stretch costs no memory for each place to resume from', async () => {
+  const left = await server.feed.currentPosition();
+  for (let i = 0; i < 3; i += 1) {
+    await server.psql(`select change_feed.emit('a') from generate_series(1, 150)`);
+    await until(() => server.feed.counts.changes === 150 * (i + 1));
+  }
+  const and = jest.spyOn(Bundle.prototype, 'and');
+  const stream = await server.stream('resources=a', { 'Last-Event-ID': left });
+  await until(() => stream.updates.length > 0);
+  expect(stream.updates).toEqual(['a']);
+  expect(replay).not.toHaveBeenCalled();
+  expect(and.mock.calls.length).toBeLessThan(10);
+  and.mockRestore();
 });
 
 test('one that was away for longer than the memory gets it from the log', async () => {
