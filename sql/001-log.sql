@@ -46,7 +46,7 @@ create table change_feed.change (
   id bigint not null generated always as identity (cache 1),
   resource text not null,
   operation text not null,
-  keys jsonb,
+  keys text,
   row_count bigint,
   data jsonb,
   db_user text not null default session_user,
@@ -61,7 +61,7 @@ comment on table change_feed.change is 'One row for each statement that changed 
 comment on column change_feed.change.xid is 'The transaction that made the change';
 comment on column change_feed.change.resource is 'What changed: the table''s name unless watch() was told another';
 comment on column change_feed.change.operation is 'insert, update, delete, truncate, or emit (an application''s own event)';
-comment on column change_feed.change.keys is 'Primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';
+comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';
 comment on column change_feed.change.row_count is 'How many rows the statement changed; null where that is not known';
 comment on column change_feed.change.data is 'Only for emit: row contents never enter the log';
 comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction';

@@ -52,7 +52,7 @@ export async function createWatchedDatabase(): Promise<WatchedDatabase> {
       const last = await psql.query('select coalesce(max(id), 0) as id from change_feed.change');
       await writer.query(statements);
       const log = await psql.query(
-        'select resource, operation, keys, row_count from change_feed.change where id > $1 order by id',
+        'select resource, operation, keys::json, row_count from change_feed.change where id > $1 order by id',
         [last.rows[0].id],
       );
       return log.rows.map(({ resource, operation, keys, row_count }) =>

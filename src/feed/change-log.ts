@@ -53,7 +53,8 @@ interface ReadingRow {
   xid: string | null;
   resource: string | null;
   operation: Operation | null;
-  keys: unknown[] | null;
+  /** JSON */
+  keys: string | null;
   data: unknown;
   application: string | null;
   actor: string | null;
@@ -353,7 +354,7 @@ function changeOf(row: ReadingRow): LoggedChange[] {
     {
       resource: row.resource,
       operation: row.operation,
-      ...(row.keys && { keys: row.keys }),
+      ...(row.keys && { keys: JSON.parse(row.keys) as unknown[] }),
       ...(row.data != null && { data: row.data }),
       ...(Object.keys(origin).length > 0 && { origin }),
       ...(row.xid && { xid: BigInt(row.xid) }),

@@ -199,7 +199,7 @@ test("nothing that the writer's search_path offers runs with our rights", async 
     update eins set wert = 4; delete from eins; insert into paar values ('a', 1); update paar set b = 2; delete from paar; truncate eins`;
   for (const write of writes.split(';')) await session.query(write);
   expect(
-    (await psql.query(`select operation, keys from change_feed.change where actor = 'grace' order by id`)).rows,
+    (await psql.query(`select operation, keys::json from change_feed.change where actor = 'grace' order by id`)).rows,
   ).toEqual([
     { operation: 'insert', keys: [1] },
     { operation: 'update', keys: [1] },
