@@ -119,7 +119,6 @@ export class ChangeFeed {
       databaseUrl: options.listenDatabaseUrl,
       instanceId: this.instanceId,
       read: async () => (await this.#reader?.read()) ?? false,
-      flooded: () => this.#log.flooded,
       canHear: () => this.#bell.listening,
       logger: this.#logger,
     });

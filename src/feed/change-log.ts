@@ -199,11 +199,6 @@ export class ChangeLog {
     return reading;
   }
 
-  /** Whether the last read for the feed itself found so many changes that they were summed up. */
-  get flooded(): boolean {
-    return this.#flooded;
-  }
-
   /**
    * Reads what committed since a position, for a client that comes back. A stretch of 100,000 changes is lost.
    * @param resources only these; all unless given.

@@ -22,9 +22,7 @@ const BUSY_MS = 10;
  * The same under writers at full speed: after several sleeps in a row that were shorter than this, or locks that it did
  * not get. Each read costs them CPU, each sleep a ring, and a larger batch is told in fewer words.
  */
-const PACED_MS = 20;
-/** And while each read finds so much that it is summed up: then nobody is told more if it comes sooner. */
-const FLOODED_MS = 40;
+const PACED_MS = 40;
 const SHORT_SLEEP_MS = 3;
 const PACED_FROM = 3;
 /** The same while it can't hear, or can't read, in ms: then it must not sleep, for writers would ring for the deaf. */
@@ -52,8 +50,6 @@ export interface LeadOptions {
   readonly instanceId: string;
   /** Reads the log, beginning after the call. @returns whether that succeeded. */
   readonly read: () => Promise<boolean>;
-  /** Whether the last read found so much that it was summed up. */
-  readonly flooded: () => boolean;
   /** Whether a ring would be heard. */
   readonly canHear: () => boolean;
   readonly logger: Logger;
@@ -159,7 +155,7 @@ export class Lead {
       this.#rung = false;
       if (!(await this.#tryLock(SLEEP))) {
         hurried += 1;
-        await this.#pause(hurried > PACED_FROM ? this.#pacedMs() : BUSY_MS);
+        await this.#pause(hurried > PACED_FROM ? PACED_MS : BUSY_MS);
         continue;
       }
       // Nobody is between "need not ring" and "visible" any more. Only a read that begins now sees all of it: one
@@ -173,12 +169,8 @@ export class Lead {
         hurried = performance.now() - since < SHORT_SLEEP_MS ? hurried + 1 : 0;
       }
       await this.#query(`select pg_advisory_unlock(${LOCK_CLASS}, ${SLEEP})`);
-      if (!this.#stopped) await this.#pause(hurried > PACED_FROM ? this.#pacedMs() : this.#rung ? 0 : AWAKE_MS);
+      if (!this.#stopped) await this.#pause(hurried > PACED_FROM ? PACED_MS : this.#rung ? 0 : AWAKE_MS);
     }
-  }
-
-  #pacedMs(): number {
-    return this.#options.flooded() ? FLOODED_MS : PACED_MS;
   }
 
   /** Until somebody rings, or nothing would be heard any more. */
