@@ -1,5 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect as connectSocket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench } from './bench.js';
 import { connect } from './database.js';
@@ -14,9 +18,9 @@ export const latency: Bench = {
   run: async ({ postgres, scale }) => {
     const database = await postgres.createDatabase();
     const { session, url } = database;
-    await session.query(`create table eilig (id int primary key, wert int); insert into eilig values (1, 0);
-      create table last (id int primary key, wert int); insert into last select g, 0 from generate_series(1, 100000) g;
-      select change_feed.watch('eilig'), change_feed.watch('last')`);
+    await session.query(`create table last (id int primary key, wert int);
+      insert into last select g, 0 from generate_series(1, 100000) g;
+      select change_feed.watch('last')`);
     const listener = await connect(url);
     await listener.query('listen bare');
     const server = await startOurs(url);
@@ -26,7 +30,7 @@ export const latency: Bench = {
 
     const rows: string[][] = [];
     for (const load of ['50 writes a second', '16 writers at full speed']) {
-      const pgbench = load.startsWith('16') ? startLoad(url) : undefined;
+      const stopLoad = load.startsWith('16') ? await startLoad(url) : async () => 0;
       await delay(1000);
       const sent = { stream: new Map<number, number>(), bare: new Map<number, number>() };
       const from = heard.stream.size + heard.bare.size;
@@ -35,16 +39,15 @@ export const latency: Bench = {
         const kind = i % 2 ? 'stream' : 'bare';
         sent[kind].set(number, performance.now());
         if (kind === 'stream') {
-          await session.query(`select change_feed.emit('eilig', to_jsonb(${number}))`);
+          // A name for each: what is summed up names the resource and no more.
+          await session.query(`select change_feed.emit('eilig-${number}')`);
         } else {
-          await session.query(
-            `with w as (update eilig set wert = wert + 1 where false) select pg_notify('bare', '${number}')`,
-          );
+          await session.query(`select pg_notify('bare', '${number}')`);
         }
         await delay(20 - (performance.now() % 20));
       }
       await delay(2000);
-      if (pgbench) pgbench.kill();
+      const written = await stopLoad();
       const times = (kind: 'stream' | 'bare') =>
         [...sent[kind]]
           .map(([number, at]) => (heard[kind].get(number) ?? Number.NaN) - at)
@@ -55,7 +58,7 @@ export const latency: Bench = {
       ] as const) {
         const all = times(kind);
         rows.push([
-          load,
+          written ? `${load} (${written.toLocaleString('en')} commits)` : load,
           name,
           ...[50, 95, 99].map((p) => round(percentile(all, p))),
           `${all.length} of ${sent[kind].size}`,
@@ -70,17 +73,28 @@ export const latency: Bench = {
   },
 };
 
-function startLoad(url: string): ChildProcess {
-  const child = spawn('pgbench', ['-n', '-M', 'prepared', '-c', '16', '-T', '600', '-f', '/dev/stdin', url], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  child.stdin?.end('\\set id random(1, 100000)\nupdate last set wert = wert + 1 where id = :id;\n');
-  return child;
+/** @returns how to end it; that says how many commits it made. */
+async function startLoad(url: string): Promise<() => Promise<number>> {
+  const folder = await mkdtemp(join(tmpdir(), 'bench-latency-'));
+  const script = join(folder, 'last');
+  await writeFile(script, '\\set id random(1, 100000)\nupdate last set wert = wert + 1 where id = :id;\n');
+  const pgbench = spawn('pgbench', ['-n', '-M', 'prepared', '-c', '16', '-j', '2', '-T', '600', '-f', script, url]);
+  const ended = once(pgbench, 'exit');
+  const session = await connect(url);
+  const written = async () => Number((await session.query('select sum(wert) from last')).rows[0].sum);
+  const before = await written();
+  return async () => {
+    const made = (await written()) - before;
+    pgbench.kill();
+    await Promise.all([ended, session.end(), rm(folder, { recursive: true })]);
+    if (made === 0) throw new Error('pgbench wrote nothing');
+    return made;
+  };
 }
 
 /** A hundred readers; the first of them notes when it heard of which number. */
 async function openReaders(port: number, heard: Map<number, number>) {
-  const { path, headers } = await ourStream(port, 'resources=eilig,last');
+  const { path, headers } = await ourStream(port, 'resources=*');
   return Promise.all(
     Array.from({ length: 100 }, async (_, place) => {
       const socket = connectSocket(port, '127.0.0.1');
@@ -89,7 +103,7 @@ async function openReaders(port: number, heard: Map<number, number>) {
       socket.on('data', (chunk) => {
         if (place !== 0) return;
         const now = performance.now();
-        for (const [, number] of chunk.toString().matchAll(/"data":(\d+)/g)) heard.set(Number(number), now);
+        for (const [, number] of chunk.toString().matchAll(/"resource":"eilig-(\d+)"/g)) heard.set(Number(number), now);
       });
       return socket;
     }),
