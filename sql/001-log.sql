@@ -64,8 +64,8 @@ comment on column change_feed.change.operation is 'insert, update, delete, trunc
 comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';
 comment on column change_feed.change.row_count is 'How many rows the statement changed; null where that is not known';
 comment on column change_feed.change.data is 'Only for emit: row contents never enter the log';
-comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction';
-comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction';
+comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction; null or empty when it has none';
+comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction; null or empty when it has none';
 
 -- Rings at commit, and only for a sleeper: a transaction that has called NOTIFY commits under one global lock, so that
 -- writers queue up. Of the servers one leads, and holds this advisory lock while it sleeps; the same numbers stand in

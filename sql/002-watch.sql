@@ -20,8 +20,9 @@ $$;
 revoke execute on function change_feed.key_column(regclass) from public;
 
 -- The text of the function that records a table's changes. Made for each table, because static SQL costs the writer
--- least; key columns only, and by name: whole rows are never converted (that would call casts of the table's owner
--- with our rights), and positions would name the wrong column after DROP COLUMN.
+-- least; the resource stands in it, for to take it from the trigger's arguments costs about as much as a column of the
+-- log. Key columns only, and by name: whole rows are never converted (that would call casts of the table's owner with
+-- our rights), and positions would name the wrong column after DROP COLUMN.
 --
 -- Every write waits for it, so:
 -- - To pin search_path would cost each call about as much as the row in the log. Instead every function, operator and
@@ -32,7 +33,7 @@ revoke execute on function change_feed.key_column(regclass) from public;
 --   that was renamed or dropped since, and where it does, or the type is another, nothing is inserted.
 -- - All others go the long way: what might fail stands in a block, and the INSERT behind it, for in the block it would
 --   take a transaction id of its own.
-create function change_feed.recorder_source(target regclass, keys boolean) returns text
+create function change_feed.recorder_source(target regclass, resource text, keys boolean) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
 declare
   -- Their values are short, and always become JSON.
@@ -48,8 +49,7 @@ declare
   name_keys text := '';
   record_one text := '';
   who constant text := (
-    select string_agg(format($sql$case when pg_catalog.current_setting(%1$L, true) operator(pg_catalog.<>) ''
-      then pg_catalog.left(pg_catalog.current_setting(%1$L, true), 200) end$sql$, setting), E',\n    ' order by place)
+    select string_agg(format('pg_catalog.left(pg_catalog.current_setting(%L, true), 200)', setting), E',\n    ' order by place)
     from unnest(array['application_name', 'change_feed.actor', 'change_feed.client']) with ordinality s (setting, place));
   insert_change constant text :=
     'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
@@ -61,11 +61,11 @@ declare
 begin$sql$;
   record_any constant text := format($sql$
   %s
-  values (tg_argv[0], pg_catalog.lower(tg_op), named::pg_catalog.text, changed,
+  values (%L, pg_catalog.lower(tg_op), named::pg_catalog.text, changed,
     %s);
   return null;
 end
-$sql$, insert_change, who);
+$sql$, insert_change, resource, who);
 begin
   if not keys then
     return beginning || record_any;
@@ -101,27 +101,27 @@ begin
     record_one := format($sql$
   if tg_op operator(pg_catalog.=) 'UPDATE' then
     %1$s
-    select tg_argv[0], 'update', %3$s, 1,
+    select %7$L, 'update', %3$s, 1,
     %2$s
     %5$s new_rows) as r
     where not exists (select from new_rows offset 1)
       and case when %6$s then %4$s operator(pg_catalog.=) (select %4$s %5$s old_rows) as r limit 1) end;
   elsif tg_op operator(pg_catalog.=) 'INSERT' then
     %1$s
-    select tg_argv[0], 'insert', %3$s, 1,
+    select %7$L, 'insert', %3$s, 1,
     %2$s
     %5$s new_rows) as r
     where not exists (select from new_rows offset 1) and %6$s;
   elsif tg_op operator(pg_catalog.=) 'DELETE' then
     %1$s
-    select tg_argv[0], 'delete', %3$s, 1,
+    select %7$L, 'delete', %3$s, 1,
     %2$s
     %5$s old_rows) as r
     where not exists (select from old_rows offset 1) and %6$s;
   end if;
   if found then
     return null;
-  end if;$sql$, insert_change, who, known_key, compared, rows_of, as_expected);
+  end if;$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource);
   end if;
 
   if key_of_row is not null then
@@ -157,7 +157,7 @@ begin
   end if;$sql$ || name_keys || record_any;
 end
 $source$;
-revoke execute on function change_feed.recorder_source(regclass, boolean) from public;
+revoke execute on function change_feed.recorder_source(regclass, text, boolean) from public;
 
 -- Every trigger of ours: on which table, for what, with which arguments.
 create view change_feed.recorder_trigger as
@@ -292,10 +292,11 @@ $$;
 revoke execute on function change_feed.default_resource(regclass) from public;
 
 -- The function that records target's changes: made, replaced or left as it is.
-create function change_feed.ensure_recorder(target regclass, keys boolean, out recorder regprocedure, out made boolean)
+create function change_feed.ensure_recorder(
+  target regclass, resource text, keys boolean, out recorder regprocedure, out made boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  source constant text := change_feed.recorder_source(target, keys);
+  source constant text := change_feed.recorder_source(target, resource, keys);
   -- A key has one text, whatever the writer's session has set.
   settings constant text[] := case
     when keys and exists (select from change_feed.key_column(target) k where k.settings)
@@ -338,7 +339,7 @@ begin
   made := true;
 end
 $$;
-revoke execute on function change_feed.ensure_recorder(regclass, boolean) from public;
+revoke execute on function change_feed.ensure_recorder(regclass, text, boolean) from public;
 
 -- One trigger of ours on one table, made only where it is missing or different: CREATE OR REPLACE TRIGGER locks out
 -- writers even when nothing changes. Returns whether anything was done.
@@ -398,7 +399,7 @@ begin
   named := coalesce(resource, change_feed.default_resource(target));
   perform change_feed.check_resource(named);
 
-  select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, keys) e;
+  select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, named, keys) e;
   for member in select target union select relid from pg_partition_tree(target) loop
     foreach operation in array array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] loop
       -- before Postgres 16 a foreign table has no TRUNCATE trigger

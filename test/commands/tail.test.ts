@@ -222,6 +222,14 @@ describe('status', () => {
     expect(JSON.parse(status('--json').stdout)).toHaveLength(rows.length);
   });
 
+  test('says nothing of an application or an actor without a name', async () => {
+    await server.psql(`begin; set local change_feed.actor = 'Ada'; commit; set application_name = ''`);
+    await server.psql(`insert into veranstaltung (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
+      values ('Kurs', '2027-05-01', '2027-05-02', '2027-01-01', '2027-04-01', 5, 0); set application_name = 'psql'`);
+    const { rows } = await server.psql(`select state from change_feed.status where name = 'veranstaltung'`);
+    expect(rows).toEqual([{ state: 'insert' }]);
+  });
+
   test('a server that stops, or has not reported for 30 s, is not shown', async () => {
     const servers = async () =>
       (await server.psql(`select name from change_feed.status where what = 'server'`)).rows.map(({ name }) => name);

@@ -148,6 +148,19 @@ describe('a partitioned table', () => {
     },
   );
 
+  test('a partition that was detached keeps its name when the former parent gets another', async () => {
+    await psql.query('alter table m detach partition m_1');
+    expect(await watch('m', 'anders')).toBe("watching public.m as 'anders'");
+    expect(await recorded('insert into m values (2, 2)')).toEqual([change('anders', 'insert', [[2, 2]])]);
+    expect(await recorded('insert into m_1 values (1, 1)')).toEqual([change('m', 'insert', [[1, 1]])]);
+    expect(
+      (await psql.query(`select * from change_feed.watched_table where relation::text ~ '^m' order by 1`)).rows,
+    ).toEqual([
+      { relation: 'm', resource: 'anders', keys: true },
+      { relation: 'm_1', resource: 'm', keys: true },
+    ]);
+  });
+
   test('unwatch takes the triggers off each partition', async () => {
     await psql.query(`select change_feed.unwatch('m')`);
     expect(await recorded('insert into m values (1, 1), (2, 2); insert into m_1 values (1, 3); truncate m')).toEqual(

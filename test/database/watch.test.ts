@@ -27,6 +27,25 @@ describe('watch', () => {
     expect(rows).toEqual([{ relation: 'a', resource: 'anders', keys: true }]);
   });
 
+  test.each(["O'Neill", 'back\\slash', '100 %s %1$L %', 'a $sql$ b $source$ $$', "'); drop table benannt --", '"x"'])(
+    'records the resource %j as it is written',
+    async (resource) => {
+      await psql.query('create table if not exists benannt (id int primary key); truncate benannt');
+      await watch('benannt', resource);
+      expect(
+        await recorded(
+          `insert into benannt values (1); update benannt set id = 2; insert into benannt values (3), (4); delete from benannt; truncate benannt`,
+        ),
+      ).toEqual([
+        { resource, operation: 'insert', keys: [1], rows: 1 },
+        { resource, operation: 'update', keys: [1, 2], rows: 1 },
+        { resource, operation: 'insert', keys: [3, 4], rows: 2 },
+        { resource, operation: 'delete', keys: [2, 3, 4], rows: 3 },
+        { resource, operation: 'truncate', keys: null, rows: null },
+      ]);
+    },
+  );
+
   test('of a watched table takes no lock: a writer in the middle of its transaction is not in the way', async () => {
     await psql.query('create table b (id int primary key); select change_feed.watch($$b$$)');
     const writer = await database.session();
