@@ -6,8 +6,17 @@ import { TLSSocket } from 'node:tls';
 /** Connections that are a stream's alone. */
 const streaming = new WeakSet<object>();
 
-/** For responses that outlive their request, which would stay with them. Of HTTP/1.0: without chunks, and closed at the end. */
+/** For a response without the framework's request. Of HTTP/1.0: without chunks, and closed at the end. */
 const NO_REQUEST = Object.assign(new IncomingMessage(new Socket()), { httpVersionMajor: 1, httpVersionMinor: 0 });
+
+/** The response that node:http finds on each connection which is a stream: one whose headers have gone out. */
+const UNDER_WAY = new ServerResponse(NO_REQUEST);
+sendHead(
+  UNDER_WAY,
+  new Socket().on('error', () => {}), // it leads nowhere
+  200,
+  [],
+);
 
 /**
  * The fast path of the fan-out: where a stream's bytes are written to, with its headers sent.
@@ -17,8 +26,8 @@ const NO_REQUEST = Object.assign(new IncomingMessage(new Socket()), { httpVersio
  * chunks, and ends with the connection (RFC 9112, 6.3).
  *
  * The framework's response is over at that moment: it and all that hangs on it (the request, headers, context and
- * listeners) are 9 kB for each stream, and would stay as long as the stream does. A bare one takes its place on the
- * socket, so that node:http still knows the connection to be in use.
+ * listeners) are 9 kB for each stream, and would stay as long as the stream does. One that all streams share takes its
+ * place on the socket, so that node:http still knows the connection to be in use.
  *
  * Where the headers have gone out already, with chunks, on HTTP/2, or among pipelined requests it is the response.
  */
@@ -35,13 +44,19 @@ export function openWire(response: ServerResponse): Writable {
   const headers = rawHeaders(response);
   // As at every response's end: node:http takes it off the socket, and whoever waits for its end hears of that.
   response.emit('finish');
-  const bare = new ServerResponse(NO_REQUEST);
-  bare.assignSocket(socket);
-  bare.writeHead(statusCode, headers as unknown as OutgoingHttpHeaders);
-  bare.flushHeaders();
+  sendHead(new ServerResponse(NO_REQUEST), socket, statusCode, headers);
+  UNDER_WAY.assignSocket(socket);
   // The end has set it to the time for another request.
   socket.setTimeout(0);
   return socket;
+}
+
+/** Writes a status line and headers to a socket, and leaves it. */
+function sendHead(response: ServerResponse, socket: Socket, statusCode: number, headers: string[]): void {
+  response.assignSocket(socket);
+  response.writeHead(statusCode, headers as unknown as OutgoingHttpHeaders);
+  response.flushHeaders();
+  response.detachSocket(socket);
 }
 
 /** Whether no other request has followed on the connection: at the end of this one's response node:http would answer it. */
