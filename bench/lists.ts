@@ -33,7 +33,7 @@ export const lists: Bench = {
     const took = performance.now() - begun;
     const texts = counter.take().filter((text) => text.includes('veranstaltung'));
     printTable(
-      ['requests', 'different answers', 'statements for the rows, and for their number', 'all answered after, ms'],
+      ['requests', 'different answers', 'statements for it', 'all answered after, ms'],
       [[String(count), String(new Set(answers).size), String(texts.length), round(took)]],
     );
     await readers.end();

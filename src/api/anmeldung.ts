@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type Database, STATUS } from '../database/tables.js';
 import { HttpError } from '../http-error.js';
 import { idInUrl, integer, someText, text } from './fields.js';
-import { listQuery } from './list-query.js';
+import { listQuery, readPage } from './list-query.js';
 import { type ApiOptions, resourceRoutes } from './resource-routes.js';
 
 const fields = {
@@ -32,21 +32,13 @@ const parseQuery = listQuery(['id', 'veranstaltungId', 'vorname', 'nachname', 'e
   status: fields.status.optional(),
 });
 
-async function list(
-  db: Kysely<Database>,
-  { limit, offset, sort, veranstaltungId, status }: ReturnType<typeof parseQuery>,
-) {
+function list(db: Kysely<Database>, query: ReturnType<typeof parseQuery>) {
+  const { veranstaltungId, status } = query;
   const matching = db
     .selectFrom('anmeldung')
-    .$if(veranstaltungId !== undefined, (query) => query.where('veranstaltungId', '=', veranstaltungId ?? 0))
-    .$if(status !== undefined, (query) => query.where('status', '=', status ?? 'OFFEN'));
-  let rows = matching.selectAll();
-  for (const { column, direction } of sort) rows = rows.orderBy(column, direction);
-  const [items, { total }] = await Promise.all([
-    rows.orderBy('id').limit(limit).offset(offset).execute(),
-    matching.select((eb) => eb.fn.countAll<string>().as('total')).executeTakeFirstOrThrow(),
-  ]);
-  return { items, total: Number(total), limit, offset };
+    .$if(veranstaltungId !== undefined, (rows) => rows.where('veranstaltungId', '=', veranstaltungId ?? 0))
+    .$if(status !== undefined, (rows) => rows.where('status', '=', status ?? 'OFFEN'));
+  return readPage(matching, matching.selectAll(), query);
 }
 
 /** `/api/anmeldungen`: the registrations, of all events or of one. */

@@ -1,5 +1,7 @@
 import type { ParsedUrlQuery } from 'node:querystring';
+import { type SelectQueryBuilder, sql } from 'kysely';
 import { z } from 'zod';
+import type { Database } from '../database/tables.js';
 import { numberInUrl } from './fields.js';
 
 const DEFAULT_LIMIT = 50;
@@ -55,4 +57,24 @@ export function listQuery<Column extends string, Filters extends z.ZodRawShape>(
     ...filters,
   });
   return ({ token: _token, ...query }: ParsedUrlQuery) => schema.parse(query);
+}
+
+/**
+ * Reads a page and how many rows there are in all, in one statement: so they agree while others write.
+ * @param matching the rows that the filters leave.
+ * @param rows the same, with the columns that are answered.
+ */
+export async function readPage<Table extends keyof Database, Row>(
+  matching: SelectQueryBuilder<Database, Table, object>,
+  rows: SelectQueryBuilder<Database, Table, Row>,
+  { limit, offset, sort }: { limit: number; offset: number; sort: readonly Sorting<string>[] },
+): Promise<Page<Omit<Row, 'total'>>> {
+  const count = matching.select((eb) => eb.fn.countAll<string>().as('total'));
+  let page = rows.select(count.as('total'));
+  for (const { column, direction } of sort) page = page.orderBy(sql.ref(column), direction);
+  const found = await page.orderBy(sql.ref('id')).limit(limit).offset(offset).execute();
+  // Behind the end there is no row that could say it.
+  const [counted] = found.length > 0 || offset === 0 ? found : await count.execute();
+  const items = found.map(({ total: _total, ...row }) => row);
+  return { items, total: Number(counted?.total ?? 0), limit, offset };
 }

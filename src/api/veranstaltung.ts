@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '../database/tables.js';
 import { day, integer, moment, someText, text } from './fields.js';
-import { listQuery } from './list-query.js';
+import { listQuery, readPage } from './list-query.js';
 import { type ApiOptions, resourceRoutes } from './resource-routes.js';
 
 const fields = {
@@ -35,14 +35,15 @@ const parseQuery = listQuery(
   { suche: text(100).optional() },
 );
 
-async function list(db: Kysely<Database>, { limit, offset, sort, suche }: ReturnType<typeof parseQuery>) {
+function list(db: Kysely<Database>, query: ReturnType<typeof parseQuery>) {
+  const { suche } = query;
   const part = `%${suche?.replace(/[\\%_]/g, '\\$&')}%`;
   const matching = db
     .selectFrom('veranstaltung')
-    .$if(suche !== undefined, (query) =>
-      query.where((eb) => eb.or([eb('name', 'ilike', part), eb('ort', 'ilike', part)])),
+    .$if(suche !== undefined, (rows) =>
+      rows.where((eb) => eb.or([eb('name', 'ilike', part), eb('ort', 'ilike', part)])),
     );
-  let rows = matching.selectAll().select((eb) =>
+  const rows = matching.selectAll().select((eb) =>
     // How many places are taken
     eb
       .selectFrom('anmeldung')
@@ -51,12 +52,7 @@ async function list(db: Kysely<Database>, { limit, offset, sort, suche }: Return
       .select(sql<number>`count(*)::int`.as('count'))
       .as('belegt'),
   );
-  for (const { column, direction } of sort) rows = rows.orderBy(column, direction);
-  const [items, { total }] = await Promise.all([
-    rows.orderBy('id').limit(limit).offset(offset).execute(),
-    matching.select((eb) => eb.fn.countAll<string>().as('total')).executeTakeFirstOrThrow(),
-  ]);
-  return { items, total: Number(total), limit, offset };
+  return readPage(matching, rows, query);
 }
 
 /** `/api/veranstaltungen`: the events that people register for. */

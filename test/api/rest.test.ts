@@ -117,6 +117,18 @@ describe('a list', () => {
     expect(await ids('sort=beginn,-name')).toEqual([third, first, second]);
     expect(await ids('sort=-id&limit=1&offset=1')).toEqual([second]);
     expect((await call('GET', '/api/veranstaltungen?limit=1')).body).toMatchObject({ total: 3, limit: 1, offset: 0 });
+    // Behind the end, and where nothing matches
+    for (const [query, total] of Object.entries({
+      'offset=3&limit=1': 3,
+      'suche=D': 0,
+      'suche=D&offset=1': 0,
+      'suche=b&offset=9': 1,
+    })) {
+      expect((await call('GET', `/api/veranstaltungen?${query}`)).body).toMatchObject({ items: [], total });
+    }
+    const [row] = (await call('GET', '/api/veranstaltungen?limit=1')).body.items;
+    expect(row).toMatchObject({ id: first, belegt: 0 });
+    expect(row).not.toHaveProperty('total');
 
     for (const veranstaltungId of [first, first, second]) {
       await call('POST', '/api/anmeldungen', {
