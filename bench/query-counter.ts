@@ -9,7 +9,7 @@ export interface QueryCounter {
 }
 
 /**
- * Stands between a server and its database, and counts statements: the frontend's messages Query and Execute
+ * Stands between a server and its database, and counts statements: the frontend's messages Query and Bind
  * (https://www.postgresql.org/docs/current/protocol-message-formats.html). Without TLS.
  */
 export async function countQueries(databaseUrl: string): Promise<QueryCounter> {
@@ -17,10 +17,13 @@ export async function countQueries(databaseUrl: string): Promise<QueryCounter> {
   let texts: string[] = [];
   const proxy = createServer((client) => {
     const server = connect(Number(target.port || 5432), target.hostname);
+    const prepared = new Map<string, string>();
     const listen = readMessages((type, body) => {
-      if (type === 'Q') texts.push(body.toString('utf8', 0, body.length - 1));
-      // The unnamed statement: its name is empty, and its text follows
-      if (type === 'P') texts.push(body.toString('utf8', body.indexOf(0) + 1).split('\0')[0] ?? '');
+      const [first = '', second = ''] = body.toString('utf8').split('\0', 2);
+      if (type === 'Q') texts.push(first);
+      // Parse: the name of a prepared statement, then its text. Bind: a portal, then the name of its statement
+      if (type === 'P') prepared.set(first, second);
+      if (type === 'B') texts.push(prepared.get(second) ?? '');
     });
     client.on('data', (chunk: Buffer) => {
       listen(chunk);

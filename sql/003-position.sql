@@ -12,22 +12,21 @@ create unlogged table change_feed.epoch (
   database oid not null
 );
 
--- The epoch in force; null when a crash, a promotion or a restored dump has ended it and no reader has begun the next.
-create function change_feed.current_epoch() returns text
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+-- No row when a crash, a promotion or a restored dump has ended the epoch and no reader has begun the next. Each read asks
+-- for it, so it is a view, whose plan is kept with the read's; a function took a quarter of the read's time.
+create view change_feed.epoch_in_force as
   select e.id
   from change_feed.epoch e
-  where e.system_identifier = (select s.system_identifier from pg_control_system() s)
-    and e.database = (select d.oid from pg_database d where d.datname = current_database())
-$$;
-revoke execute on function change_feed.current_epoch() from public;
+  where e.system_identifier = (select s.system_identifier from pg_catalog.pg_control_system() s)
+    and e.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database());
+comment on view change_feed.epoch_in_force is 'The epoch in which positions hold now';
 
 -- Begins a new epoch unless one is in force, and returns the one in force.
 create function change_feed.ensure_epoch() returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   lock table change_feed.epoch in share row exclusive mode; -- two servers may come back at once
-  if change_feed.current_epoch() is null then
+  if not exists (select from change_feed.epoch_in_force) then
     delete from change_feed.epoch;
     -- Snapshots of another epoch say nothing about the ids of this one. Nor do the ids of a log that a dump has carried
     -- into a younger cluster: they would be new to every reader, for ever. No position of before holds, so none misses them.
@@ -39,7 +38,7 @@ begin
     from pg_control_system() s, pg_database d
     where d.datname = current_database();
   end if;
-  return change_feed.current_epoch();
+  return (select e.id from change_feed.epoch_in_force e);
 end
 $$;
 revoke execute on function change_feed.ensure_epoch() from public;
@@ -60,7 +59,7 @@ begin
       message = 'this transaction has written, and a position would leave its own changes out',
       hint = 'Ask for the position before the first write, or after the commit.';
   end if;
-  return change_feed.current_epoch() || '.' || pg_current_snapshot();
+  return (select e.id from change_feed.epoch_in_force e) || '.' || pg_current_snapshot();
 end
 $$;
 comment on function change_feed.position() is 'The position in the change feed of the statement that calls this';

@@ -28,7 +28,7 @@ begin
   then
     insert into change_feed.tick (last_change_id)
     select coalesce(pg_sequence_last_value(pg_get_serial_sequence('change_feed.change', 'id')::regclass), 0)
-    where change_feed.current_epoch() is not null;
+    where exists (select from change_feed.epoch_in_force);
   end if;
 end
 $$;
@@ -43,7 +43,7 @@ declare
   upto change_feed.tick;
   deleted integer;
 begin
-  if change_feed.current_epoch() is null
+  if not exists (select from change_feed.epoch_in_force)
     or not pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('prune')) then
     return 0;
   end if;

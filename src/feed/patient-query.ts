@@ -5,19 +5,26 @@ const FIRST_PATIENCE_MS = 3000;
 /** The longest, in ms. */
 export const LONGEST_PATIENCE_MS = 35_000;
 
+/** What is asked. */
+export interface Statement {
+  readonly text: string;
+  /** Each connection prepares it once under this name, at most 63 bytes. Not through a pooler in transaction mode. */
+  readonly name?: string;
+}
+
 /**
  * A query that gives up a connection which doesn't answer. Asked anew, it goes out on another, with twice the patience:
  * it may have been slow, and not lost.
  */
 export class PatientQuery<Row extends pg.QueryResultRow> {
   readonly #pool: pg.Pool;
-  readonly #text: string;
+  readonly #statement: Statement;
   #patience: number;
 
   /** @param patienceMs until it has been answered for the first time. */
-  constructor(pool: pg.Pool, text: string, patienceMs = FIRST_PATIENCE_MS) {
+  constructor(pool: pg.Pool, statement: Statement, patienceMs = FIRST_PATIENCE_MS) {
     this.#pool = pool;
-    this.#text = text;
+    this.#statement = statement;
     this.#patience = patienceMs;
   }
 
@@ -26,7 +33,7 @@ export class PatientQuery<Row extends pg.QueryResultRow> {
     const patience = this.#patience;
     try {
       // pg takes the limit of a single query, and its types don't know.
-      const query = { text: this.#text, values, query_timeout: patience } as pg.QueryConfig;
+      const query = { ...this.#statement, values, query_timeout: patience } as pg.QueryConfig;
       const { rows } = await this.#pool.query<Row>(query);
       this.#patience = FIRST_PATIENCE_MS;
       return rows;

@@ -4,7 +4,7 @@
  * every transaction below `xmax` that is not in `xip` has been seen.
  */
 export interface Position {
-  /** What `change_feed.current_epoch()` said: a position holds in its own epoch only. */
+  /** The id of `change_feed.epoch_in_force`: a position holds in its own epoch only. */
   readonly epoch: string;
   readonly xmin: bigint;
   readonly xmax: bigint;

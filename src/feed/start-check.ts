@@ -15,7 +15,7 @@ export interface DatabaseServer {
  */
 export async function checkDatabaseServer(log: ChangeLog, databaseUrl: string): Promise<DatabaseServer> {
   const [server] = await log.query<{ standby: boolean; schema: boolean; prepared: boolean; pinned: boolean }>(
-    `select pg_is_in_recovery() as standby, current_setting('plan_cache_mode') = 'force_custom_plan' as pinned,
+    `select pg_is_in_recovery() as standby, current_setting('plan_cache_mode') = 'force_generic_plan' as pinned,
       to_regclass('change_feed.epoch') is not null as schema,
       current_setting('max_prepared_transactions')::int > 0 as prepared`,
   );

@@ -62,7 +62,7 @@ test('who asks for a position does not wait for what is lost on dead connections
 
 test('a query that is slow, and not lost, gets more time with each attempt', async () => {
   const pool = new pg.Pool({ connectionString: server.database.url, max: 1 });
-  const slow = new PatientQuery<{ waited: string }>(pool, 'select pg_sleep($1)::text as waited');
+  const slow = new PatientQuery<{ waited: string }>(pool, { text: 'select pg_sleep($1)::text as waited' });
   await slow.ask([0]);
   await expect(slow.ask([4])).rejects.toThrow('Query read timeout');
   expect(await slow.ask([4])).toHaveLength(1);

@@ -120,6 +120,7 @@ class Messages {
   application = '';
   #rest = Buffer.alloc(0);
   #started = false;
+  readonly #prepared = new Map<string, string>();
 
   *take(chunk: Buffer): Generator<{ readonly bytes: Buffer; readonly statement: string }> {
     this.#rest = Buffer.concat([this.#rest, chunk]);
@@ -144,8 +145,13 @@ class Messages {
     }
     const type = String.fromCharCode(bytes[0] ?? 0);
     if (type === 'Q') return bytes.subarray(5, -1).toString();
-    // Parse: the name of the prepared statement, then its text
-    if (type === 'P') return bytes.subarray(5).toString().split('\0')[1] ?? '';
-    return '';
+    const [first = '', second = ''] = bytes.subarray(5).toString('latin1').split('\0', 2);
+    // Parse: the name of a prepared statement, then its text
+    if (type === 'P') {
+      this.#prepared.set(first, second);
+      return second;
+    }
+    // Bind: a portal, then the name of its statement
+    return (type === 'B' && this.#prepared.get(second)) || '';
   }
 }
