@@ -77,6 +77,8 @@ export class ChangeFeed {
   readonly #resources: Resources;
   /** What has happened since the start, for metrics. */
   readonly counts = new FeedCounts();
+  /** How many changes had been read when the lead was last told. */
+  #foundBefore = 0;
   #polling = false;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
@@ -118,7 +120,12 @@ export class ChangeFeed {
     this.#lead = new Lead({
       databaseUrl: options.listenDatabaseUrl,
       instanceId: this.instanceId,
-      read: async () => (await this.#reader?.read()) ?? false,
+      read: async () => {
+        if (!(await this.#reader?.read())) return;
+        const found = this.counts.changes - this.#foundBefore;
+        this.#foundBefore = this.counts.changes;
+        return found;
+      },
       canHear: () => this.#bell.listening,
       logger: this.#logger,
     });

@@ -85,6 +85,25 @@ describe('a writer', () => {
     await until(asleep, 'the lead to sleep again');
   });
 
+  test('at full speed finds the lead awake, commit after commit', async () => {
+    const writer = await session();
+    const writeUntil = (last: number) =>
+      writer.query(`do $$ begin
+        for key in (select coalesce(max(id), 0) + 1 from zaehler) .. ${last} loop
+          insert into zaehler values (key);
+          commit;
+        end loop;
+      end $$`);
+    await writeUntil(1000); // wakes it
+    await ringsOfWriters();
+    rings.length = 0;
+    await writeUntil(10_000);
+    // Were it to lie down between two commits, each of those that follow would ring until it is up again.
+    expect((await ringsOfWriters()).length).toBeLessThan(10);
+    await writer.end();
+    await until(asleep, 'the lead to sleep again');
+  });
+
   test('never rings where no server runs', async () => {
     await server.feed.stop();
     await ringsOfWriters();
