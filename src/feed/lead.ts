@@ -174,9 +174,11 @@ export class Lead {
         this.#asleep = true;
         await this.#sleep();
         this.#asleep = false;
+        // Who has rung is being read for, and nothing of the lead's gets in the way of that. Who writes meanwhile rings,
+        // too, and cuts this short.
+        if (!this.#stopped) await this.#pause(AWAKE_MS);
       }
       await this.#query(`select pg_advisory_unlock(${LOCK_CLASS}, ${SLEEP})`);
-      if (!this.#stopped && !this.#rung) await this.#pause(AWAKE_MS);
     }
   }
 
