@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Bench } from './bench.js';
+import type { BenchDatabase, BenchPostgres } from './database.js';
 import { Readers } from './readers.js';
 import { printTable, round } from './report.js';
 import { median, medianRatio } from './statistics.js';
@@ -18,62 +19,67 @@ export const writers: Bench = {
   about:
     'pgbench, single-row updates, prepared, beside a live server with 100 readers; in relation to an unwatched table',
   run: async ({ postgres, scale }) => {
-    const database = await postgres.createDatabase();
-    const { session } = database;
-    for (const table of TABLES) {
-      await session.query(`create table ${table} (id int primary key, wert int not null);
-        insert into ${table} select g, 0 from generate_series(1, 100000) g`);
-    }
-    await session.query(`create function melden() returns trigger language plpgsql as
-        $$ begin perform pg_notify('gemeldet', tg_table_name); return null; end $$;
-      create trigger melden after update on gemeldet for each statement execute function melden();
-      select change_feed.watch('beachtet')`);
-    await age(database.url, scale(200_000, 1000));
-    await session.query('vacuum analyze');
+    const database = await prepare(postgres, scale(200_000, 1000));
+    // Recording alone: what is missing to it is the server, the readers, and what they do to the CPU of the writers.
+    const unserved = await prepare(postgres, scale(200_000, 1000));
     const server = await startOurs(database.url);
     const readers = await Readers.open(100, await ourStream(server.port, 'resources=beachtet'));
+    const cases = [...TABLES.map((table) => ({ url: database.url, table })), { url: unserved.url, table: 'beachtet' }];
     const rows: string[][] = [];
     for (const count of [1, 4, 16, 64].slice(0, scale(4, 2))) {
-      const rates = await measure(database.url, count, scale(9, 2), scale(2, 1));
-      const [plain, watched, notified] = TABLES.map((table) => rates.get(table) ?? []) as [
-        number[],
-        number[],
-        number[],
-      ];
+      const rates = cases.map((): number[] => []);
+      for (let turn = 0; turn < scale(9, 2); turn += 1) {
+        for (const [place, { url, table }] of cases.entries()) {
+          rates[place]?.push(await pgbench(url, table, count, ['-T', String(scale(2, 1))]));
+        }
+      }
+      const [plain = [], watched = [], notified = [], alone = []] = rates;
       rows.push([
         String(count),
         ...[plain, watched, notified].map((values) => round(median(values))),
         round(medianRatio(watched, plain)),
         round(medianRatio(watched, notified)),
+        round(medianRatio(alone, plain)),
       ]);
     }
     printTable(
-      ['writers', 'unwatched, tps', 'watched', 'pg_notify', 'watched / unwatched', 'watched / pg_notify'],
+      [
+        'writers',
+        'unwatched, tps',
+        'watched',
+        'pg_notify',
+        'watched / unwatched',
+        'watched / pg_notify',
+        'watched, and no server runs / unwatched',
+      ],
       rows,
     );
     await readers.end();
     await server.stop();
-    await database.drop();
+    await Promise.all([database.drop(), unserved.drop()]);
   },
 };
 
 /**
- * Updates each table as often: a new one has pages without room, where an update costs more, and the faster of two would
- * leave that state earlier.
+ * Makes a table for each kind, and updates each as often: a new one has pages without room, where an update costs more,
+ * and the faster of two would leave that state earlier.
  */
-async function age(url: string, updates: number): Promise<void> {
+async function prepare(postgres: BenchPostgres, updates: number): Promise<BenchDatabase> {
+  const database = await postgres.createDatabase();
+  const { session, url } = database;
+  for (const table of TABLES) {
+    await session.query(`create table ${table} (id int primary key, wert int not null);
+      insert into ${table} select g, 0 from generate_series(1, 100000) g`);
+  }
+  await session.query(`create function melden() returns trigger language plpgsql as
+      $$ begin perform pg_notify('gemeldet', tg_table_name); return null; end $$;
+    create trigger melden after update on gemeldet for each statement execute function melden();
+    select change_feed.watch('beachtet')`);
   for (const table of TABLES) {
     await pgbench(url, table, 8, ['-t', String(updates / 8)], { PGOPTIONS: '-c synchronous_commit=off' });
   }
-}
-
-/** @returns transactions a second for each table, round by round. */
-async function measure(url: string, count: number, rounds: number, seconds: number): Promise<Map<string, number[]>> {
-  const rates = new Map<string, number[]>(TABLES.map((table) => [table, []]));
-  for (let turn = 0; turn < rounds; turn += 1) {
-    for (const table of TABLES) rates.get(table)?.push(await pgbench(url, table, count, ['-T', String(seconds)]));
-  }
-  return rates;
+  await session.query('vacuum analyze');
+  return database;
 }
 
 /** @returns transactions a second. */
