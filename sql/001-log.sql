@@ -42,8 +42,9 @@ comment on table change_feed.sql_file is 'Which files of sql/ a migration has ap
 
 create table change_feed.change (
   xid xid8 not null default pg_current_xact_id(),
-  -- cache 1: only then do a row's changes stand in the order in which they were made
-  id bigint not null generated always as identity (cache 1),
+  -- Where the WAL stands: behind the row that the same transaction recorded before, so its changes stand in the order in
+  -- which they were made. A sequence would change what lastval() tells the writer.
+  lsn pg_lsn not null default pg_current_wal_insert_lsn(),
   resource text not null,
   operation text not null,
   keys text,
@@ -54,11 +55,13 @@ create table change_feed.change (
   actor text,
   client text,
   at timestamptz not null default clock_timestamp(),
-  primary key (xid, id)
+  -- With wal_level = minimal the transaction that makes this table writes no WAL between two changes; at sets them apart.
+  primary key (xid, lsn, at)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200000);
 
 comment on table change_feed.change is 'One row for each statement that changed rows of a watched table';
 comment on column change_feed.change.xid is 'The transaction that made the change';
+comment on column change_feed.change.lsn is 'Where the WAL stood: the order of the changes of one transaction';
 comment on column change_feed.change.resource is 'What changed: the table''s name unless watch() was told another';
 comment on column change_feed.change.operation is 'insert, update, delete, truncate, or emit (an application''s own event)';
 comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';

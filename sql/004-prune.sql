@@ -8,7 +8,8 @@ create table change_feed.tick (
   id bigint generated always as identity primary key,
   at timestamptz not null default clock_timestamp(),
   snapshot pg_snapshot not null default pg_current_snapshot(),
-  last_change_id bigint not null
+  -- how many were in the log with the first tick, and have been recorded since
+  changes bigint not null
 );
 comment on table change_feed.tick is 'Which transactions had ended at a time: noted each minute, for pruning';
 
@@ -26,15 +27,19 @@ begin
   if pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('tick'))
     and not exists (select from change_feed.tick where at > clock_timestamp() - interval '50 s' and at <= clock_timestamp())
   then
-    insert into change_feed.tick (last_change_id)
-    select coalesce(pg_sequence_last_value(pg_get_serial_sequence('change_feed.change', 'id')::regclass), 0)
+    insert into change_feed.tick (changes)
+    select coalesce(last.changes, 0)
+      + (select count(*) from change_feed.change c where c.xid >= coalesce(pg_snapshot_xmax(last.snapshot), '0'))
+      + (select count(*) from change_feed.change c where c.xid = any (array(select pg_snapshot_xip(last.snapshot))))
+    from (select) as always_a_row
+    left join (select t.changes, t.snapshot from change_feed.tick t order by t.id desc limit 1) last on true
     where exists (select from change_feed.epoch_in_force);
   end if;
 end
 $$;
 revoke execute on function change_feed.note_tick() from public;
 
--- Deletes at most batch changes that are older than retention, or that stand in a log of over max_rows.
+-- Deletes at most batch changes that are older than retention, or that stood before the last max_rows at the last tick.
 -- Returns how many: call it again, in a transaction of its own, while that is batch. Never waits for, and is never in
 -- the way of, writers; while another session prunes it returns 0.
 create function change_feed.prune(retention interval, max_rows bigint, batch integer default 10000) returns integer
@@ -49,8 +54,7 @@ begin
   end if;
   select t.* into upto from change_feed.tick t
     where t.at < clock_timestamp() - retention
-      or t.last_change_id < (
-        select pg_sequence_last_value(pg_get_serial_sequence('change_feed.change', 'id')::regclass)) - max_rows
+      or t.changes < (select last.changes from change_feed.tick last order by last.id desc limit 1) - max_rows
     order by t.id desc limit 1;
   if not found then
     return 0;

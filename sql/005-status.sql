@@ -46,8 +46,8 @@ revoke execute on function change_feed.forget_server(text) from public;
 create view change_feed.status as
   with newest as materialized (
     select distinct on (c.resource) c.resource, c.operation, c.application, c.actor, c.at
-    from (select * from change_feed.change order by xid desc, id desc limit 10000) c
-    order by c.resource, c.id desc
+    from (select * from change_feed.change order by xid desc, lsn desc limit 10000) c
+    order by c.resource, c.xid desc, c.lsn desc
   )
   select 'server' as what, r.id as name, r.reported_at as at,
     format('%s streams, %s, %s, %s, version %s, %s:%s', r.streams,
@@ -66,7 +66,7 @@ create view change_feed.status as
       case when w.resource is null then 'no table is watched as it' end)
   from (select distinct resource from change_feed.watched_table) w full join newest n on n.resource = w.resource
   union all
-  select 'log', 'change_feed.change', (select c.at from change_feed.change c order by c.xid, c.id limit 1),
+  select 'log', 'change_feed.change', (select c.at from change_feed.change c order by c.xid, c.lsn limit 1),
     format('since then, about %s changes, %s', greatest(k.reltuples, 0)::int8, pg_size_pretty(pg_total_relation_size(k.oid)))
   from pg_class k where k.oid = 'change_feed.change'::regclass;
 comment on view change_feed.status is 'Servers that report, the last change of each resource, and the size of the log';

@@ -49,11 +49,11 @@ export async function createWatchedDatabase(): Promise<WatchedDatabase> {
     version: rows[0].version,
     session,
     recorded: async (statements, writer = psql) => {
-      const last = await psql.query('select coalesce(max(id), 0) as id from change_feed.change');
+      const last = await psql.query(`select coalesce(max(lsn), '0/0') as lsn from change_feed.change`);
       await writer.query(statements);
       const log = await psql.query(
-        'select resource, operation, keys::json, row_count from change_feed.change where id > $1 order by id',
-        [last.rows[0].id],
+        'select resource, operation, keys::json, row_count from change_feed.change where lsn > $1 order by lsn',
+        [last.rows[0].lsn],
       );
       return log.rows.map(({ resource, operation, keys, row_count }) =>
         change(resource, operation, keys, row_count === null ? null : Number(row_count)),

@@ -98,7 +98,7 @@ const READ = `
     -- not in their order: to sort a day's changes for the first thousand would take as long as to read them
     ${NEWER} limit ${MAX_CHANGES + 1}
   ) c on true
-  order by c.id`;
+  order by c.lsn, c.at`;
 const READ_SUMMED_UP = `
   select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
@@ -107,11 +107,11 @@ const READ_SUMMED_UP = `
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
   from (select) as always_a_row
   left join lateral (
-    select n.resource, max(n.id) as id, min(n.at) as at, count(*)::float8 as made
+    select n.resource, max(n.lsn) as lsn, min(n.at) as at, count(*)::float8 as made
     from (${NEWER} limit $3) n
     group by n.resource
   ) c on true
-  order by c.id`;
+  order by c.lsn`;
 const NOW = `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot`;
 const WATCHED_RESOURCES = 'select resource from change_feed.watched_table';
 const LOGGED_RESOURCES = 'select distinct resource from change_feed.change';

@@ -145,7 +145,7 @@ function addLog(registry: Registry, { changes, streams }: FeedWithStreams, log: 
     'How full the NOTIFY queue of the whole Postgres cluster is; from 0.5 on writers do not ring, at 1 each NOTIFY fails',
     ({ queueUsage }) => queueUsage,
   );
-  ofLog('log_rows', 'Rows of change_feed.change, with those of statements that were rolled back', ({ rows }) => rows);
+  ofLog('log_rows', 'How many changes are in the log, as noted each minute', ({ rows }) => rows);
   ofLog(
     'log_age_seconds',
     'How long ago the oldest change in the log was made; 0 when it is empty',

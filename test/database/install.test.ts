@@ -60,7 +60,7 @@ test('the migrations of another application install the feed, watch its tables, 
   });
   expect(await installChangeFeed(db)).toEqual([]);
   for (const [, write] of WRITES) await sql.raw(write).execute(db);
-  const { rows } = await sql`select resource, operation, keys::json from change_feed.change order by id`.execute(db);
+  const { rows } = await sql`select resource, operation, keys::json from change_feed.change order by lsn`.execute(db);
   expect(rows).toEqual([
     { resource: 'artist', operation: 'insert', keys: [3] },
     { resource: 'album', operation: 'update', keys: [2] },

@@ -157,6 +157,13 @@ test("the writer's lock_timeout does not fail its commit while another notifier 
   await lead.query('select pg_advisory_unlock_all()');
 });
 
+test("a writer's lastval() stays its own: drivers ask it for the key that a serial column has given", async () => {
+  await psql.query(`create table seriell (id bigserial primary key, n int); select change_feed.watch('seriell')`);
+  await psql.query('insert into seriell (n) values (1), (2)');
+  await psql.query(`update seriell set n = 3; delete from seriell; select change_feed.emit('x')`);
+  expect((await psql.query('select lastval()::int')).rows).toEqual([{ lastval: 2 }]);
+});
+
 test('the number of rows holds more than an int does', async () => {
   const { rows } = await psql.query(`select format_type(atttypid, atttypmod) as type from pg_attribute
     where attrelid = 'change_feed.change'::regclass and attname = 'row_count'

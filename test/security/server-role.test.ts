@@ -109,7 +109,7 @@ test('it hears, reads and replays the log, prunes, emits, passes calls on, and s
 
   const log = new ChangeLog(url, () => {});
   await admin.psql(`update change_feed.tick set at = at - interval '1 hour'`);
-  await admin.psql('insert into change_feed.tick (at, last_change_id) select clock_timestamp() - interval $$1 h$$, 0');
+  await admin.psql('insert into change_feed.tick (at, changes) select clock_timestamp() - interval $$1 h$$, 0');
   expect(await log.prune(60, 1_000_000)).toBeGreaterThan(0);
   await log.close();
 

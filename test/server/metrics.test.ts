@@ -220,6 +220,8 @@ describe('the bell', () => {
 describe('the log', () => {
   test('its rows and age are those of the table', async () => {
     await server.psql(`select change_feed.emit('veranstaltung')`);
+    await server.psql(`update change_feed.tick set at = at - interval '1 min'`);
+    await server.psql('select change_feed.note_tick()');
     const { rows } = await server.psql(
       'select count(*)::int as rows, extract(epoch from clock_timestamp() - min(at))::float8 as age from change_feed.change',
     );
@@ -249,7 +251,7 @@ describe('the log', () => {
       for (const child of (node.Plans ?? []) as Record<string, unknown>[]) visit(child);
     };
     visit(plan.rows[0]['QUERY PLAN'][0].Plan);
-    expect(scans.map(({ rows }) => rows)).toEqual([1, 1]);
+    expect(scans.map(({ rows }) => rows)).toEqual([1]);
     expect(scans.every(({ type }) => type.startsWith('Index'))).toBe(true);
   });
 

@@ -83,8 +83,8 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     strike: async ({ postgres, servers }) => {
       await postgres.sql(`alter table change_feed.change
         alter at set default clock_timestamp() + (random() - 0.5) * interval '20 days'`);
-      await postgres.sql(`insert into change_feed.tick (at, last_change_id)
-        select clock_timestamp() + interval '2 days', max(id) from change_feed.change`);
+      await postgres.sql(`insert into change_feed.tick (at, changes)
+        select clock_timestamp() + interval '2 days', coalesce(max(changes), 0) from change_feed.tick`);
       for (const wrongBy of [2 * DAYS, -2 * DAYS]) {
         const [first] = servers.running;
         if (first) await servers.end(first, 'SIGTERM');
