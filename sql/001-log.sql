@@ -70,35 +70,77 @@ comment on column change_feed.change.data is 'Only for emit: row contents never 
 comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction; null or empty when it has none';
 comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction; null or empty when it has none';
 
--- Rings at commit, and only for a sleeper: a transaction that has called NOTIFY commits under one global lock, so that
--- writers queue up. Of the servers one leads, and holds this advisory lock while it sleeps; the same numbers stand in
--- src/feed/lead.ts. A writer that gets the lock, shared, until its commit is visible need not ring: the lead is awake,
--- and reads once more before it sleeps. None runs, or it hangs: nobody holds the lock, and the periodic reads see it.
--- A notification says "look now", never what changed: so no length of anything can fail the commit.
--- Each commit of a writer runs this: names are qualified, for to pin search_path costs as much as all the rest of it.
-create function change_feed.ring() returns trigger
-language plpgsql as $$
+-- The bell. A transaction that has called NOTIFY commits under one global lock, so that writers queue up: they ring only
+-- for a sleeper. Of the servers one leads, and asleep has a value while it sleeps. A sequence, for what is set in it is seen
+-- at once and by all, and who has asked it stands in pg_locks until its transaction has ended. UNLOGGED (since Postgres
+-- 15), so that it costs no WAL, and nobody sleeps after a crash.
+do $$
 begin
-  if pg_catalog.pg_try_advisory_xact_lock_shared(1346847558, 1) then
+  execute format('create %s sequence change_feed.asleep',
+    case when current_setting('server_version_num')::int >= 150000 then 'unlogged' end);
+end
+$$;
+
+-- Which transactions ring when they commit, each once for a resource; emptied each minute. Were the trigger one of the log,
+-- each transaction would pay for it, also while nobody sleeps: a twentieth of what it takes with all that is recorded.
+create unlogged table change_feed.wake_up (
+  xid xid8 default pg_current_xact_id(),
+  resource text,
+  primary key (xid, resource)
+);
+comment on table change_feed.wake_up is 'Which transactions ring when they commit';
+
+-- Rings at commit. The lead holds this advisory lock whenever asleep has a value; the same numbers stand in
+-- src/feed/lead.ts. Who gets the lock, shared, until its commit is visible need not ring: the lead has woken up meanwhile,
+-- and reads once more before it sleeps. Or it is gone, and none may sleep before this transaction has ended.
+-- A notification says "look now", never what changed: so no length of anything can fail the commit.
+create function change_feed.ring() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if pg_try_advisory_xact_lock_shared(1346847558, 1) then
+    perform setval('change_feed.asleep', 1, false);
     return null;
   end if;
   -- A queue that some idle listener has let fill up fails the COMMIT; the servers' periodic read takes over.
   -- PREPARE TRANSACTION fails after NOTIFY; where it can happen nobody rings, and the servers read at short intervals.
-  if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<) 0.5
-    and pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
+  if pg_notification_queue_usage() < 0.5 and current_setting('max_prepared_transactions') = '0' then
     -- NOTIFY waits for one global lock at commit, and the writer's own lock_timeout would fail it there.
-    perform pg_catalog.set_config('lock_timeout', '0', true);
-    perform pg_catalog.pg_notify('change_feed', new.resource);
+    perform set_config('lock_timeout', '0', true);
+    perform pg_notify('change_feed', new.resource);
   end if;
   return null;
 end
 $$;
 revoke execute on function change_feed.ring() from public;
 
-create constraint trigger ring after insert on change_feed.change
+create constraint trigger ring after insert on change_feed.wake_up
   deferrable initially deferred for each row execute function change_feed.ring();
--- Not ENABLE ALWAYS: a subscription writes as session_replication_role = replica, and into tables of another owner within
--- a "security-restricted operation", where a deferred trigger fails it for ever. There the periodic read takes over.
+-- Not ENABLE ALWAYS: what a subscription copies needs no ring, the periodic read takes over.
+
+-- Who has asked whether the lead sleeps, and may have been told that it does not. Its lock ends after its commit is visible.
+create view change_feed.asked as
+select l.virtualtransaction
+from pg_catalog.pg_locks l
+where l.locktype = 'relation' and l.relation = 'change_feed.asleep'::regclass and l.pid <> pg_catalog.pg_backend_pid()
+  and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database());
+comment on view change_feed.asked is 'Open transactions that have asked whether the lead sleeps';
+
+-- Called by the lead, which holds the lock: from now on who writes rings. Returns the open transactions that may not.
+create function change_feed.begin_sleep() returns text[]
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform setval('change_feed.asleep', 1);
+  return array(select a.virtualtransaction from change_feed.asked a);
+end
+$$;
+revoke execute on function change_feed.begin_sleep() from public;
+
+-- Called by the lead when it wakes up, and when it becomes the lead.
+create function change_feed.end_sleep() returns void
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+  select setval('change_feed.asleep', 1, false)
+$$;
+revoke execute on function change_feed.end_sleep() from public;
 
 -- A resource stands in URLs, in lists with commas and in SSE fields: 1 to 200 bytes, none of , ? * and no control
 -- characters. Raises invalid_parameter_value.
@@ -134,6 +176,13 @@ begin
   insert into change_feed.change (resource, operation, data, application, actor, client)
   values (emit.resource, 'emit', emit.data, change_feed.setting('application_name'),
     change_feed.setting('change_feed.actor'), change_feed.setting('change_feed.client'));
+  if pg_sequence_last_value('change_feed.asleep'::regclass) is not null then
+    begin
+      insert into change_feed.wake_up (resource) values (emit.resource) on conflict do nothing;
+    exception when others then
+      null; -- as in the functions that record: see 002-watch.sql
+    end;
+  end if;
 end
 $$;
 revoke execute on function change_feed.emit(text, jsonb) from public;

@@ -48,9 +48,10 @@ declare
   rows_of text;
   name_keys text := '';
   record_one text := '';
-  who constant text := (
-    select string_agg(format('pg_catalog.left(pg_catalog.current_setting(%L, true), 200)', setting), E',\n    ' order by place)
-    from unnest(array['application_name', 'change_feed.actor', 'change_feed.client']) with ordinality s (setting, place));
+  -- cut as change_feed.setting() does; to the first Postgres itself allows 63 bytes
+  who constant text := $sql$pg_catalog.current_setting('application_name', true),
+    pg_catalog.left(pg_catalog.current_setting('change_feed.actor', true), 200),
+    pg_catalog.left(pg_catalog.current_setting('change_feed.client', true), 200)$sql$;
   insert_change constant text :=
     'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
   beginning constant text := $sql$
@@ -60,15 +61,23 @@ declare
   named pg_catalog.jsonb;
 begin$sql$;
   record_any constant text := format($sql$
-  %s
-  values (%L, pg_catalog.lower(tg_op), named::pg_catalog.text, changed,
-    %s);
+    %s
+    values (%L, pg_catalog.lower(tg_op), named::pg_catalog.text, changed,
+    %s);$sql$, insert_change, resource, who);
+  ending constant text := format($sql$
+  if pg_catalog.pg_sequence_last_value('change_feed.asleep'::pg_catalog.regclass) is not null then
+    begin
+      insert into change_feed.wake_up (resource) values (%L) on conflict do nothing;
+    exception when others then
+      null; -- Within a "security-restricted operation" no trigger can wait for the commit: the periodic read takes over.
+    end;
+  end if;
   return null;
 end
-$sql$, insert_change, resource, who);
+$sql$, resource);
 begin
   if not keys then
-    return beginning || record_any;
+    return beginning || record_any || ending;
   end if;
 
   -- The type is asked for again with each row: a table's owner may have given the column another since, with a cast that
@@ -103,9 +112,8 @@ begin
     %1$s
     select %7$L, 'update', %3$s, 1,
     %2$s
-    %5$s new_rows) as r
-    where not exists (select from new_rows offset 1)
-      and case when %6$s then %4$s operator(pg_catalog.=) (select %4$s %5$s old_rows) as r limit 1) end;
+    %5$s new_rows limit 1) as r
+    where case when %6$s then array[%4$s] operator(pg_catalog.=) array(select %4$s %5$s old_rows) as r limit 2) end;
   elsif tg_op operator(pg_catalog.=) 'INSERT' then
     %1$s
     select %7$L, 'insert', %3$s, 1,
@@ -119,42 +127,42 @@ begin
     %5$s old_rows) as r
     where not exists (select from old_rows offset 1) and %6$s;
   end if;
-  if found then
-    return null;
-  end if;$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource);
+$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource);
   end if;
 
   if key_of_row is not null then
     name_keys := format($sql$
-  if changed operator(pg_catalog.<=) 100 then
-    -- A key column that was renamed or dropped since must not fail the write.
-    begin
-      if tg_op operator(pg_catalog.=) 'INSERT' then
-        select pg_catalog.jsonb_agg(%1$s) into named from new_rows as r;
-      elsif tg_op operator(pg_catalog.=) 'DELETE' then
-        select pg_catalog.jsonb_agg(%1$s) into named from old_rows as r;
-      else
-        select pg_catalog.jsonb_agg(distinct k.key) into named
-        from (select %1$s as key from new_rows as r union all select %1$s from old_rows as r) as k;
-      end if;
-      if pg_catalog.jsonb_array_length(named) operator(pg_catalog.>) 100
-        or pg_catalog.octet_length(named::pg_catalog.text) operator(pg_catalog.>) 8192 then
+    if changed operator(pg_catalog.<=) 100 then
+      -- A key column that was renamed or dropped since must not fail the write.
+      begin
+        if tg_op operator(pg_catalog.=) 'INSERT' then
+          select pg_catalog.jsonb_agg(%1$s) into named from new_rows as r;
+        elsif tg_op operator(pg_catalog.=) 'DELETE' then
+          select pg_catalog.jsonb_agg(%1$s) into named from old_rows as r;
+        else
+          select pg_catalog.jsonb_agg(distinct k.key) into named
+          from (select %1$s as key from new_rows as r union all select %1$s from old_rows as r) as k;
+        end if;
+        if pg_catalog.jsonb_array_length(named) operator(pg_catalog.>) 100
+          or pg_catalog.octet_length(named::pg_catalog.text) operator(pg_catalog.>) 8192 then
+          named := null;
+        end if;
+      exception when others then
         named := null;
-      end if;
-    exception when others then
-      named := null;
-    end;
-  end if;$sql$, key_of_row);
+      end;
+    end if;$sql$, key_of_row);
   end if;
   return beginning || record_one || $sql$
-  if tg_op operator(pg_catalog.=) 'DELETE' then
-    select pg_catalog.count(*) into changed from old_rows;
-  elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then
-    select pg_catalog.count(*) into changed from new_rows;
-  end if;
-  if changed operator(pg_catalog.=) 0 then
-    return null;
-  end if;$sql$ || name_keys || record_any;
+  if not found then
+    if tg_op operator(pg_catalog.=) 'DELETE' then
+      select pg_catalog.count(*) into changed from old_rows;
+    elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then
+      select pg_catalog.count(*) into changed from new_rows;
+    end if;
+    if changed operator(pg_catalog.=) 0 then
+      return null;
+    end if;$sql$ || name_keys || record_any || $sql$
+  end if;$sql$ || ending;
 end
 $source$;
 revoke execute on function change_feed.recorder_source(regclass, text, boolean) from public;

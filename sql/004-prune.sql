@@ -21,6 +21,7 @@ create table change_feed.horizon (
 comment on table change_feed.horizon is 'What is visible in this snapshot may have been pruned';
 
 -- Notes a tick unless there is one of the last 50 seconds, another session is just noting one, or no epoch is in force.
+-- What is done each minute is done here.
 create function change_feed.note_tick() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -34,6 +35,7 @@ begin
     from (select) as always_a_row
     left join (select t.changes, t.snapshot from change_feed.tick t order by t.id desc limit 1) last on true
     where exists (select from change_feed.epoch_in_force);
+    delete from change_feed.wake_up; -- those that have ended
   end if;
 end
 $$;

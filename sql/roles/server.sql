@@ -18,9 +18,13 @@ grant usage on schema change_feed to change_feed_server;
 
 -- Reading: what has changed, how far back that is known, and what is watched
 grant select on
-  change_feed.change, change_feed.tick, change_feed.horizon, change_feed.epoch_in_force, change_feed.watched_table
+  change_feed.change, change_feed.tick, change_feed.horizon, change_feed.epoch_in_force, change_feed.watched_table,
+  change_feed.asked
   to change_feed_server;
 grant execute on function change_feed.ensure_epoch(), change_feed.position() to change_feed_server;
+
+-- Leading: writers ring only while it sleeps
+grant execute on function change_feed.begin_sleep(), change_feed.end_sleep() to change_feed_server;
 
 -- Pruning
 grant execute on function change_feed.note_tick(), change_feed.prune(interval, bigint, integer) to change_feed_server;

@@ -25,6 +25,8 @@ const BUSY_MS = 10;
  */
 const PACED_MS = 60;
 const PACED_FROM = 3;
+/** The most between two looks of a lead that sleeps whether who may commit without a ring has ended, in ms. */
+const LOOK_MS = 100;
 /** The same while it can't hear, or can't read, in ms: then it must not sleep, for writers would ring for the deaf. */
 const DEAF_MS = 50;
 
@@ -60,10 +62,13 @@ export interface LeadOptions {
 
 /**
  * Spares writers the bell. A transaction that has called NOTIFY commits under one global lock, so writers ring only
- * when somebody sleeps: of all servers one leads (it holds the lock LEAD), and holds the lock SLEEP while it sleeps.
- * A writer that finds SLEEP taken rings at commit; one that gets it, shared, until its commit is visible, need not,
- * for the lead is awake and goes on reading until it gets SLEEP for itself, and reads once more before it sleeps.
- * What it read it rings for the other servers.
+ * when somebody sleeps: of all servers one leads (it holds the lock LEAD), and says in the database when it sleeps.
+ * A writer that has recorded a change asks. It sleeps: the writer rings at commit. It does not: the writer need not ring,
+ * for the lead is awake, and reads once more after it has said that it sleeps. Whoever asked before that and has not ended
+ * yet it goes on looking for. What it read it rings for the other servers.
+ *
+ * While it sleeps it holds the lock SLEEP, too: a lead that is gone can't say that it does not sleep any more, but its locks
+ * go with its session.
  */
 export class Lead {
   readonly #options: LeadOptions;
@@ -144,7 +149,8 @@ export class Lead {
     const { read, canHear, logger } = this.#options;
     this.#leading = true;
     logger.info('this server leads: it wakes the others, and lets writers ring only while it sleeps');
-    // The lead before may have gone with something that nobody has been told.
+    // The lead before may have gone in its sleep, and with something that nobody has been told.
+    await this.#query('select change_feed.end_sleep()');
     this.#untold = true;
     let hurried = 0;
     let readAt = Number.NEGATIVE_INFINITY;
@@ -167,27 +173,42 @@ export class Lead {
         continue;
       }
       hurried = 0;
-      // Nobody is between "need not ring" and "visible" any more. Only a read that begins now sees all of it: one
-      // statement that took the lock and read would have a snapshot older than the lock, and lose a wake-up.
+      const [{ open = [] } = {}] = await this.#query('select change_feed.begin_sleep() as open');
+      // Of those who need not ring all but `open` are visible now. Only a read that begins now sees all of it: one
+      // statement that said it and read would have an older snapshot, and lose a wake-up.
       if ((await read()) !== undefined) {
         await this.#tellOthers();
         this.#asleep = true;
-        await this.#sleep();
+        await this.#sleep(open);
         this.#asleep = false;
         // Who has rung is being read for, and nothing of the lead's gets in the way of that. Who writes meanwhile rings,
         // too, and cuts this short.
         if (!this.#stopped) await this.#pause(AWAKE_MS);
       }
-      await this.#query(`select pg_advisory_unlock(${LOCK_CLASS}, ${SLEEP})`);
+      await this.#query(`select change_feed.end_sleep(), pg_advisory_unlock(${LOCK_CLASS}, ${SLEEP})`);
     }
   }
 
-  /** Until somebody rings, or nothing would be heard any more. */
-  async #sleep(): Promise<void> {
+  /**
+   * Until somebody rings, or nothing would be heard or read any more.
+   * @param open transactions that may commit without a ring.
+   */
+  async #sleep(open: readonly string[]): Promise<void> {
+    let lookMs = AWAKE_MS;
     while (!this.#rung && !this.#stopped && this.#options.canHear()) {
-      await this.#pause(BEAT_MS);
-      // Says that it lives, and hears at once when its session, and so the lock, is gone.
-      if (!this.#rung) await this.#query('select');
+      await this.#pause(open.length > 0 ? lookMs : BEAT_MS);
+      if (this.#rung) return;
+      // Says that it lives, too, and hears at once when its session, and so the lock, is gone.
+      const [{ open: still = [] } = {}] = await this.#query(
+        'select array(select virtualtransaction from change_feed.asked where virtualtransaction = any ($1)) as open',
+        [open],
+      );
+      lookMs = Math.min(2 * lookMs, LOOK_MS);
+      if (still.length < open.length) {
+        if ((await this.#options.read()) === undefined) return;
+        await this.#tellOthers();
+      }
+      open = still;
     }
   }
 
@@ -210,7 +231,7 @@ export class Lead {
     return rows[0]?.got === true;
   }
 
-  async #query(text: string, values?: unknown[]): Promise<{ got?: boolean }[]> {
+  async #query(text: string, values?: unknown[]): Promise<{ got?: boolean; open?: string[] }[]> {
     if (!this.#client) throw new Error('The session is gone');
     return (await this.#client.query(text, values)).rows;
   }

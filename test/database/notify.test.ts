@@ -29,7 +29,7 @@ beforeAll(async () => {
   psql = await session();
   await psql.query(`create table t (id int primary key); select change_feed.watch('t', '${'ü'.repeat(100)}')`);
   // As a lead that sleeps: writers ring.
-  await (await session()).query('select pg_advisory_lock(1346847558, 1)');
+  await (await session()).query('select pg_advisory_lock(1346847558, 1), change_feed.begin_sleep()');
 });
 
 afterAll(async () => {

@@ -144,7 +144,7 @@ test("the writer's lock_timeout does not fail its commit while another notifier 
   await psql.query(`create table u (id int primary key); select change_feed.watch('u')`);
   // As a lead that sleeps: only then does a writer ring.
   const lead = await database.session();
-  await lead.query('select pg_advisory_lock(1346847558, 1)');
+  await lead.query('select pg_advisory_lock(1346847558, 1), change_feed.begin_sleep()');
   const { rows } = await psql
     .query(`begin; set local lock_timeout = '1ms'; insert into u values (1);
     set constraints all immediate; select current_setting('lock_timeout') as during; commit; `)

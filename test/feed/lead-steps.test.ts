@@ -11,6 +11,7 @@ const LEAD = 'pg-change-feed lead';
 const LOG = 'pg-change-feed log';
 const READ = /from change_feed\.change/;
 const SLEEP = /pg_try_advisory_lock\(1346847558, 1\)/;
+const SAY = /begin_sleep/;
 
 /** Everything that a lead does after it was woken, in this order, and where each can be met. */
 const STEPS: readonly (readonly [string, readonly Omit<Step, 'place'>[]])[] = [
@@ -18,14 +19,15 @@ const STEPS: readonly (readonly [string, readonly Omit<Step, 'place'>[]])[] = [
   ['it reads', [{ application: LOG, statement: READ }]],
   ['it rings for the others', [{ application: LEAD, statement: /pg_notify/ }]],
   ['it takes the lock for its sleep', [{ application: LEAD, statement: SLEEP }]],
+  ['it says that it sleeps', [{ application: LEAD, statement: SAY }]],
   [
     'it reads before it sleeps',
     [
-      { application: LEAD, statement: SLEEP },
+      { application: LEAD, statement: SAY },
       { application: LOG, statement: READ },
     ],
   ],
-  ['it says that it lives', [{ application: LEAD, statement: /^select$/ }]],
+  ['it looks who is still open', [{ application: LEAD, statement: /change_feed\.asked/ }]],
 ];
 const PLACES = ['before', 'after'] as const;
 

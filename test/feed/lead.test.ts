@@ -42,6 +42,18 @@ const locks = async (lock: number, mode: string, granted = true) =>
 const asleep = async () => (await locks(1, 'ExclusiveLock')).length === 1;
 const leadPid = async () => (await locks(2, 'ExclusiveLock'))[0];
 
+/** Keeps the lead from sleeping until the session is ended. */
+async function keepAwake(): Promise<pg.Client> {
+  const other = await session();
+  const held = other.query('begin; select pg_advisory_xact_lock_shared(1346847558, 1)');
+  // Else the lead could sleep again before this has asked, and nobody would wake it.
+  await until(async () => (await locks(1, 'ShareLock', false)).length === 1, 'a lock that is waited for');
+  await insert(); // wakes it
+  await held;
+  await until(async () => !(await asleep()));
+  return other;
+}
+
 let lastKey = 0;
 const insert = async (client?: pg.Client) => {
   lastKey += 1;
@@ -68,21 +80,15 @@ describe('a writer', () => {
   test('does not ring for one that is awake, and is heard all the same', async () => {
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
-    const other = await session();
-    // As a commit that is under way: the lead can't go to sleep.
-    const held = other.query('begin; select pg_advisory_xact_lock_shared(1346847558, 1)');
-    // Else the lead could sleep again before this has asked, and nobody would wake it.
-    await until(async () => (await locks(1, 'ShareLock', false)).length === 1, 'a lock that is waited for');
-    await insert(); // wakes it
-    await held;
-    await until(async () => !(await asleep()));
+    const awake = await keepAwake();
     await ringsOfWriters(); // those of before have all come
     rings.length = 0;
     const keys = [await insert(), await insert(), await insert()];
     await until(() => keys.every((key) => stream.events.some(({ data }) => data.keys?.[0] === key)));
     expect(await ringsOfWriters()).toEqual([]);
-    await other.end();
+    await awake.end();
     await until(asleep, 'the lead to sleep again');
+    stream.close();
   });
 
   test('at full speed finds the lead awake, commit after commit', async () => {
@@ -104,12 +110,47 @@ describe('a writer', () => {
     await until(asleep, 'the lead to sleep again');
   });
 
-  test('never rings where no server runs', async () => {
+  test('that asked while the lead was awake, and commits in its sleep, is heard all the same', async () => {
+    const stream = await server.stream('resources=zaehler');
+    await stream.clientId();
+    const heard = (key: number) => stream.next(({ data }) => data.keys?.[0] === key);
+    const sleeps = () => until(() => server.feed.lead.asleep, 'the lead to sleep again');
+    const awake = await keepAwake();
+    const writers = await Promise.all([1, 2, 3].map(session));
+    const keys: number[] = [];
+    for (const writer of writers) {
+      await writer.query('begin');
+      keys.push(await insert(writer));
+    }
+    const [first, second, third] = keys as [number, number, number];
+    const rung = await ringsOfWriters();
+    await awake.end();
+    await sleeps();
+    await writers[0]?.query('commit');
+    await heard(first);
+    await writers[1]?.query('commit');
+    await heard(second);
+    expect(await ringsOfWriters()).toEqual(rung);
+    await heard(await insert()); // who did not ask before rings
+    await until(() => rings.filter((payload) => payload === 'zaehler').length === rung.length + 1, 'its ring');
+    await sleeps();
+    await writers[2]?.query('commit');
+    await heard(third);
+    for (const writer of writers) await writer.end();
+    stream.close();
+  });
+
+  test('never rings where no server runs, also when it went in its sleep', async () => {
     await server.feed.stop();
     await ringsOfWriters();
     rings.length = 0;
     await insert();
+    expect((await server.psql('table change_feed.wake_up')).rows).toEqual([]);
+    await server.psql('select change_feed.begin_sleep()');
+    await insert();
+    await insert();
     expect(await ringsOfWriters()).toEqual([]);
+    expect((await server.psql('table change_feed.wake_up')).rowCount).toBe(1);
   });
 });
 
@@ -164,7 +205,9 @@ describe('a lead', () => {
     await server.psql('select pg_terminate_backend($1)', [first]);
     await holder.query(`set idle_session_timeout = '3s'`);
     const { rows } = await holder.query('select pg_backend_pid() as pid');
-    await holder.query('select pg_advisory_lock(1346847558, 2), pg_advisory_lock(1346847558, 1)');
+    await holder.query(
+      'select pg_advisory_lock(1346847558, 2), pg_advisory_lock(1346847558, 1), change_feed.begin_sleep()',
+    );
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
     const key = await insert();
