@@ -8,6 +8,7 @@ import { OperatorError } from '../operator-error.js';
 import type { SSEManager } from '../sse/manager.js';
 import { type AppOptions, createApp } from './app.js';
 import { atMost } from './at-most.js';
+import { httpServerCloser } from './close-http-server.js';
 import { createChangeFeed } from './create-change-feed.js';
 import { createHttpServer, type HttpServerOptions } from './http-server.js';
 
@@ -46,14 +47,10 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** A request that is under way when the server stops may take this long, in ms; streams end sooner. */
-const LAST_REQUESTS_MS = 5000;
-/** The same for queries that are under way. */
+/** Queries that are under way when the server stops may take this long, in ms. */
 const LAST_QUERIES_MS = 2000;
 /** Connections that wait until they are taken; the kernel has a limit of its own (net.core.somaxconn). */
 const BACKLOG = 4096;
-/** How often connections that have become idle are closed while the server stops, in ms. */
-const IDLE_CHECK_MS = 20;
 
 /**
  * Connects, listens to the feed, and serves.
@@ -76,9 +73,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     throw error;
   }
   const http = createHttpServer(createApp({ ...options, db, feed }).callback(), options);
+  const closeHttp = httpServerCloser(http);
 
   const stop = async () => {
-    await Promise.all([feed.streams.close(), closeServer(http)]);
+    await Promise.all([feed.streams.close(), closeHttp()]);
     await feed.stop();
     await atMost(LAST_QUERIES_MS, db.destroy());
   };
@@ -110,20 +108,6 @@ function listen(http: Server, host: string, port: number): Promise<string> {
       const everywhere = address === '0.0.0.0' || address === '::';
       const name = everywhere || host === 'localhost' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
       resolve(`http://${name}:${bound}`);
-    });
-  });
-}
-
-/** Takes no more connections, and waits for the last requests, but not for clients that keep their connection. */
-function closeServer(http: Server): Promise<void> {
-  return new Promise((resolve) => {
-    // Again and again: a connection whose stream has just ended is idle only after its last bytes have left.
-    const idle = setInterval(() => http.closeIdleConnections(), IDLE_CHECK_MS);
-    const late = setTimeout(() => http.closeAllConnections(), LAST_REQUESTS_MS);
-    http.close(() => {
-      clearInterval(idle);
-      clearTimeout(late);
-      resolve();
     });
   });
 }

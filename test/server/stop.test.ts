@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, jest, test } from '@jest/globals';
 import type { EventStream } from '../event-stream.js';
@@ -73,4 +74,29 @@ test('a stop takes 10 s at the most, with a database that never answers and a cl
   way.bury();
   await server.stop();
   await way.close();
+});
+
+test('a stop does not wait for connections without a request, but for a request that is under way', async () => {
+  const server = await startTestServer();
+  const other = await server.another();
+  const port = Number(new URL(other.url).port);
+  const unused = connect(port);
+  const late = connect(port);
+  let answer = '';
+  late.on('data', (data) => {
+    answer += data;
+  });
+  late.write('GET /healthz HTTP/1.1\r\n');
+  await Promise.all([unused, late].map((socket) => once(socket, 'connect')));
+  // Those two have been accepted when a third one is served
+  await fetch(`${other.url}/healthz`);
+
+  const stopped = other.stop();
+  await once(unused, 'close');
+  expect(late.closed).toBe(false);
+  late.write('Host: localhost\r\n\r\n');
+  await once(late, 'close');
+  expect(answer).toContain('{"status":"ok"}');
+  await stopped;
+  await server.stop();
 });
