@@ -52,6 +52,7 @@ declare
   who constant text := $sql$pg_catalog.current_setting('application_name', true),
     pg_catalog.left(pg_catalog.current_setting('change_feed.actor', true), 200),
     pg_catalog.left(pg_catalog.current_setting('change_feed.client', true), 200)$sql$;
+  asleep constant text := $sql$pg_catalog.pg_sequence_last_value('change_feed.asleep'::pg_catalog.regclass)$sql$;
   insert_change constant text :=
     'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
   beginning constant text := $sql$
@@ -65,7 +66,7 @@ begin$sql$;
     values (%L, pg_catalog.lower(tg_op), named::pg_catalog.text, changed,
     %s);$sql$, insert_change, resource, who);
   ending constant text := format($sql$
-  if pg_catalog.pg_sequence_last_value('change_feed.asleep'::pg_catalog.regclass) is not null then
+  if %s is not null then
     begin
       insert into change_feed.wake_up (resource) values (%L) on conflict do nothing;
     exception when others then
@@ -74,7 +75,7 @@ begin$sql$;
   end if;
   return null;
 end
-$sql$, resource);
+$sql$, asleep, resource);
 begin
   if not keys then
     return beginning || record_any || ending;
@@ -89,7 +90,8 @@ begin
     string_agg(format('null::pg_catalog.%I as %I', type_name, name), ', ' order by place),
     format(case count(*) when 1 then 'pg_catalog.format(''[%s]'', %s)' else 'pg_catalog.format(''[[%s]]'', %s)' end,
       string_agg(json, ',' order by place), string_agg(format('r.%I', name), ', ' order by place)),
-    string_agg(format('r.%I::pg_catalog.text', name), $sql$ operator(pg_catalog.||) ',' operator(pg_catalog.||) $sql$ order by place),
+    case count(*) when 1 then min(format('r.%I', name))
+      else string_agg(format('r.%I::pg_catalog.text', name), $sql$ operator(pg_catalog.||) ',' operator(pg_catalog.||) $sql$ order by place) end,
     string_agg(is_expected || format(' and r.%I is not null', name), ' and ' order by place),
     bool_and(type = any (common_types))
   into key_of_row, key_columns, absent_columns, known_key, compared, as_expected, all_common
@@ -107,27 +109,31 @@ begin
   if all_common then
     -- followed by the name of a transition table: its rows r
     rows_of := format('from (select %s) as absent, lateral (select %s from', absent_columns, key_columns);
+    -- Each time it runs, the query that has a subquery in an expression is searched for it: so that is a small one.
     record_one := format($sql$
   if tg_op operator(pg_catalog.=) 'UPDATE' then
     %1$s
     select %7$L, 'update', %3$s, 1,
     %2$s
-    %5$s new_rows limit 1) as r
-    where case when %6$s then array[%4$s] operator(pg_catalog.=) array(select %4$s %5$s old_rows) as r limit 2) end;
+    from (select r.* %5$s new_rows limit 1) as r
+      where case when %6$s then array[%4$s] operator(pg_catalog.=) array(select %4$s %5$s old_rows) as r limit 2) end) as r;
   elsif tg_op operator(pg_catalog.=) 'INSERT' then
     %1$s
     select %7$L, 'insert', %3$s, 1,
     %2$s
-    %5$s new_rows) as r
-    where not exists (select from new_rows offset 1) and %6$s;
+    from (select r.* %5$s new_rows) as r
+      where not exists (select from new_rows offset 1) and %6$s) as r;
   elsif tg_op operator(pg_catalog.=) 'DELETE' then
     %1$s
     select %7$L, 'delete', %3$s, 1,
     %2$s
-    %5$s old_rows) as r
-    where not exists (select from old_rows offset 1) and %6$s;
+    from (select r.* %5$s old_rows) as r
+      where not exists (select from old_rows offset 1) and %6$s) as r;
   end if;
-$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource);
+  if found and %8$s is null then
+    return null;
+  end if;
+$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, asleep);
   end if;
 
   if key_of_row is not null then
