@@ -7,7 +7,10 @@ import { formatSnapshot, isAtLeast, type Position, positionOf } from './position
 export interface Reading {
   /** Where the reader stands now: the next read goes on from here. */
   readonly position: Position;
-  /** What committed since, each row's changes in their order. More than 200 are summed up to one per resource. */
+  /**
+   * What committed since, each row's changes in their order. More than 200 are summed up to one per resource; more than
+   * 100, where the read before found as many.
+   */
   readonly changes: readonly LoggedChange[];
   /**
    * The position that was read from does not hold any more (pruned, of another epoch, from the future): what committed
@@ -36,6 +39,8 @@ export interface Measured {
  * name, and under writers at full speed each row that is shipped takes 15 µs of CPU from them, in Postgres and here.
  */
 const MAX_CHANGES = 200;
+/** The same where the read before found more than this, too: one writer at full speed makes 100 to 200 between two reads. */
+const MAX_CHANGES_AGAIN = 100;
 
 /** Of more changes than this a client that comes back is told to refetch all, rather than have them counted through. */
 const MAX_REPLAYED = 100_000;
@@ -199,7 +204,7 @@ export class ChangeLog {
    */
   async read(since: Position): Promise<Reading> {
     const reading = await this.#read(this.#news, since, null, null, this.#flooded);
-    this.#flooded = (reading.measured?.changes ?? 0) > MAX_CHANGES;
+    this.#flooded = (reading.measured?.changes ?? 0) > MAX_CHANGES_AGAIN;
     return reading;
   }
 
@@ -226,7 +231,7 @@ export class ChangeLog {
     const begunAt = performance.now();
     const sumUp = () => reads.summedUp.ask([...parameters, limit]);
     let rows = many ? await sumUp() : [];
-    if (changesIn(rows) <= MAX_CHANGES) {
+    if (changesIn(rows) <= MAX_CHANGES_AGAIN) {
       rows = await reads.each.ask(parameters);
       if (rows.length > MAX_CHANGES) rows = await sumUp();
     }

@@ -78,6 +78,19 @@ describe('reading', () => {
     expect(changes).toEqual([{ resource: 'danach', operation: 'emit', xid: expect.any(BigInt) }]);
   });
 
+  test('names each of up to 200, and where they come again and again, of up to 100', async () => {
+    let { position } = await log.read(await log.begin());
+    const told: number[] = [];
+    for (const changes of [150, 150, 101, 100, 200]) {
+      await psql.query(`select change_feed.emit('viel') from generate_series(1, ${changes})`);
+      const reading = await log.read(position);
+      expect(reading.measured?.changes).toBe(changes);
+      told.push(reading.changes.length);
+      ({ position } = reading);
+    }
+    expect(told).toEqual([150, 1, 1, 100, 200]);
+  });
+
   test('from a shortened position may repeat, and misses none', async () => {
     const open: pg.Client[] = [];
     for (let i = 0; i < 6; i += 1) {
