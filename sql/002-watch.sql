@@ -109,7 +109,8 @@ begin
   if all_common then
     -- followed by the name of a transition table: its rows r
     rows_of := format('from (select %s) as absent, lateral (select %s from', absent_columns, key_columns);
-    -- Each time it runs, the query that has a subquery in an expression is searched for it: so that is a small one.
+    -- The SELECT that compares the keys is one of its own: each time it runs Postgres searches all expressions of a SELECT
+    -- that has a subquery in one of them (ScanQueryForLocks in plancache.c), and the columns of the log are many.
     record_one := format($sql$
   if tg_op operator(pg_catalog.=) 'UPDATE' then
     %1$s
