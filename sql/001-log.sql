@@ -180,7 +180,7 @@ begin
     begin
       insert into change_feed.wake_up (resource) values (emit.resource) on conflict do nothing;
     exception when others then
-      null; -- as in the functions that record: see 002-watch.sql
+      null; -- as in the functions that record: see 002-recorder.sql
     end;
   end if;
 end

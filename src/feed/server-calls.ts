@@ -24,7 +24,7 @@ export interface ServerCallsOptions {
 
 /**
  * Passes requests on to another server through Postgres: the request lies in `change_feed.call`, where only servers may
- * write, and NOTIFY says that it is there. See sql/006-call.sql.
+ * write, and NOTIFY says that it is there. See sql/007-call.sql.
  */
 export class ServerCalls {
   readonly #options: ServerCallsOptions;

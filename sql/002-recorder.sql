@@ -1,0 +1,177 @@
+-- The recorder: the trigger function that writes what a statement changed into the log, generated for each watched table.
+
+set local role change_feed_owner;
+
+-- The columns of a table's primary key, in its order.
+--   as_text   their output function makes the key, not to_jsonb: all but built-in types (oid < 16384), for it calls no
+--             cast; and int8 and numeric, which are strings then, as node-postgres gives int8
+--   settings  their text follows settings of the session, or may
+create function change_feed.key_column(target regclass) returns table (place bigint, name name, type regtype, as_text boolean, settings boolean)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select k.place, a.attname, a.atttypid,
+    t.oid::int8 >= 16384 or t.oid = any ('{int8,numeric,int8[],numeric[]}'::regtype[]),
+    t.typtype <> 'e' and t.oid <> all ('{bool,int2,int4,int8,numeric,text,varchar,bpchar,uuid,date,timestamp}'::regtype[])
+  from pg_index i
+  cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, place)
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+  join pg_type t on t.oid = a.atttypid
+  where i.indrelid = target and i.indisprimary and k.place <= i.indnkeyatts
+$$;
+revoke execute on function change_feed.key_column(regclass) from public;
+
+-- The text of the function that records a table's changes. Made for each table, because static SQL costs the writer
+-- least; the resource stands in it, for to take it from the trigger's arguments costs about as much as a column of the
+-- log. Key columns only, and by name: whole rows are never converted (that would call casts of the table's owner with
+-- our rights), and positions would name the wrong column after DROP COLUMN.
+--
+-- Every write waits for it, so:
+-- - To pin search_path would cost each call about as much as the row in the log. Instead every function, operator and
+--   type is qualified: else the writer's search_path would decide what runs with our rights. (`=` is looked up there,
+--   and with it IS DISTINCT FROM, NULLIF, IN and CASE x WHEN.)
+-- - A statement that changed one row, and not its key, which is of common types, is recorded by a single INSERT with as few
+--   plan nodes as can be, for most of its time goes into their start. It can't fail: `absent` stands in for a key column
+--   that was renamed or dropped since, and where it does, or the type is another, nothing is inserted.
+-- - All others go the long way: what might fail stands in a block, and the INSERT behind it, for in the block it would
+--   take a transaction id of its own.
+create function change_feed.recorder_source(target regclass, resource text, keys boolean) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
+declare
+  -- Their values are short, and always become JSON.
+  common_types constant regtype[] := array['int2', 'int4', 'int8', 'uuid'];
+  key_of_row text; -- of a row r, as jsonb
+  known_key text; -- the same as text of JSON, where the key is as expected: to_jsonb is a tenth of what recording costs
+  compared text; -- what is the same where the key is
+  key_columns text;
+  absent_columns text;
+  as_expected text;
+  all_common boolean;
+  rows_of text;
+  name_keys text := '';
+  record_one text := '';
+  -- cut as change_feed.setting() does; to the first Postgres itself allows 63 bytes
+  who constant text := $sql$pg_catalog.current_setting('application_name', true),
+    pg_catalog.left(pg_catalog.current_setting('change_feed.actor', true), 200),
+    pg_catalog.left(pg_catalog.current_setting('change_feed.client', true), 200)$sql$;
+  asleep constant text := $sql$pg_catalog.pg_sequence_last_value('change_feed.asleep'::pg_catalog.regclass)$sql$;
+  insert_change constant text :=
+    'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
+  beginning constant text := $sql$
+#variable_conflict use_column
+declare
+  changed pg_catalog.int8;
+  named pg_catalog.jsonb;
+begin$sql$;
+  record_any constant text := format($sql$
+    %s
+    values (%L, pg_catalog.lower(tg_op), named::pg_catalog.text, changed,
+    %s);$sql$, insert_change, resource, who);
+  ending constant text := format($sql$
+  if %s is not null then
+    begin
+      insert into change_feed.wake_up (resource) values (%L) on conflict do nothing;
+    exception when others then
+      null; -- Within a "security-restricted operation" no trigger can wait for the commit: the periodic read takes over.
+    end;
+  end if;
+  return null;
+end
+$sql$, asleep, resource);
+begin
+  if not keys then
+    return beginning || record_any || ending;
+  end if;
+
+  -- The type is asked for again with each row: a table's owner may have given the column another since, with a cast that
+  -- to_jsonb would call with our rights.
+  select
+    case count(*) when 0 then null when 1 then min(part)
+      else format('pg_catalog.jsonb_build_array(%s)', string_agg(part, ', ' order by place)) end,
+    string_agg(format('%I', name), ', ' order by place),
+    string_agg(format('null::pg_catalog.%I as %I', type_name, name), ', ' order by place),
+    format(case count(*) when 1 then 'pg_catalog.format(''[%s]'', %s)' else 'pg_catalog.format(''[[%s]]'', %s)' end,
+      string_agg(json, ',' order by place), string_agg(format('r.%I', name), ', ' order by place)),
+    case count(*) when 1 then min(format('r.%I', name))
+      else string_agg(format('r.%I::pg_catalog.text', name), $sql$ operator(pg_catalog.||) ',' operator(pg_catalog.||) $sql$ order by place) end,
+    string_agg(is_expected || format(' and r.%I is not null', name), ' and ' order by place),
+    bool_and(type = any (common_types))
+  into key_of_row, key_columns, absent_columns, known_key, compared, as_expected, all_common
+  from (
+    select k.place, k.name, k.type, t.typname as type_name, is_expected,
+      case when k.as_text or k.type = 'uuid'::regtype then '"%s"' else '%s' end as json,
+      case when k.as_text then in_text
+        else format('case when %s then pg_catalog.to_jsonb(r.%I) else %s end', is_expected, k.name, in_text) end as part
+    from change_feed.key_column(target) k
+    join pg_type t on t.oid = k.type
+    cross join format('pg_catalog.pg_typeof(r.%I)::pg_catalog.oid operator(pg_catalog.=) %s', k.name, k.type::oid) is_expected
+    cross join format('pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%I))', k.name) in_text
+  ) parts;
+
+  if all_common then
+    -- followed by the name of a transition table: its rows r
+    rows_of := format('from (select %s) as absent, lateral (select %s from', absent_columns, key_columns);
+    -- The SELECT that compares the keys is one of its own: each time it runs Postgres searches all expressions of a SELECT
+    -- that has a subquery in one of them (ScanQueryForLocks in plancache.c), and the columns of the log are many.
+    record_one := format($sql$
+  if tg_op operator(pg_catalog.=) 'UPDATE' then
+    %1$s
+    select %7$L, 'update', %3$s, 1,
+    %2$s
+    from (select r.* %5$s new_rows limit 1) as r
+      where case when %6$s then array[%4$s] operator(pg_catalog.=) array(select %4$s %5$s old_rows) as r limit 2) end) as r;
+  elsif tg_op operator(pg_catalog.=) 'INSERT' then
+    %1$s
+    select %7$L, 'insert', %3$s, 1,
+    %2$s
+    from (select r.* %5$s new_rows) as r
+      where not exists (select from new_rows offset 1) and %6$s) as r;
+  elsif tg_op operator(pg_catalog.=) 'DELETE' then
+    %1$s
+    select %7$L, 'delete', %3$s, 1,
+    %2$s
+    from (select r.* %5$s old_rows) as r
+      where not exists (select from old_rows offset 1) and %6$s) as r;
+  end if;
+  if found and %8$s is null then
+    return null;
+  end if;
+$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, asleep);
+  end if;
+
+  if key_of_row is not null then
+    name_keys := format($sql$
+    if changed operator(pg_catalog.<=) 100 then
+      -- A key column that was renamed or dropped since must not fail the write.
+      begin
+        if tg_op operator(pg_catalog.=) 'INSERT' then
+          select pg_catalog.jsonb_agg(%1$s) into named from new_rows as r;
+        elsif tg_op operator(pg_catalog.=) 'DELETE' then
+          select pg_catalog.jsonb_agg(%1$s) into named from old_rows as r;
+        else
+          select pg_catalog.jsonb_agg(distinct k.key) into named
+          from (select %1$s as key from new_rows as r union all select %1$s from old_rows as r) as k;
+        end if;
+        if pg_catalog.jsonb_array_length(named) operator(pg_catalog.>) 100
+          or pg_catalog.octet_length(named::pg_catalog.text) operator(pg_catalog.>) 8192 then
+          named := null;
+        end if;
+      exception when others then
+        named := null;
+      end;
+    end if;$sql$, key_of_row);
+  end if;
+  return beginning || record_one || $sql$
+  if not found then
+    if tg_op operator(pg_catalog.=) 'DELETE' then
+      select pg_catalog.count(*) into changed from old_rows;
+    elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then
+      select pg_catalog.count(*) into changed from new_rows;
+    end if;
+    if changed operator(pg_catalog.=) 0 then
+      return null;
+    end if;$sql$ || name_keys || record_any || $sql$
+  end if;$sql$ || ending;
+end
+$source$;
+revoke execute on function change_feed.recorder_source(regclass, text, boolean) from public;
+
+reset role;
