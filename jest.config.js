@@ -1,8 +1,14 @@
-/** @type {import('jest').Config} */
+/**
+ * The tests that may run side by side: all but `*.slow.test.ts`, see jest.slow.config.js.
+ * @type {import('jest').Config}
+ */
 export default {
   preset: 'ts-jest/presets/default-esm',
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
+  testRegex: ['(?<!\\.slow)\\.test\\.ts$'],
+  // They mostly wait, for Postgres and for sockets: on two cores four workers take a quarter of one worker's time.
+  maxWorkers: 4,
   // nodenext names the compiled file; ts-jest needs the source
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   globalSetup: '<rootDir>/test/global-setup.js',

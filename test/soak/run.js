@@ -9,8 +9,8 @@ if (!/^\d{1,4}$/.test(values.minutes)) {
   console.error('--minutes: expected a whole number');
   process.exit(1);
 }
-const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', 'test/soak'];
-const { status } = spawnSync(process.execPath, jest, {
+const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
+const { status } = spawnSync(process.execPath, [...jest, '--config', 'jest.slow.config.js', 'test/soak'], {
   stdio: 'inherit',
   env: { ...process.env, SOAK_MINUTES: values.minutes, SOAK_FAULTS: values.faults },
 });

@@ -58,10 +58,10 @@ test('a server that was just started remembers what came before, so that a deplo
 
 test('a long stretch costs no memory for each place to resume from', async () => {
   const left = await server.feed.currentPosition();
-  for (let i = 0; i < 3; i += 1) {
-    await server.psql(`select change_feed.emit('a') from generate_series(1, 150)`);
-    // Asleep: else two that follow each other at once are summed up
-    await until(() => server.feed.counts.changes === 150 * (i + 1) && server.feed.lead.asleep);
+  for (let i = 1; i <= 5; i += 1) {
+    // Few enough that no read sums them up, also where two reads follow each other at once
+    await server.psql(`select change_feed.emit('a') from generate_series(1, 90)`);
+    await until(() => server.feed.counts.changes === 90 * i);
   }
   const and = jest.spyOn(Bundle.prototype, 'and');
   const stream = await server.stream('resources=a', { 'Last-Event-ID': left });
