@@ -3,10 +3,10 @@ import { parseDuration } from '../config.js';
 import { databaseFailure } from '../database/failure.js';
 import { Bell, CHANNEL } from '../feed/bell.js';
 import { ChangeLog, type Reading } from '../feed/change-log.js';
+import type { Failures } from '../feed/failure-log.js';
 import { LogReader } from '../feed/log-reader.js';
 import { formatPosition, type Position, parsePosition } from '../feed/position.js';
 import { checkDatabaseServer } from '../feed/start-check.js';
-import type { Logger } from '../logger.js';
 import { OperatorError } from '../operator-error.js';
 import { databaseAddresses } from './database.js';
 import { jsonLines, textLines } from './tail-lines.js';
@@ -98,16 +98,14 @@ function ended(): Promise<number> {
 }
 
 /** Says once that the log can't be read, and once that it can again. */
-function failuresNoted(): Logger {
+function failuresNoted(): Failures {
   let failing = false;
   return {
-    debug: () => {},
-    warn: () => {},
-    info: () => {
+    succeeded: () => {
       if (failing) note('The database answers again.');
       failing = false;
     },
-    error: () => {
+    failed: () => {
       if (!failing) note('The database does not answer; trying again.');
       failing = true;
     },

@@ -46,8 +46,8 @@ export function poolerFailure(address: string): OperatorError {
   );
 }
 
-/** Node gives one error for each address of a host name, in an AggregateError that may have no message of its own. */
-function codeOf(error: Error): string | undefined {
+/** The code of Node or of Postgres. Node gives an AggregateError, one error for each address of a host name. */
+export function codeOf(error: Error): string | undefined {
   if ('code' in error && typeof error.code === 'string') return error.code;
   return error instanceof AggregateError && error.errors[0] instanceof Error ? codeOf(error.errors[0]) : undefined;
 }

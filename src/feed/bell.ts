@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import createSubscriber, { type Subscriber } from 'pg-listen';
 import { OperatorError } from '../operator-error.js';
+import { backoffMs, LONGEST_BACKOFF_MS } from './backoff.js';
 
 /** The channel of writers and servers alike. A notification says "look now", never what changed. */
 export const CHANNEL = 'change_feed';
@@ -31,6 +32,8 @@ export class Bell {
   #ear: Ear;
   #listening = false;
   #stopped = false;
+  /** Connections in a row that did not last. */
+  #failures = 0;
 
   /** @param databaseUrl goes straight to Postgres: LISTEN does not work through a pooler in transaction mode. */
   constructor(databaseUrl: string, handlers: BellHandlers) {
@@ -81,6 +84,7 @@ export class Bell {
     await ear.subscriber.connect();
     await ear.subscriber.listenTo(CHANNEL);
     ear.listens = true;
+    ear.connectedAt = performance.now();
   }
 
   #openEar(): Ear {
@@ -101,7 +105,7 @@ export class Bell {
         retryInterval: (attempt: number) => {
           // pg-listen has no other way to end the attempts of a subscriber that was closed meanwhile.
           if (ear.closed) throw new Error('this subscriber was closed');
-          return Math.min(100 * 2 ** attempt, 2000);
+          return backoffMs(attempt);
         },
       },
     );
@@ -114,11 +118,17 @@ export class Bell {
       if (ear.closed) return;
       this.#listening = false;
       this.#handlers.onLost(attempt);
+      // pg-listen tries at once: a server that lets it in and closes then would be tried hundreds of times a second.
+      if (attempt === 1 && ear.listens && !ear.lasted) {
+        void ear.close();
+        void this.#replaceEar();
+      }
     });
     subscriber.events.on('connected', () => {
       if (ear.closed) {
         void ear.close();
       } else if (ear.listens) {
+        ear.connectedAt = performance.now();
         this.#listening = true;
         this.#handlers.onBack();
       }
@@ -134,10 +144,12 @@ export class Bell {
     return ear;
   }
 
-  /** Another subscriber, until one listens. */
+  /** Opens another subscriber, until one listens. */
   async #replaceEar(): Promise<void> {
-    for (let attempt = 1; !this.#stopped; attempt += 1) {
-      await delay(Math.min(100 * 2 ** attempt, 2000), undefined, { ref: false });
+    if (this.#ear.lasted) this.#failures = 0;
+    for (;;) {
+      this.#failures += 1;
+      await delay(backoffMs(this.#failures), undefined, { ref: false });
       if (this.#stopped) return;
       const ear = this.#openEar();
       this.#ear = ear;
@@ -146,7 +158,8 @@ export class Bell {
         this.#listening = true;
         this.#handlers.onBack();
         return;
-      } catch {
+      } catch (error) {
+        this.#handlers.onError(error as Error);
         await ear.close();
       }
     }
@@ -158,8 +171,15 @@ class Ear {
   /** LISTEN has succeeded once; from then on pg-listen repeats it on each connection. */
   listens = false;
   closed = false;
+  /** When it last began to listen, by performance.now(). */
+  connectedAt = Number.POSITIVE_INFINITY;
 
   constructor(readonly subscriber: Subscriber) {}
+
+  /** Whether its connection was of use for a while. */
+  get lasted(): boolean {
+    return performance.now() - this.connectedAt > LONGEST_BACKOFF_MS;
+  }
 
   /** Ends its connection, and all attempts to connect again. One whose other side is gone may never be answered. */
   async close(): Promise<void> {

@@ -3,6 +3,7 @@ import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
 import { Bell, CHANNEL } from './bell.js';
 import { ChangeLog, type Reading } from './change-log.js';
+import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
 import { Lead } from './lead.js';
 import { LogReader } from './log-reader.js';
@@ -54,6 +55,9 @@ const SILENT_WRITERS_MS = 100;
 /** How far back the memory reaches at the start, in seconds, where that is not too much. */
 const PRELOAD_S = 300;
 
+const LISTENER_FAILED = 'the connection that listens failed, connecting again';
+const PRUNING_FAILED = 'the log could not be pruned';
+
 /** How often a query of one client is tried while the feed itself can read. */
 const MAX_ATTEMPTS = 3;
 
@@ -66,6 +70,7 @@ export class ChangeFeed {
   readonly #bell: Bell;
   readonly #options: ChangeFeedOptions;
   readonly #logger: Logger;
+  readonly #failures: FailureLog;
   readonly #listeners = new Set<FeedListener>();
   readonly #timers: NodeJS.Timeout[] = [];
   /** Names this server on the channel, and in the ids of its clients. */
@@ -88,8 +93,9 @@ export class ChangeFeed {
   constructor(options: ChangeFeedOptions) {
     this.#options = options;
     this.#logger = options.logger;
+    this.#failures = new FailureLog(options.logger);
     this.#log = new ChangeLog(options.listenDatabaseUrl, (error) => {
-      this.#logger.warn({ err: error }, 'a connection to the log broke');
+      this.#failures.happened('a connection to the log broke', error);
     });
     this.#resources = new Resources(this.#log);
     this.#missed = new MissedChanges({
@@ -110,12 +116,12 @@ export class ChangeFeed {
         this.#wake();
       },
       onBack: () => {
-        this.#logger.info('listening again');
+        this.#failures.succeeded(LISTENER_FAILED);
         void this.calls.takeCalls();
-        this.#wake();
+        if (!this.#stopping) void this.#reader?.readNow();
       },
-      onLost: (attempt) => this.#logger.warn({ attempt }, 'the connection that listens is lost, connecting again'),
-      onError: (error) => this.#logger.error({ err: error }, 'the connection that listens failed'),
+      onLost: () => this.#failures.failed(LISTENER_FAILED),
+      onError: (error) => this.#failures.failed(LISTENER_FAILED, error),
     });
     this.#lead = new Lead({
       databaseUrl: options.listenDatabaseUrl,
@@ -127,6 +133,7 @@ export class ChangeFeed {
         return found;
       },
       canHear: () => this.#bell.listening,
+      failures: this.#failures,
       logger: this.#logger,
     });
     this.#report = new ServerReport({
@@ -161,7 +168,7 @@ export class ChangeFeed {
     await this.#bell.start((payload) => this.#options.ring(CHANNEL, payload));
     const { start, position } = await this.#startingPoint();
     this.#recent = start;
-    this.#reader = new LogReader(this.#log, position, this.#logger, (reading) => this.#tell(reading));
+    this.#reader = new LogReader(this.#log, position, this.#failures, (reading) => this.#tell(reading));
     // What rang while it was being made; the first report says how that went.
     void this.#reader.read().then(() => {
       if (!this.#stopping) this.#report.start();
@@ -312,9 +319,10 @@ export class ChangeFeed {
     const { retentionS, maxRows } = this.limits;
     try {
       const pruned = await this.#log.prune(retentionS, maxRows);
+      this.#failures.succeeded(PRUNING_FAILED);
       if (pruned > 0) this.#logger.info({ pruned }, 'old changes were pruned');
     } catch (error) {
-      if (!this.#stopping) this.#logger.warn({ err: error }, 'the log could not be pruned');
+      if (!this.#stopping) this.#failures.failed(PRUNING_FAILED, error);
     }
   }
 
@@ -325,7 +333,7 @@ export class ChangeFeed {
         return await query();
       } catch (error) {
         if (this.#stopping || attempt === MAX_ATTEMPTS) throw error;
-        this.#logger.warn({ err: error }, 'a stretch of the log could not be read, trying again');
+        this.#failures.happened('a stretch of the log could not be read, trying again', error);
         await this.#reader?.recovered();
       }
     }

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import type { Logger } from '../logger.js';
+import { backoffMs, LONGEST_BACKOFF_MS } from './backoff.js';
 import { CHANNEL } from './bell.js';
+import type { Failures } from './failure-log.js';
 
 /**
  * The advisory locks of the bell, in Postgres' space of two-int keys. Writers try SLEEP in `change_feed.ring()`: keep
@@ -27,8 +29,12 @@ const PACED_MS = 60;
 const PACED_FROM = 3;
 /** The most between two looks of a lead that sleeps whether who may commit without a ring has ended, in ms. */
 const LOOK_MS = 100;
-/** The same while it can't hear, or can't read, in ms: then it must not sleep, for writers would ring for the deaf. */
-const DEAF_MS = 50;
+/** The longest between two reads of a leader that receives no notifications, so that it must not be idle, in ms. */
+const DEAF_MS = 250;
+/** The longest between two reads of a leader whose reads fail, in ms: under {@link HANGING_S}. */
+const BLIND_MS = 1000;
+
+const SESSION_FAILED = 'the session of the leader failed, opening another';
 
 /** After this, in seconds, Postgres ends the session of a lead that hangs, and its locks are free for another. */
 const HANGING_S = 3;
@@ -57,6 +63,7 @@ export interface LeadOptions {
   readonly read: () => Promise<number | undefined>;
   /** Whether a ring would be heard. */
   readonly canHear: () => boolean;
+  readonly failures: Failures;
   readonly logger: Logger;
 }
 
@@ -73,7 +80,12 @@ export interface LeadOptions {
 export class Lead {
   readonly #options: LeadOptions;
   #client: pg.Client | undefined;
+  /** When the session began, by performance.now(). */
+  #connectedAt = 0;
+  /** Sessions in a row that did not last. */
+  #failures = 0;
   #leading = false;
+  #led = false;
   #asleep = false;
   #rings = 0;
   #stopped = false;
@@ -130,17 +142,21 @@ export class Lead {
         await this.#connect();
         while (!this.#stopped) {
           if (await this.#tryLock(LEAD)) await this.#lead();
-          else await this.#pause(BEAT_MS);
+          else {
+            this.#led = false;
+            await this.#pause(BEAT_MS);
+          }
         }
         await this.#handOver();
       } catch (error) {
-        if (!this.#stopped) this.#options.logger.warn({ err: error }, 'the session of the bell broke, opening another');
+        this.#failures += 1;
+        if (!this.#stopped) this.#options.failures.failed(SESSION_FAILED, error);
       } finally {
         this.#leading = false;
         this.#asleep = false;
         await this.#disconnect();
       }
-      if (!this.#stopped) await this.#pause(BEAT_MS / 2);
+      if (!this.#stopped) await this.#pause(backoffMs(this.#failures));
     }
   }
 
@@ -148,11 +164,14 @@ export class Lead {
   async #lead(): Promise<void> {
     const { read, canHear, logger } = this.#options;
     this.#leading = true;
-    logger.info('this server leads: it wakes the others, and lets writers ring only while it sleeps');
+    // Not again for each session of a server that leads and whose sessions break.
+    if (!this.#led) logger.info('this server leads: it wakes the others, and lets writers ring only while it sleeps');
+    this.#led = true;
     // The lead before may have gone in its sleep, and with something that nobody has been told.
     await this.#query('select change_feed.end_sleep()');
     this.#untold = true;
     let hurried = 0;
+    let unwell = 0;
     let readAt = Number.NEGATIVE_INFINITY;
     while (!this.#stopped) {
       const found = await read();
@@ -160,10 +179,12 @@ export class Lead {
       readAt = performance.now();
       await this.#tellOthers();
       if (found === undefined || !canHear()) {
-        await this.#pause(DEAF_MS);
+        unwell += 1;
+        await this.#pause(backoffMs(unwell, found === undefined ? BLIND_MS : DEAF_MS));
         await this.#query('select');
         continue;
       }
+      unwell = 0;
       this.#rung = false;
       // Who took the lock now would be rung for by every commit until it is given back.
       const busy = found > sinceMs / AWAKE_MS;
@@ -233,7 +254,13 @@ export class Lead {
 
   async #query(text: string, values?: unknown[]): Promise<{ got?: boolean; open?: string[] }[]> {
     if (!this.#client) throw new Error('The session is gone');
-    return (await this.#client.query(text, values)).rows;
+    const { rows } = await this.#client.query(text, values);
+    // One that answers its first statements may refuse the next: only one that lasts is well.
+    if (performance.now() - this.#connectedAt > LONGEST_BACKOFF_MS) {
+      this.#failures = 0;
+      this.#options.failures.succeeded(SESSION_FAILED);
+    }
+    return rows;
   }
 
   async #connect(): Promise<void> {
@@ -246,13 +273,16 @@ export class Lead {
       keepAlive: true,
     });
     const onGone = () => {
-      if (this.#client === client) this.#client = undefined;
+      // A client that never connected must not end the pause before the next attempt.
+      if (this.#client !== client) return;
+      this.#client = undefined;
       this.#wake?.();
     };
     client.on('error', onGone);
     client.on('end', onGone);
     await client.connect();
     this.#client = client;
+    this.#connectedAt = performance.now();
   }
 
   async #disconnect(): Promise<void> {

@@ -1,15 +1,14 @@
-import type { Logger } from '../logger.js';
+import { backoffMs } from './backoff.js';
 import type { ChangeLog, Reading } from './change-log.js';
+import type { Failures } from './failure-log.js';
 import type { Position } from './position.js';
 
-/** After a failed read the next follows after this, doubled each time up to the longest, in ms. */
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 2000;
+const READ_FAILED = 'the log could not be read';
 
 /** Reads the log from one position to the next, one read at a time, and tries again for ever where it fails. */
 export class LogReader {
   readonly #log: ChangeLog;
-  readonly #logger: Logger;
+  readonly #failureLog: Failures;
   readonly #onReading: (reading: Reading) => void;
   readonly #waiting = new Set<() => void>();
   #position: Position;
@@ -21,10 +20,10 @@ export class LogReader {
   #stopped = false;
 
   /** @param onReading hears of each read that succeeded, when {@link LogReader.position} stands behind it. */
-  constructor(log: ChangeLog, start: Position, logger: Logger, onReading: (reading: Reading) => void) {
+  constructor(log: ChangeLog, start: Position, failureLog: Failures, onReading: (reading: Reading) => void) {
     this.#log = log;
     this.#position = start;
-    this.#logger = logger;
+    this.#failureLog = failureLog;
     this.#onReading = onReading;
   }
 
@@ -45,9 +44,11 @@ export class LogReader {
 
   /**
    * Reads what is new, with a read that begins after this call: calls during a read lead to one more, not to many.
-   * @returns whether it succeeded; one that failed is tried again by itself.
+   * After a failure it reads by itself, after a pause that grows, and calls until then lead to no read.
+   * @returns whether it succeeded.
    */
   read(): Promise<boolean> {
+    if (this.#retry) return Promise.resolve(false);
     if (!this.#current) {
       this.#current = this.#readOnce().finally(() => {
         this.#current = undefined;
@@ -59,6 +60,12 @@ export class LogReader {
       return this.read();
     });
     return this.#next;
+  }
+
+  /** Ends the pause after a failure, where something else tells that the database answers. */
+  readNow(): Promise<boolean> {
+    this.#endPause();
+    return this.read();
   }
 
   /** Resolves with the next read that succeeds, or when there will be none. */
@@ -73,19 +80,18 @@ export class LogReader {
   /** Reads no more. */
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#retry);
+    this.#endPause();
     this.#release();
   }
 
   async #readOnce(): Promise<boolean> {
     if (this.#stopped) return false;
-    clearTimeout(this.#retry);
     try {
       const reading = await this.#log.read(this.#position);
       if (this.#stopped) return false;
       this.#position = reading.position;
-      if (this.#failures > 0) this.#logger.info({ failures: this.#failures }, 'the log can be read again');
       this.#failures = 0;
+      this.#failureLog.succeeded(READ_FAILED);
       this.#readAt = performance.now();
       this.#onReading(reading);
       this.#release();
@@ -97,10 +103,14 @@ export class LogReader {
   }
 
   #fail(error: unknown): void {
-    const wait = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS);
     this.#failures += 1;
-    this.#logger.error({ err: error, failures: this.#failures }, 'the log could not be read');
-    this.#retry = setTimeout(() => void this.read(), wait);
+    this.#failureLog.failed(READ_FAILED, error);
+    this.#retry = setTimeout(() => void this.readNow(), backoffMs(this.#failures));
+  }
+
+  #endPause(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
   }
 
   #release(): void {
