@@ -1,19 +1,21 @@
 import { type Kysely, sql } from 'kysely';
+import { germanText } from '../src/database/german-text.js';
 import { unwatch, watch } from '../src/database/watch.js';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
+  const german = await germanText(db);
   await db.schema
     .createTable('veranstaltung')
     .addColumn('id', 'integer', (column) => column.generatedAlwaysAsIdentity().primaryKey())
-    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('name', german, (column) => column.notNull())
     .addColumn('beginn', 'date', (column) => column.notNull())
     .addColumn('ende', 'date', (column) => column.notNull())
     .addColumn('meldebeginn', 'timestamptz', (column) => column.notNull())
     .addColumn('meldeschluss', 'timestamptz', (column) => column.notNull())
-    .addColumn('ort', 'text')
+    .addColumn('ort', german)
     .addColumn('max_teilnehmende', 'integer', (column) => column.notNull())
     .addColumn('teilnahmegebuehr', 'integer', (column) => column.notNull())
-    .addColumn('beschreibung', 'text')
+    .addColumn('beschreibung', german)
     .addCheckConstraint('name_nicht_leer', sql`name ~ '\\S'`)
     .addCheckConstraint('ende_nicht_vor_beginn', sql`ende >= beginn`)
     .addCheckConstraint('meldeschluss_nicht_vor_meldebeginn', sql`meldeschluss >= meldebeginn`)

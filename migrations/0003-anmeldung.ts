@@ -1,18 +1,20 @@
 import { type Kysely, sql } from 'kysely';
+import { germanText } from '../src/database/german-text.js';
 import { unwatch, watch } from '../src/database/watch.js';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
+  const german = await germanText(db);
   await db.schema
     .createTable('anmeldung')
     .addColumn('id', 'integer', (column) => column.generatedAlwaysAsIdentity().primaryKey())
     .addColumn('veranstaltung_id', 'integer', (column) =>
       column.notNull().references('veranstaltung.id').onDelete('cascade'),
     )
-    .addColumn('vorname', 'text', (column) => column.notNull())
-    .addColumn('nachname', 'text', (column) => column.notNull())
-    .addColumn('email', 'text', (column) => column.notNull())
+    .addColumn('vorname', german, (column) => column.notNull())
+    .addColumn('nachname', german, (column) => column.notNull())
+    .addColumn('email', german, (column) => column.notNull())
     .addColumn('status', 'text', (column) => column.notNull().defaultTo('OFFEN'))
-    .addColumn('kommentar', 'text')
+    .addColumn('kommentar', german)
     .addColumn('erstellt_am', 'timestamptz', (column) => column.notNull().defaultTo(sql`now()`))
     .addCheckConstraint('vorname_nicht_leer', sql`vorname ~ '\\S'`)
     .addCheckConstraint('nachname_nicht_leer', sql`nachname ~ '\\S'`)
@@ -20,8 +22,15 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addCheckConstraint('status_bekannt', sql`status in ('OFFEN', 'BESTAETIGT', 'STORNIERT', 'ABGELEHNT')`)
     .addCheckConstraint('erstellt_am_endlich', sql`isfinite(erstellt_am)`)
     .execute();
-  // For the list of one event's registrations, and for the cascade
-  await db.schema.createIndex('anmeldung_veranstaltung').on('anmeldung').column('veranstaltung_id').execute();
+  // For the list of one event's registrations, its queue of those who wait, and the cascade
+  await db.schema
+    .createIndex('anmeldung_veranstaltung')
+    .on('anmeldung')
+    .columns(['veranstaltung_id', 'status', 'erstellt_am', 'id'])
+    .execute();
+  // For duplicates: the same address or the same name
+  await sql`create index anmeldung_email on anmeldung (veranstaltung_id, lower(email))`.execute(db);
+  await sql`create index anmeldung_name on anmeldung (veranstaltung_id, lower(nachname), lower(vorname))`.execute(db);
   await watch(db, 'anmeldung');
 }
 

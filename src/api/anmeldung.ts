@@ -1,11 +1,13 @@
 import type Router from '@koa/router';
-import type { Kysely } from 'kysely';
 import pg from 'pg';
 import { z } from 'zod';
-import { type Database, STATUS } from '../database/tables.js';
+import { STATUS } from '../database/tables.js';
 import { HttpError } from '../http-error.js';
-import { idInUrl, integer, someText, text } from './fields.js';
-import { listQuery, readPage } from './list-query.js';
+import { csvRoute } from './anmeldung-csv.js';
+import { duplicatesRoute } from './anmeldung-duplicates.js';
+import { listAnmeldungen, parseAnmeldungenQuery } from './anmeldung-list.js';
+import { statusRoute } from './anmeldung-status.js';
+import { integer, someText, text } from './fields.js';
 import { type ApiOptions, resourceRoutes } from './resource-routes.js';
 
 const fields = {
@@ -27,29 +29,21 @@ const update = z
   .partial()
   .refine((values) => Object.keys(values).length > 0, 'expected at least one field');
 
-const parseQuery = listQuery(['id', 'veranstaltungId', 'vorname', 'nachname', 'email', 'status', 'erstelltAm'], {
-  veranstaltungId: idInUrl.optional(),
-  status: fields.status.optional(),
-});
-
-function list(db: Kysely<Database>, query: ReturnType<typeof parseQuery>) {
-  const { veranstaltungId, status } = query;
-  const matching = db
-    .selectFrom('anmeldung')
-    .$if(veranstaltungId !== undefined, (rows) => rows.where('veranstaltungId', '=', veranstaltungId ?? 0))
-    .$if(status !== undefined, (rows) => rows.where('status', '=', status ?? 'OFFEN'));
-  return readPage(matching, matching.selectAll(), query);
-}
-
 /** `/api/anmeldungen`: the registrations, of all events or of one. */
 export function anmeldungRoutes(options: ApiOptions): Router {
   return resourceRoutes(options, {
     resource: 'anmeldung',
     path: '/api/anmeldungen',
-    parseQuery,
+    parseQuery: parseAnmeldungenQuery,
     create,
     update: update.transform((values) => ({ ...values })),
-    list,
+    list: listAnmeldungen,
+    computed: ['warteplatz', 'doppelt'],
+    more: (router, write) => {
+      duplicatesRoute(router, options.db);
+      csvRoute(router, options.db);
+      statusRoute(router, write);
+    },
     find: (db, id, forUpdate) =>
       db
         .selectFrom('anmeldung')

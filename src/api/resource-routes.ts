@@ -40,12 +40,23 @@ export interface ResourceOptions<Row extends { id: number }, Query, Create, Upda
   readonly create: z.ZodType<Create>;
   readonly update: z.ZodType<Update>;
   readonly list: (db: Kysely<Database>, query: Query) => Promise<Page<Row>>;
+  /** Fields of a list's rows that the row itself does not have: they do not count for its ETag. */
+  readonly computed: readonly string[];
   /** One row; `forUpdate` locks it until the transaction ends. */
   readonly find: (db: Kysely<Database>, id: number, forUpdate: boolean) => Promise<Row | undefined>;
   readonly insert: (transaction: Transaction<Database>, values: Create) => Promise<Row>;
   readonly change: (transaction: Transaction<Database>, id: number, values: Update) => Promise<Row>;
-  readonly remove: (transaction: Transaction<Database>, id: number) => Promise<unknown>;
+  /** `query` is the request's, for what else has to be as the client saw it. */
+  readonly remove: (transaction: Transaction<Database>, id: number, query: Context['query']) => Promise<unknown>;
+  /** Further routes under the path. They come before `/:id`, and know the right to the resource as checked. */
+  readonly more?: (router: Router, write: Write) => void;
 }
+
+/** Writes in a transaction that says who writes, for the change's origin. */
+export type Write = <Result>(
+  ctx: Context,
+  work: (transaction: Transaction<Database>) => Promise<Result>,
+) => Promise<Result>;
 
 /** A stream's clientId, that a page sends along so that it knows its own change. */
 const clientHeader = z.string().regex(/^[A-Za-z0-9._-]{0,100}$/, 'Change-Feed-Client: expected a clientId');
@@ -74,11 +85,13 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
     const { at, page } = await lists.get(JSON.stringify(query), crowdAt(table.resource), async () => {
       // In a statement before the rows: who streams from here misses nothing, and may see a change twice.
       const before = await position();
-      return { at: before, page: await table.list(db, query) };
+      return { at: before, page: withETags(await table.list(db, query), table.computed) };
     });
     ctx.set('Change-Feed-Position', at);
     ctx.body = page;
   });
+
+  table.more?.(router, write);
 
   router.get('/:id', async (ctx) => {
     const row = found(await table.find(db, idOf(ctx), false), ctx);
@@ -113,12 +126,11 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
     await write(ctx, async (transaction) => {
       const current = found(await table.find(transaction, id, true), ctx);
       requireMatch(ctx.get('If-Match'), current);
-      await table.remove(transaction, id);
+      await table.remove(transaction, id, ctx.query);
     });
     ctx.status = 204;
   });
 
-  /** Writes in a transaction that says who writes, for the change's origin. */
   async function write<Result>(
     ctx: Context,
     work: (transaction: Transaction<Database>) => Promise<Result>,
@@ -134,6 +146,12 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   }
 
   return router;
+}
+
+/** Gives each row the ETag that a change of it names. */
+function withETags<Row extends object>(page: Page<Row>, computed: readonly string[]): Page<Row & { etag: string }> {
+  const versionOf = (row: Row) => Object.fromEntries(Object.entries(row).filter(([name]) => !computed.includes(name)));
+  return { ...page, items: page.items.map((row) => ({ ...row, etag: etagOf(versionOf(row)) })) };
 }
 
 function idOf(ctx: Context): number {

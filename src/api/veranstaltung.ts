@@ -1,8 +1,9 @@
 import type Router from '@koa/router';
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '../database/tables.js';
-import { day, integer, moment, someText, text } from './fields.js';
+import { HttpError } from '../http-error.js';
+import { day, integer, moment, numberInUrl, someText, text } from './fields.js';
 import { listQuery, readPage } from './list-query.js';
 import { type ApiOptions, resourceRoutes } from './resource-routes.js';
 
@@ -52,7 +53,7 @@ function list(db: Kysely<Database>, query: ReturnType<typeof parseQuery>) {
       .select(sql<number>`count(*)::int`.as('count'))
       .as('belegt'),
   );
-  return readPage(matching, rows, query);
+  return readPage(db, matching, rows, query);
 }
 
 /** `/api/veranstaltungen`: the events that people register for. */
@@ -65,6 +66,7 @@ export function veranstaltungRoutes(options: ApiOptions): Router {
     create,
     update: update.transform((values) => ({ ...values })),
     list,
+    computed: ['belegt'],
     find: (db, id, forUpdate) =>
       db
         .selectFrom('veranstaltung')
@@ -81,6 +83,30 @@ export function veranstaltungRoutes(options: ApiOptions): Router {
         .where('id', '=', id)
         .returningAll()
         .executeTakeFirstOrThrow(),
-    remove: (transaction, id) => transaction.deleteFrom('veranstaltung').where('id', '=', id).execute(),
+    remove: async (transaction, id, query) => {
+      await requireRegistrations(transaction, id, query.anmeldungen);
+      await transaction.deleteFrom('veranstaltung').where('id', '=', id).execute();
+    },
   });
+}
+
+const registrationsSeen = numberInUrl(0, 2_147_483_647).optional();
+
+/**
+ * Holds a deletion to `?anmeldungen=3`: how many registrations the client knows of. The event is locked, so none can come
+ * meanwhile.
+ * @throws {HttpError} 412 when there are more.
+ */
+async function requireRegistrations(transaction: Transaction<Database>, id: number, given: unknown): Promise<void> {
+  const seen = registrationsSeen.safeParse(given);
+  if (!seen.success) throw new HttpError('bad_request', 'anmeldungen: expected how many there are, from 0');
+  if (seen.data === undefined) return;
+  const { count } = await transaction
+    .selectFrom('anmeldung')
+    .where('veranstaltungId', '=', id)
+    .select((eb) => eb.fn.countAll<string>().as('count'))
+    .executeTakeFirstOrThrow();
+  if (Number(count) > seen.data) {
+    throw new HttpError('precondition_failed', `There are ${count} registrations now, not ${seen.data}`);
+  }
 }

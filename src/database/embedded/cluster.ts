@@ -101,6 +101,7 @@ async function makeCluster(
       await chown(unfinished, account.uid, account.gid);
       await chown(passwordFile, account.uid, account.gid);
     }
+    // ICU sorts German, Ärmel beside Armel, on every platform; the locale is for what Postgres asks the C library.
     const initdb = (locale: string) =>
       run(
         binaries.initdb,
@@ -111,6 +112,8 @@ async function makeCluster(
           '--auth=scram-sha-256',
           '--encoding=UTF8',
           `--locale=${locale}`,
+          '--locale-provider=icu',
+          '--icu-locale=de-DE',
           '--no-instructions',
         ],
         account,
