@@ -1,44 +1,10 @@
 -- The log: what changed, one row for each statement that changed rows, and the bell that says so at commit.
--- Postgres 14 and later.
 
--- A role without rights of its own owns everything here, so that the SECURITY DEFINER functions below can do nothing
--- but write the log. Whoever applies this becomes its member: watch() asks for that.
 do $$
-declare
-  may_act_as_owner boolean;
 begin
-  if not exists (select from pg_catalog.pg_roles where rolname = 'change_feed_owner') then
-    begin
-      create role change_feed_owner nologin;
-    exception when duplicate_object or unique_violation then
-      null; -- another database of this cluster is being migrated at the same moment
-    end;
-  end if;
-  if current_setting('server_version_num')::int >= 160000 then
-    may_act_as_owner := pg_has_role('change_feed_owner', 'USAGE') and pg_has_role('change_feed_owner', 'SET');
-  else
-    may_act_as_owner := pg_has_role('change_feed_owner', 'USAGE');
-  end if;
-  if not may_act_as_owner then
-    execute format('grant change_feed_owner to %I', current_user);
-  end if;
-exception when insufficient_privilege then
-  raise insufficient_privilege using
-    message = format('%I may not make the role change_feed_owner, or is no member of it', current_user),
-    hint = format('As a superuser: create role change_feed_owner; grant change_feed_owner to %I', current_user);
+  perform change_feed.begin_file('001-log.sql', 1);
 end
 $$;
-
-create schema change_feed authorization change_feed_owner;
-comment on schema change_feed is 'pg-change-feed: the log of changes, and the functions that watch tables';
-
-set local role change_feed_owner;
-
-create table change_feed.sql_file (
-  name text primary key,
-  at timestamptz not null default clock_timestamp()
-);
-comment on table change_feed.sql_file is 'Which files of sql/ a migration has applied';
 
 create table change_feed.change (
   xid xid8 not null default pg_current_xact_id(),
@@ -142,15 +108,19 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.end_sleep() from public;
 
--- A resource stands in URLs, in lists with commas and in SSE fields: 1 to 200 bytes, none of , ? * and no control
--- characters. Raises invalid_parameter_value.
+-- Raises invalid_parameter_value unless the text can name a resource. Names appear in URLs, in lists with commas and in
+-- SSE fields: 1 to 200 bytes, no comma, question mark, asterisk or control character.
 create function change_feed.check_resource(resource text) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Written with chr(): runners of SQL take a question mark, or a colon before a name, for a parameter.
+  unfit constant text := format('[,*%s%s-%s%s%s]', chr(63), chr(1), chr(31), chr(127),
+    case when getdatabaseencoding() = 'UTF8' then chr(128) || '-' || chr(159) end);
 begin
-  if resource is null or octet_length(resource) not between 1 and 200 or resource ~ '[,?*[:cntrl:]]' then
+  if resource is null or octet_length(resource) not between 1 and 200 or resource ~ unfit then
     raise invalid_parameter_value using
       message = format('%L cannot name a resource', resource),
-      hint = 'A resource has 1 to 200 bytes, and none of , ? * or control characters.';
+      hint = format('A resource has 1 to 200 bytes, and none of , %s * or control characters.', chr(63));
   end if;
 end
 $$;
@@ -187,4 +157,8 @@ end
 $$;
 revoke execute on function change_feed.emit(text, jsonb) from public;
 
-reset role;
+do $$
+begin
+  perform change_feed.end_file('001-log.sql');
+end
+$$;

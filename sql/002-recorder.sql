@@ -1,6 +1,10 @@
 -- The recorder: the trigger function that writes what a statement changed into the log, generated for each watched table.
 
-set local role change_feed_owner;
+do $$
+begin
+  perform change_feed.begin_file('002-recorder.sql', 1);
+end
+$$;
 
 -- The columns of a table's primary key, in its order.
 --   as_text   their output function makes the key, not to_jsonb: all but built-in types (oid < 16384), for it calls no
@@ -174,4 +178,8 @@ end
 $source$;
 revoke execute on function change_feed.recorder_source(regclass, text, boolean) from public;
 
-reset role;
+do $$
+begin
+  perform change_feed.end_file('002-recorder.sql');
+end
+$$;

@@ -1,6 +1,10 @@
 -- Watching tables: the statement triggers that call the recorder, and the functions that add and remove them.
 
-set local role change_feed_owner;
+do $$
+begin
+  perform change_feed.begin_file('003-watch.sql', 1);
+end
+$$;
 
 -- Every trigger of ours: on which table, for what, with which arguments.
 create view change_feed.recorder_trigger as
@@ -13,10 +17,10 @@ select
   t.tgtype,
   t.tgoldtable,
   t.tgnewtable,
-  convert_from(substring(t.tgargs from 1 for position('\x00'::bytea in t.tgargs) - 1), getdatabaseencoding()) as resource
+  convert_from(substring(t.tgargs from 1 for position(decode('00', 'hex') in t.tgargs) - 1), getdatabaseencoding()) as resource
 from pg_catalog.pg_trigger t
 join pg_catalog.pg_proc p on p.oid = t.tgfoid
-where p.pronamespace = 'change_feed'::regnamespace and t.tgname like 'change\_feed\_%' and not t.tgisinternal;
+where p.pronamespace = 'change_feed'::regnamespace and starts_with(t.tgname, 'change_feed_') and not t.tgisinternal;
 
 create view change_feed.watched_table as
 select r.relation, r.resource, r.tgnewtable is not null as keys
@@ -73,7 +77,7 @@ declare
   other regclass;
 begin
   if target is null then
-    raise invalid_parameter_value using message = 'which table? the name is null';
+    raise invalid_parameter_value using message = 'the name of the table is null';
   end if;
   if keys is null then
     raise invalid_parameter_value using message = 'keys is true or false, not null';
@@ -103,6 +107,7 @@ begin
       hint = format('Only without keys: select change_feed.watch(%L, keys => false)', target);
   end if;
   perform change_feed.check_rights(target);
+  perform change_feed.check_owner();
 end
 $$;
 revoke execute on function change_feed.check_watchable(regclass, boolean) from public;
@@ -278,7 +283,7 @@ declare
   recorder oid;
 begin
   if target is null then
-    raise invalid_parameter_value using message = 'which table? the name is null';
+    raise invalid_parameter_value using message = 'the name of the table is null';
   end if;
   perform change_feed.check_not_partition(target);
   perform change_feed.one_at_a_time();
@@ -310,4 +315,8 @@ $$;
 comment on function change_feed.unwatch(regclass) is 'Takes a table out of the change feed';
 revoke execute on function change_feed.unwatch(regclass) from public;
 
-reset role;
+do $$
+begin
+  perform change_feed.end_file('003-watch.sql');
+end
+$$;

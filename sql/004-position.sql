@@ -1,7 +1,11 @@
 -- Positions: where a reader stands, as an epoch and a snapshot. PgQ's model: a snapshot says exactly which
 -- transactions a reader has seen, which no sequence number can.
 
-set local role change_feed_owner;
+do $$
+begin
+  perform change_feed.begin_file('004-position.sql', 1);
+end
+$$;
 
 -- After a crash Postgres reuses transaction ids whose WAL was not flushed, so an old position could look valid and lose
 -- changes. An UNLOGGED table is empty after each crash recovery and promotion, and only then. A dump carries its row
@@ -65,4 +69,8 @@ $$;
 comment on function change_feed.position() is 'The position in the change feed of the statement that calls this';
 revoke execute on function change_feed.position() from public;
 
-reset role;
+do $$
+begin
+  perform change_feed.end_file('004-position.sql');
+end
+$$;

@@ -2,7 +2,11 @@
 -- a reader knows whether everything after its position is still there. ("The highest pruned transaction" would lose
 -- changes of transactions that stay open for long.)
 
-set local role change_feed_owner;
+do $$
+begin
+  perform change_feed.begin_file('005-prune.sql', 1);
+end
+$$;
 
 create table change_feed.tick (
   id bigint generated always as identity primary key,
@@ -75,4 +79,8 @@ end
 $$;
 revoke execute on function change_feed.prune(interval, bigint, integer) from public;
 
-reset role;
+do $$
+begin
+  perform change_feed.end_file('005-prune.sql');
+end
+$$;

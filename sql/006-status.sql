@@ -1,6 +1,10 @@
 -- What runs and what happens, for a look from psql: select * from change_feed.status.
 
-set local role change_feed_owner;
+do $$
+begin
+  perform change_feed.begin_file('006-status.sql', 1);
+end
+$$;
 
 -- UNLOGGED: after a crash the servers report again.
 create unlogged table change_feed.server_report (
@@ -71,4 +75,8 @@ create view change_feed.status as
   from pg_class k where k.oid = 'change_feed.change'::regclass;
 comment on view change_feed.status is 'Servers that report, the last change of each resource, and the size of the log';
 
-reset role;
+do $$
+begin
+  perform change_feed.end_file('006-status.sql');
+end
+$$;

@@ -1,7 +1,11 @@
 -- Calls from one server to another, through the one thing that they share: a request that reached the wrong server is
 -- laid down here for the one that it is for, which is rung, takes it, and rings back.
 
-set local role change_feed_owner;
+do $$
+begin
+  perform change_feed.begin_file('007-call.sql', 1);
+end
+$$;
 
 -- A table, not a payload: anyone can NOTIFY and LISTEN, and only servers may ask a server for something.
 -- UNLOGGED, for a call that a crash has cut off is asked again.
@@ -40,4 +44,8 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.answer_call(uuid, text) from public;
 
-reset role;
+do $$
+begin
+  perform change_feed.end_file('007-call.sql');
+end
+$$;

@@ -155,8 +155,8 @@ test.each([
 });
 
 test('refuses null, with a sentence', async () => {
-  await expect(psql.query('select change_feed.watch(null)')).rejects.toThrow('which table? the name is null');
-  await expect(psql.query('select change_feed.unwatch(null)')).rejects.toThrow('which table? the name is null');
+  await expect(psql.query('select change_feed.watch(null)')).rejects.toThrow('the name of the table is null');
+  await expect(psql.query('select change_feed.unwatch(null)')).rejects.toThrow('the name of the table is null');
   await expect(psql.query(`select change_feed.watch('veranstaltung', keys => null)`)).rejects.toThrow(
     'keys is true or false, not null',
   );
