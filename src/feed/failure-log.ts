@@ -65,13 +65,14 @@ export class FailureLog implements Failures {
   /**
    * Logs a failure that nothing takes back: of one request, of a connection that was idle. The same text with the same
    * cause once a minute.
+   * @param fields of the line, beside the error.
    */
-  happened(text: string, error: unknown): void {
-    this.#log(error, text, `${text}: ${causeOf(error, text)}`);
+  happened(text: string, error: unknown, fields: object = {}): void {
+    this.#log(error, text, `${text}: ${causeOf(error, text)}`, fields);
   }
 
   /** @returns whether it was logged. */
-  #log(err: unknown, text: string, cause: string): boolean {
+  #log(err: unknown, text: string, cause: string, fields: object = {}): boolean {
     this.#failures += 1;
     const now = this.#now();
     const loggedAt = this.#loggedAt.get(cause);
@@ -86,7 +87,8 @@ export class FailureLog implements Failures {
       if (this.#loggedAt.size <= MAX_LINES) break;
       this.#loggedAt.delete(oldest);
     }
-    this.#logger.error({ err, failures: this.#failures, failing: [...this.#failing] }, text);
+    const failing = this.#failing.size > 0 && { failing: [...this.#failing] };
+    this.#logger.error({ err, ...fields, failures: this.#failures, ...failing }, text);
     this.#failures = 0;
     return true;
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../logger.js';
+import { FailureLog } from './failure-log.js';
 
 /** How long a server waits for the answer of another, in ms. */
 const ANSWER_MS = 2000;
@@ -28,6 +29,7 @@ export interface ServerCallsOptions {
  */
 export class ServerCalls {
   readonly #options: ServerCallsOptions;
+  readonly #failures: FailureLog;
   readonly #waiting = new Map<string, (answer: string) => void>();
   #handler: CallHandler | undefined;
   #taking = false;
@@ -35,6 +37,7 @@ export class ServerCalls {
 
   constructor(options: ServerCallsOptions) {
     this.#options = options;
+    this.#failures = new FailureLog(options.logger);
   }
 
   /** Lets `handler` answer what other servers ask this one. */
@@ -96,7 +99,7 @@ export class ServerCalls {
   }
 
   async #takeOnce(): Promise<void> {
-    const { instanceId, query, logger } = this.#options;
+    const { instanceId, query } = this.#options;
     const answer = async (id: unknown, request: unknown) => {
       const word = await this.#handler?.(request);
       if (word !== undefined) await query('select change_feed.answer_call($1, $2)', [id, word]);
@@ -104,10 +107,10 @@ export class ServerCalls {
     try {
       const calls = await query('select id, request from change_feed.take_calls($1)', [instanceId]);
       for (const { id, request } of calls) {
-        answer(id, request).catch((error: unknown) => logger.warn({ err: error }, 'a call was not answered'));
+        answer(id, request).catch((error: unknown) => this.#failures.happened('a call was not answered', error));
       }
     } catch (error) {
-      logger.warn({ err: error }, 'the calls of other servers could not be taken');
+      this.#failures.happened('the calls of other servers could not be taken', error);
     }
   }
 }

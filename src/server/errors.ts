@@ -1,14 +1,17 @@
 import type { Context, Middleware } from 'koa';
 import { ZodError } from 'zod';
+import { FailureLog } from '../feed/failure-log.js';
 import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http-error.js';
 import type { Logger } from '../logger.js';
 import { databaseError } from './database-error.js';
 
 /**
  * The outermost middleware but the log: whatever fails becomes `{"error":{"code":"…","message":"…"}}`. What nobody
- * foresaw is a 500 with a general text, and only the log has the real one.
+ * foresaw is a 500 with a general text, and only the log has the real one. Requests that fail because the database or the
+ * identity provider does not answer are counted, not logged one by one.
  */
 export function errorResponses(logger: Logger): Middleware {
+  const unavailable = new FailureLog(logger);
   return async (ctx, next) => {
     try {
       await next();
@@ -16,7 +19,9 @@ export function errorResponses(logger: Logger): Middleware {
     } catch (error) {
       if (ctx.headerSent) throw error;
       const answer = httpErrorOf(error);
-      if (answer.status >= 500) logger.error({ err: error, method: ctx.method, path: ctx.path }, 'a request failed');
+      const { method, path } = ctx;
+      if (answer.status === 503) unavailable.happened('a request failed', error, { method, path });
+      else if (answer.status >= 500) logger.error({ err: error, method, path }, 'a request failed');
       respond(ctx, answer);
     }
   };

@@ -1,4 +1,5 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { FailureLog } from '../feed/failure-log.js';
 import { HttpError } from '../http-error.js';
 import type { Logger } from '../logger.js';
 
@@ -13,6 +14,8 @@ const COOLDOWN_MS = 30_000;
 const FAILED_COOLDOWN_MS = 2000;
 /** How long a fetch may take, in ms. */
 const FETCH_MS = 5000;
+
+const FETCH_FAILED = 'the keys of JWKS_URL could not be fetched';
 
 /** What a token's key says of it that means "not valid"; anything else is a fault of the server of the keys. */
 const TOKEN_FAULTS = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys, errors.JOSENotSupported];
@@ -41,30 +44,47 @@ export function jwksVerifier(options: JwksOptions): (token: string) => Promise<J
       'JWKS_URL without JWT_AUDIENCE: tokens that its identity provider signed for other applications are taken',
     );
   }
+  const failures = new FailureLog(logger);
   let failedAt = Number.NEGATIVE_INFINITY;
+  let fetchedAt = Number.NEGATIVE_INFINITY;
   const keys = createRemoteJWKSet(new URL(url), {
     timeoutDuration: FETCH_MS,
-    cooldownDuration: COOLDOWN_MS,
-    cacheMaxAge: CACHE_MS,
+    // jose would count both by the wall clock: set back by an hour, it would take a withdrawn key for an hour more.
+    cooldownDuration: Number.POSITIVE_INFINITY,
+    cacheMaxAge: Number.POSITIVE_INFINITY,
     [customFetch]: async (address, init) => {
       // jose's own cooldown begins with a success: while the keys can't be had, each request would ask for them.
       if (performance.now() - failedAt < FAILED_COOLDOWN_MS) throw new Error('tried just now');
       try {
         const response = await fetch(address, init);
         if (response.status !== 200) throw new Error(`the answer is ${response.status}`);
+        failures.succeeded(FETCH_FAILED);
         return response;
       } catch (error) {
         failedAt = performance.now();
-        logger.warn({ err: error }, 'the keys of JWKS_URL could not be fetched');
+        failures.failed(FETCH_FAILED, error);
         throw error;
       }
     },
   });
-  keys.reload().catch(() => {}); // the log has it, and the first token asks again
+  const fetchKeys = async () => {
+    await keys.reload();
+    fetchedAt = performance.now();
+  };
+  const ageMs = () => performance.now() - fetchedAt;
+  fetchKeys().catch(() => {}); // the log has it, and the first token asks again
 
   const keyOf: JWTVerifyGetKey = async (header, token) => {
     try {
-      return await keys(header, token);
+      if (ageMs() >= CACHE_MS) await fetchKeys();
+      try {
+        return await keys(header, token);
+      } catch (error) {
+        // A rotated key
+        if (!(error instanceof errors.JWKSNoMatchingKey) || ageMs() < COOLDOWN_MS) throw error;
+        await fetchKeys();
+        return await keys(header, token);
+      }
     } catch (error) {
       if (TOKEN_FAULTS.some((fault) => error instanceof fault)) throw error;
       throw new HttpError('unavailable', 'Tokens cannot be checked at the moment', { 'Retry-After': '5' });

@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely';
 import { createDatabase } from '../database/connection.js';
 import type { Database } from '../database/tables.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
+import { FailureLog } from '../feed/failure-log.js';
 import { OperatorError } from '../operator-error.js';
 import type { SSEManager } from '../sse/manager.js';
 import { type AppOptions, createApp } from './app.js';
@@ -58,7 +59,8 @@ const BACKLOG = 4096;
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { databaseUrl, logger, queryTimeoutMs = 5000, writeTimeoutMs = 30_000 } = options;
-  const onError = (error: Error) => logger.warn({ err: error }, 'a connection to the database broke');
+  const failures = new FailureLog(logger);
+  const onError = (error: Error) => failures.happened('a connection to the database broke', error);
   const db = createDatabase(databaseUrl, onError, { queryMs: queryTimeoutMs, writeMs: writeTimeoutMs });
   const feed = createChangeFeed({
     ...options,

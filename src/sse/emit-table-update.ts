@@ -1,4 +1,5 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
+import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
 
 /** What an event of the application may say, and where. */
@@ -17,7 +18,7 @@ export interface Emitter {
    * has told already, and this would double it.
    *
    * Rejects with what Postgres says: no right, or a name that can't be a resource's. Where nobody awaits it, the
-   * failure is logged.
+   * failure is logged; of many with the same cause their number, once a minute.
    *
    * @example await emitTableUpdate('auswertung', { data: { fertig: true } })
    */
@@ -42,6 +43,7 @@ export interface Emitter {
  */
 // biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
 export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
+  const failures = new FailureLog(logger);
   // biome-ignore lint/suspicious/noExplicitAny: as above
   async function emit(executor: Kysely<any>, resource: string, data: unknown): Promise<void> {
     const json = data === undefined ? null : JSON.stringify(data);
@@ -49,7 +51,7 @@ export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
   }
 
   function logged<Result>(resource: string, work: Promise<Result>): Promise<Result> {
-    return LoggedPromise.watch(work, (error) => logger.error({ err: error, resource }, 'an event was not recorded'));
+    return LoggedPromise.watch(work, (error) => failures.happened('an event was not recorded', error, { resource }));
   }
 
   return {

@@ -1,5 +1,6 @@
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
+import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
 import { type Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
 import { connectedEvent, type EncodedEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
@@ -17,12 +18,12 @@ export function greet(client: Client, resumed: boolean): void {
 export class Replays {
   readonly #events = new WeakMap<LoggedChange, EncodedEvent>();
   readonly #feed: ChangeFeed;
-  readonly #logger: Logger;
+  readonly #failures: FailureLog;
   readonly #counts: StreamCounts;
 
   constructor(feed: ChangeFeed, logger: Logger, counts: StreamCounts) {
     this.#feed = feed;
-    this.#logger = logger;
+    this.#failures = new FailureLog(logger);
     this.#counts = counts;
   }
 
@@ -74,7 +75,7 @@ export class Replays {
       }
     } catch (error) {
       // The client comes back with the position that it has, and nothing is lost.
-      this.#logger.warn({ err: error, client: client.id }, 'a client could not be told what it missed');
+      this.#failures.happened('a client could not be told what it missed', error, { client: client.id });
       client.end('what it missed could not be read');
     }
   }

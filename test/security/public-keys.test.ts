@@ -229,8 +229,8 @@ describe('the keys', () => {
     const flood = await Promise.all(Array.from({ length: 50 }, async () => (await call(other, await token())).status));
     expect({ flood: new Set(flood), asked }).toEqual({ flood: new Set([401]), asked: before });
 
-    const now = Date.now.bind(Date);
-    jest.spyOn(Date, 'now').mockImplementation(() => now() + 31_000);
+    const now = performance.now.bind(performance);
+    jest.spyOn(performance, 'now').mockImplementation(() => now() + 31_000);
     expect((await call(other, await token())).status).toBe(200);
     expect(asked).toBe(before + 1);
     // The withdrawn one is not taken any more
@@ -241,8 +241,18 @@ describe('the keys', () => {
     const other = await withKeys();
     keys = [];
     expect((await call(other, await sign('RS256'))).status).toBe(200);
-    const now = Date.now.bind(Date);
-    jest.spyOn(Date, 'now').mockImplementation(() => now() + 601_000);
+    const now = performance.now.bind(performance);
+    jest.spyOn(performance, 'now').mockImplementation(() => now() + 601_000);
+    expect((await call(other, await sign('RS256'))).status).toBe(401);
+  });
+
+  test('that were withdrawn hold no longer when the clock is set back', async () => {
+    const other = await withKeys();
+    keys = [];
+    const sinceStart = performance.now.bind(performance);
+    jest.spyOn(performance, 'now').mockImplementation(() => sinceStart() + 601_000);
+    const clock = Date.now.bind(Date);
+    jest.spyOn(Date, 'now').mockImplementation(() => clock() - 3_600_000);
     expect((await call(other, await sign('RS256'))).status).toBe(401);
   });
 

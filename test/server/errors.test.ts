@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import Router from '@koa/router';
-import Koa, { type Context } from 'koa';
+import Koa, { type Context, type Middleware } from 'koa';
 import { type Kysely, sql } from 'kysely';
 import pg from 'pg';
 import { pino } from 'pino';
@@ -19,6 +19,7 @@ let http: Server;
 /** What the route of the test does. */
 let work: (ctx: Context) => unknown;
 const lines: string[] = [];
+let responses: Middleware;
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -27,7 +28,7 @@ beforeAll(async () => {
     values ('Fest', '2030-07-01', '2030-07-01', now(), now(), 1, 0)`.execute(db);
   const router = new Router().get('/work', (ctx) => work(ctx));
   const app = new Koa()
-    .use(errorResponses(pino({}, { write: (line: string) => lines.push(line) })))
+    .use((ctx, next) => responses(ctx, next))
     .use(router.routes())
     .use(router.allowedMethods());
   http = createServer(app.callback());
@@ -42,6 +43,7 @@ afterAll(async () => {
 
 beforeEach(() => {
   lines.length = 0;
+  responses = errorResponses(pino({}, { write: (line: string) => lines.push(line) }));
 });
 
 async function answer(method = 'GET', path = '/work') {
@@ -105,6 +107,12 @@ describe("Postgres' own errors", () => {
     });
     expect(lines.join('')).toContain('nirgends');
   });
+});
+
+test('requests that fail while the database is gone are logged once a minute, not one by one', async () => {
+  work = () => sql.raw(failing('57P03')).execute(db);
+  for (let i = 0; i < 20; i += 1) expect((await answer()).status).toBe(503);
+  expect(lines).toHaveLength(1);
 });
 
 describe('a database that is gone', () => {
