@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { databaseFailure } from '../database/failure.js';
 import { ChangeFeed, type ChangeFeedOptions } from '../feed/change-feed.js';
 import type { Logger } from '../logger.js';
+import { HealthEvents } from '../sse/health-events.js';
 import { SSEManager, type SSEManagerOptions } from '../sse/manager.js';
 import { atMost } from './at-most.js';
 
@@ -63,6 +64,11 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     logger,
   });
   const streams: SSEManager = new SSEManager({ ...options, feed: changes, logger });
+  const health = new HealthEvents(streams, () => {
+    const { database, listener } = changes.health;
+    // Without periodic reads a server that is not notified reads nothing.
+    return database && (listener || options.readIntervalMs !== 0);
+  });
   return {
     changes,
     streams,
@@ -71,12 +77,14 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     start: async () => {
       try {
         await changes.start();
+        health.start();
       } catch (error) {
         await streams.close();
         throw databaseFailure(error, listenDatabaseUrl);
       }
     },
     stop: async () => {
+      health.stop();
       await streams.close();
       await atMost(LAST_QUERIES_MS, changes.stop());
     },

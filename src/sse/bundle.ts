@@ -3,7 +3,7 @@ import { bareId, type EncodedEvent, tableUpdate, withId } from './event-format.j
 /** Events of one read or one replay, for one client; more are summed up to one per resource. */
 export const MAX_EVENTS = 100;
 /** The same as text, in UTF-16 units; one event alone may be longer. */
-const MAX_TEXT = 65_536;
+export const MAX_TEXT = 65_536;
 
 /**
  * What a client is told at once: one event, or one more than another bundle. Clients that are told the same hold the

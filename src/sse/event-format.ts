@@ -13,8 +13,16 @@ export interface EncodedEvent {
 }
 
 /** `event: connected`, a stream's first. */
-export function connectedEvent(clientId: string, resumed: boolean): string {
-  return event('connected', { clientId, resumed });
+export function connectedEvent(clientId: string, resumed: boolean, heartbeatMs: number): string {
+  return event('connected', { clientId, resumed, heartbeatMs });
+}
+
+/**
+ * `event: health`: whether the server can read the log. An event, because a comment reaches no EventSource.
+ * @param forMs for how long it has not been able to, in ms.
+ */
+export function healthEvent(readable: boolean, forMs = 0): string {
+  return event('health', readable ? { readable } : { readable, forMs: Math.round(forMs) });
 }
 
 /** `event: expired`, a stream's last when its token ends. */
@@ -27,18 +35,20 @@ export function expiredEvent(): string {
  * @param spreadMs clients wait a random part of it before they refetch; absent or 0: they need not.
  */
 export function tableUpdate(change: Change, spreadMs = 0): EncodedEvent {
+  const { resource, operation, reason } = change;
+  const sumsUp = operation === undefined && reason === undefined;
+  return { resource, sumsUp, text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
+}
+
+/** A change as JSON, the same in a stream and in a poll's answer. @param spreadMs see {@link tableUpdate}. */
+export function changeJson(change: Change, spreadMs = 0): string {
   const { resource, operation, keys, data, origin, reason } = change;
   const spread = spreadMs > 0 ? spreadMs : undefined;
-  const sumsUp = operation === undefined && reason === undefined;
   try {
-    return {
-      resource,
-      sumsUp,
-      text: event('table-update', { resource, operation, keys, data, origin, reason, spread }),
-    };
+    return JSON.stringify({ resource, operation, keys, data, origin, reason, spread });
   } catch {
     // Postgres and JSON.parse take data that is nested deeper than JSON.stringify can go.
-    return { resource, sumsUp, text: event('table-update', { resource, reason, spread }) };
+    return JSON.stringify({ resource, reason, spread });
   }
 }
 

@@ -10,7 +10,7 @@ import { condense } from './condense.js';
 import { CROWD_FROM, Crowds } from './crowds.js';
 import { tableUpdate } from './event-format.js';
 import { Expiry } from './expiry.js';
-import { greet, Replays } from './replays.js';
+import { Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 import { openWire } from './wire.js';
 
@@ -43,6 +43,8 @@ export interface StreamRequest {
   readonly since?: Start;
   /** When the stream ends, in ms since 1970: the end of its token. */
   readonly expiresAt?: number;
+  /** Whether ids stay for a while at `since`, for a client that subscribes by POST. Default true. */
+  readonly hold?: boolean;
   /** Called when the stream has ended. */
   readonly onClose?: () => void;
 }
@@ -67,12 +69,12 @@ export class SSEManager {
   readonly crowds = new Crowds();
   readonly #heartbeat: NodeJS.Timeout;
   readonly #stopListening: () => void;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor({ feed, logger, heartbeatMs = 30_000, holdMs = 10_000, stallMs = 60_000 }: SSEManagerOptions) {
     this.#feed = feed;
     this.#logger = logger;
-    this.#replays = new Replays(feed, logger, this.counts);
+    this.#replays = new Replays(feed, logger, this.counts, heartbeatMs);
     this.#shared = { livePosition: () => feed.position, liveId: cachedId(feed), holdMs, stallMs, counts: this.counts };
     this.#stopListening = feed.listen({
       onChanges: (changes) => this.#broadcast(changes),
@@ -89,7 +91,12 @@ export class SSEManager {
 
   /** Whether it takes no more streams. */
   get closed(): boolean {
-    return this.#closed;
+    return this.#closing.signal.aborted;
+  }
+
+  /** Aborted when it takes no more streams: what waits for a change ends with it. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
   }
 
   /** The open streams. */
@@ -108,7 +115,7 @@ export class SSEManager {
   }
 
   /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
-  open({ response, subject, mayRead, resources, since, expiresAt, onClose }: StreamRequest): Client {
+  open({ response, subject, mayRead, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
     const wire = openWire(response);
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
@@ -128,8 +135,8 @@ export class SSEManager {
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
     const subscriptions = resources.map((resource) => this.#add(client, resource));
-    if (since === undefined) greet(client, false);
-    else void this.#replays.resume(client, since, subscriptions);
+    if (since === undefined) this.#replays.greet(client, false);
+    else void this.#replays.resume(client, since, subscriptions, hold);
     return client;
   }
 
@@ -164,7 +171,7 @@ export class SSEManager {
    * the other, over three seconds at the most, and until then they hear every change.
    */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     clearInterval(this.#heartbeat);
     const clients = [...this.#clients.values()];
     const overMs = clients.length > CROWD_FROM ? Math.min(clients.length * END_MS_PER_CLIENT, MAX_END_MS) : 0;

@@ -9,36 +9,40 @@ import type { StreamCounts } from './stream-counts.js';
 /** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
 const CONNECTED_WITHIN_MS = 1000;
 
-/** Says `connected`, a stream's first event. */
-export function greet(client: Client, resumed: boolean): void {
-  client.write(retryAdvice() + withId(connectedEvent(client.id, resumed), client.currentId));
-}
-
 /** Tells clients what they have missed: those that come back, and those that subscribe from an earlier position. */
 export class Replays {
   readonly #events = new WeakMap<LoggedChange, EncodedEvent>();
   readonly #feed: ChangeFeed;
   readonly #failures: FailureLog;
   readonly #counts: StreamCounts;
+  readonly #heartbeatMs: number;
 
-  constructor(feed: ChangeFeed, logger: Logger, counts: StreamCounts) {
+  /** @param heartbeatMs what `connected` says of the time between two heartbeats. */
+  constructor(feed: ChangeFeed, logger: Logger, counts: StreamCounts, heartbeatMs: number) {
     this.#feed = feed;
     this.#failures = new FailureLog(logger);
     this.#counts = counts;
+    this.#heartbeatMs = heartbeatMs;
   }
 
-  /** Says `connected` to a client that comes back, and replays what it has missed. */
-  async resume(client: Client, since: Start, subscriptions: readonly Subscription[]): Promise<void> {
-    client.hold(since);
+  /** Says `connected`, a stream's first event. */
+  greet(client: Client, resumed: boolean): void {
+    const event = connectedEvent(client.id, resumed, this.#heartbeatMs);
+    client.write(retryAdvice() + withId(event, client.currentId));
+  }
+
+  /** Says `connected` to a client that comes back, and replays what it has missed. @param hold see `StreamRequest`. */
+  async resume(client: Client, since: Start, subscriptions: readonly Subscription[], hold: boolean): Promise<void> {
+    if (hold) client.hold(since);
     let greeted = false;
     const greetOnce = (resumed: boolean) => {
-      if (!greeted) greet(client, resumed);
+      if (!greeted) this.greet(client, resumed);
       greeted = true;
     };
     const late = setTimeout(() => greetOnce(false), CONNECTED_WITHIN_MS);
     await this.replay(client, since, subscriptions, (start) => {
       clearTimeout(late);
-      if (start === 'lost') client.hold('lost');
+      if (start === 'lost' && hold) client.hold('lost');
       greetOnce(start !== 'lost');
     });
   }

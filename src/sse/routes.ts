@@ -3,11 +3,12 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import type { ChangeFeed } from '../feed/change-feed.js';
-import { parsePosition } from '../feed/position.js';
 import { HttpError } from '../http-error.js';
-import { EVERY_RESOURCE, type Start } from './client.js';
+import { EVERY_RESOURCE } from './client.js';
 import type { SSEManager } from './manager.js';
+import { pollRoute } from './poll-routes.js';
 import { StreamLimits, type StreamLimitsOptions } from './stream-limits.js';
+import { requestedResources, requireResource, resumePosition } from './stream-query.js';
 import { forbidden, isAllowed, requirePosition, Subscriptions } from './subscriptions.js';
 
 /** Who asks, and what they may hear of. */
@@ -48,7 +49,7 @@ const bodies: Record<'subscribe' | 'unsubscribe', z.ZodType<z.infer<typeof body>
 };
 
 /**
- * `GET /api/events`, `POST /api/events/subscribe` and `/unsubscribe`. Mount them behind authentication and a parser of
+ * `GET /api/events`, `GET /api/events/poll`, `POST /api/events/subscribe` and `/unsubscribe`. Mount them behind authentication and a parser of
  * JSON bodies (`ctx.request.body`).
  */
 export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/events' }: SSERoutesOptions): Router {
@@ -82,11 +83,15 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
       subject,
       mayRead,
       resources,
+      // Who names all its resources in the URL needs no time to subscribe by POST.
+      hold: ctx.query.hold !== '0',
       onClose,
       ...(since !== undefined && { since }),
       ...(expiresAt !== undefined && { expiresAt }),
     });
   });
+
+  router.get('/poll', pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }));
 
   for (const action of ['subscribe', 'unsubscribe'] as const) {
     router.post(`/${action}`, async (ctx) => {
@@ -108,38 +113,4 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
   }
 
   return router;
-}
-
-/** `?resources=a,b`, or repeated. */
-function requestedResources(query: string | string[] | undefined, max: number): string[] {
-  const names = [query ?? []].flat().flatMap((list) => list.split(','));
-  const resources = [...new Set(names.filter((name) => name !== ''))];
-  if (resources.length > max) {
-    throw new HttpError('bad_request', `resources: at most ${max}, got ${resources.length}`);
-  }
-  for (const resource of resources) requireResource(resource);
-  return resources;
-}
-
-/** The same rule as `change_feed.check_resource()` in the database, and `*`. */
-function requireResource(resource: string): void {
-  if (resource === EVERY_RESOURCE) return;
-  const bytes = Buffer.byteLength(resource);
-  if (bytes < 1 || bytes > 200 || /[,?*\p{Cc}]/u.test(resource)) {
-    throw new HttpError(
-      'bad_request',
-      'resource: expected * or a name of 1 to 200 bytes with none of , ? * or control characters',
-    );
-  }
-}
-
-/**
- * Where the client was: `Last-Event-ID` before `?lastEventId=`, for a URL that the browser repeats carries a stale one.
- * What is no position of ours is a lost one: a 400 would end an EventSource for good.
- */
-function resumePosition(ctx: Context): Start | undefined {
-  const header = ctx.get('Last-Event-ID');
-  const query = [ctx.query.lastEventId ?? []].flat().at(-1);
-  const text = header || query;
-  return text ? (parsePosition(text) ?? 'lost') : undefined;
 }

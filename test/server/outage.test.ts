@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { StreamEvent } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
@@ -32,14 +33,24 @@ test('while the server cannot reach the database it says so, and afterwards tell
   expect(refused.headers.get('Retry-After')).toBe('1');
   expect(JSON.stringify(await refused.json())).not.toMatch(new RegExp(name));
 
+  // An event, for comments reach no EventSource
+  const cannotRead = ({ event, data }: StreamEvent) => event === 'health' && data.readable === false;
+  expect((await stream.next(cannotRead)).data.forMs).toBeGreaterThanOrEqual(0);
+  const poll = await fetch(`${server.url}/api/events/poll?resources=*&wait=20&lastEventId=${stream.lastEventId()}`, {
+    headers: { Authorization: `Bearer ${await server.token()}` },
+  });
+  expect(await poll.json()).toEqual({ events: [], position: stream.lastEventId(), readable: false });
+
   // Streams are accepted all the same; one that resumes is told when it can be.
   const resuming = await server.stream('resources=*', { 'Last-Event-ID': stream.lastEventId() ?? '' });
   expect((await resuming.next(({ event }) => event === 'connected')).data.resumed).toBe(false);
+  await resuming.next(cannotRead);
   await server.psql(`select change_feed.emit('waehrenddessen')`);
 
   await runAsAdmin(`alter database ${name} allow_connections true`);
   await stream.next(({ data }) => data.resource === 'waehrenddessen');
   await resuming.next(({ data }) => data.resource === 'waehrenddessen');
+  for (const each of [stream, resuming]) await each.next(({ data }) => data.readable === true);
   await until(async () => (await status('/readyz')) === 200, '/readyz 200');
   expect(await status('/api/veranstaltungen')).toBe(200);
   expect(await status('/healthz')).toBe(200);

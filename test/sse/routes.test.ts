@@ -29,7 +29,7 @@ describe('GET /api/events', () => {
     const texts = streams.map((stream) => Buffer.concat(stream.received).toString());
     for (const text of texts) {
       expect(text).toMatch(
-        /^retry: \d{4}\n\nid: [0-9a-f]+\.\d+:\d+:[\d,]*\nevent: connected\ndata: \{"clientId":"[\w.-]+","resumed":false\}\n\n$/,
+        /^retry: \d{4}\n\nid: [0-9a-f]+\.\d+:\d+:[\d,]*\nevent: connected\ndata: \{"clientId":"[\w.-]+","resumed":false,"heartbeatMs":30000\}\n\n$/,
       );
     }
     expect(new Set(texts.map((text) => text.slice(0, 11))).size).toBeGreaterThan(1);
