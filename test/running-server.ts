@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { pino } from 'pino';
-import { type RunningServer, type ServerOptions, startServer } from '../src/server/server.js';
+import { type ApplicationOptions, type RunningApplication, startApplication } from '../src/app/server.js';
 import { signToken } from '../src/server/token.js';
 import { type EventStream, openStream } from './event-stream.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
@@ -9,7 +9,7 @@ import { createTestDatabase, type TestDatabase } from './test-database.js';
 const SECRET = 'a secret of the tests, long enough for HS256';
 
 /** A server on a database of its own, and a session like an admin's psql beside it. */
-export interface TestServer extends RunningServer {
+export interface TestServer extends RunningApplication {
   /** The HS256 key of its tokens. */
   readonly secret: string;
   readonly database: TestDatabase;
@@ -19,15 +19,15 @@ export interface TestServer extends RunningServer {
   /** Opens a stream for a token of its own. */
   stream(query?: string, headers?: Record<string, string>): Promise<EventStream>;
   /** Another server on the same database. */
-  another(options?: Partial<ServerOptions>): Promise<RunningServer>;
+  another(options?: Partial<ApplicationOptions>): Promise<RunningApplication>;
   /** Sends JSON, with a token of its own unless one is given. */
   post(path: string, body: unknown, token?: string): Promise<Response>;
 }
 
 /** Starts the real server, in this process, on a free port. Periodic reads are off: what arrives was rung for. */
-export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
+export async function startTestServer(options: Partial<ApplicationOptions> = {}): Promise<TestServer> {
   const database = await createTestDatabase();
-  const all: ServerOptions = {
+  const all: ApplicationOptions = {
     databaseUrl: database.url,
     host: '127.0.0.1',
     port: 0,
@@ -45,11 +45,11 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     logger: pino({ level: 'silent' }),
     ...options,
   };
-  const server = await startServer(all);
+  const server = await startApplication(all);
   const admin = new pg.Client({ connectionString: database.url, application_name: 'psql' });
   await admin.connect();
   const streams: EventStream[] = [];
-  const others: RunningServer[] = [];
+  const others: RunningApplication[] = [];
 
   const token: TestServer['token'] = ({ sub = 'ada', expiresInS = 3600, resources } = {}) =>
     signToken({ sub, expiresInS, secret: SECRET, ...(resources && { resources }) });
@@ -68,7 +68,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
       return stream;
     },
     another: async (more = {}) => {
-      const other = await startServer({ ...all, ...more });
+      const other = await startApplication({ ...all, ...more });
       others.push(other);
       return other;
     },

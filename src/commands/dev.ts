@@ -1,9 +1,11 @@
+import { startApplication } from '../app/server.js';
 import { readConfig } from '../config.js';
 import { createDatabase } from '../database/connection.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
 import { seed } from '../database/seed.js';
+import { createLogger } from '../server/logger.js';
 import { signToken } from '../server/token.js';
-import { migrateDatabase, start } from './serve.js';
+import { migrateDatabase } from './serve.js';
 import { stopOnSignal } from './stop-on-signal.js';
 import { keysOf } from './token.js';
 
@@ -39,7 +41,13 @@ export async function dev(): Promise<void> {
         : 'TOKEN'; // the identity provider of JWKS_URL gives them out
     // Only over the embedded database: another one may hold more than the demo.
     const demoToken = postgres && keys.jwtSecret ? () => tokenFor('demo') : undefined;
-    const server = await start({ ...config, ...keys }, databaseUrl, { demoToken });
+    const server = await startApplication({
+      ...config,
+      ...keys,
+      databaseUrl,
+      logger: createLogger(config.logLevel),
+      demoToken,
+    });
     stopOnSignal(async () => {
       await server.stop();
       await postgres?.stop();

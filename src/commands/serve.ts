@@ -4,17 +4,17 @@ import { databaseFailure } from '../database/failure.js';
 import { migrateChangeFeed, migrateToLatest } from '../database/migrate.js';
 import { OperatorError } from '../operator-error.js';
 import { createLogger } from '../server/logger.js';
-import { type RunningServer, type ServerOptions, startServer } from '../server/server.js';
+import { startServer } from '../server/server.js';
 import { stopOnSignal } from './stop-on-signal.js';
 import { keysOf } from './token.js';
 
-/** Serves an existing database. @param options `migrate`: brings it to the newest schema first. */
+/** Serves the feed of an existing database: streams, health and metrics. @param options `migrate`: brings it to the newest schema first. */
 export async function serve(options: { readonly migrate: boolean }): Promise<void> {
   const config = readConfig();
   const databaseUrl = requireDatabaseUrl(config);
   const keys = await keysOf(config);
   if (options.migrate) await migrateDatabase(databaseUrl);
-  const server = await start({ ...config, ...keys }, databaseUrl);
+  const server = await startServer({ ...config, ...keys, databaseUrl, logger: createLogger(config.logLevel) });
   stopOnSignal(() => server.stop());
 }
 
@@ -37,15 +37,6 @@ export async function migrateDatabase(databaseUrl: string, feedOnly = false): Pr
   } finally {
     await db.destroy();
   }
-}
-
-/** Starts the server with what the settings say, and what a command adds. @throws {OperatorError} */
-export function start(
-  config: Config,
-  databaseUrl: string,
-  more: Pick<ServerOptions, 'demoToken'> = {},
-): Promise<RunningServer> {
-  return startServer({ ...config, databaseUrl, logger: createLogger(config.logLevel), ...more });
 }
 
 /** @throws {OperatorError} when DATABASE_URL is not set. */

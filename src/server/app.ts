@@ -1,17 +1,11 @@
 import cors from '@koa/cors';
 import type Router from '@koa/router';
-import Koa from 'koa';
-import type { Kysely } from 'kysely';
-import { anmeldungRoutes } from '../api/anmeldung.js';
-import type { ApiOptions } from '../api/resource-routes.js';
-import { veranstaltungRoutes } from '../api/veranstaltung.js';
-import type { Database } from '../database/tables.js';
+import Koa, { type Context } from 'koa';
 import type { Logger } from '../logger.js';
 import { authenticate } from './auth.js';
 import { type Authorize, authorizeByClaims, callerOfClaims, failingClosed } from './authorize.js';
 import { changeFeedRoutes } from './change-feed-routes.js';
 import type { FeedWithStreams } from './create-change-feed.js';
-import { demoRoutes } from './demo-routes.js';
 import { errorResponses } from './errors.js';
 import { healthRoutes } from './health.js';
 import { jsonBody } from './json-body.js';
@@ -20,12 +14,29 @@ import { metricsRoutes } from './metrics-routes.js';
 import { requestLog } from './request-log.js';
 import { requestRate } from './request-rate.js';
 import { securityHeaders } from './security-headers.js';
-import { webRoutes } from './web-routes.js';
 
-/** What the application is made of. */
-export interface AppOptions {
-  readonly db: Kysely<Database>;
+/** What routes of an application can ask of the server that serves them. */
+export interface ServedApplication {
   readonly feed: FeedWithStreams;
+  /** Returns whether the token of a request allows a resource. Only for routes behind authentication. */
+  readonly mayUse: (ctx: Context, resource: string) => boolean;
+  /** Returns the `sub` of a request's token. Only for routes behind authentication. */
+  readonly subjectOf: (ctx: Context) => string;
+}
+
+/** Routes of an application, served beside those of the feed. */
+export interface ApplicationRoutes {
+  /** Answered without a token: pages, a sign-in. */
+  readonly open?: readonly Router[];
+  /** Under `/api`, behind authentication, the limit of requests per second, and the reading of JSON bodies. */
+  readonly authenticated?: readonly Router[];
+}
+
+/** What the server's Koa application is made of. */
+export interface AppOptions {
+  readonly feed: FeedWithStreams;
+  /** Makes routes of an application's own. Default: none, and whatever is not the feed's is 404. */
+  readonly routes?: ((served: ServedApplication) => ApplicationRoutes) | undefined;
   readonly logger: Logger;
   /** The HS256 key. Either this or `jwksUrl`. */
   readonly jwtSecret?: string | undefined;
@@ -39,8 +50,6 @@ export interface AppOptions {
   /** Whether the bearer of a token may use a resource. Default: by its claim `resources`, else by `defaultResources`. */
   readonly authorize?: Authorize | undefined;
   readonly corsOrigins: readonly string[];
-  /** Makes tokens for the demo sign-in; there is none unless given. */
-  readonly demoToken?: (() => Promise<string>) | undefined;
   /** Open streams in all. Default 20,000. */
   readonly maxStreams?: number | undefined;
   /** Open streams of one subject. Default 100. */
@@ -55,9 +64,9 @@ export interface AppOptions {
   readonly metricsToken?: string | undefined;
 }
 
-/** The Koa application: health, the feed's routes, and REST for the two tables. */
+/** Makes the Koa application: health, metrics, the feed's routes, and those of an application, if one is given. */
 export function createApp(options: AppOptions): Koa {
-  const { db, feed, logger, jwtToleranceS, corsOrigins, maxPostsPerS = 50, maxBodyKb = 64 } = options;
+  const { feed, logger, jwtToleranceS, corsOrigins, maxPostsPerS = 50, maxBodyKb = 64 } = options;
   const authorize = options.authorize ?? authorizeByClaims(options.defaultResources);
   const app = new Koa();
   app.on('error', (error: unknown) => logger.error({ err: error }, 'a request failed after its response had begun'));
@@ -66,8 +75,13 @@ export function createApp(options: AppOptions): Koa {
   app.use(errorResponses(logger));
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
   mount(app, healthRoutes(feed.changes));
-  mount(app, webRoutes());
-  mount(app, demoRoutes(options.demoToken));
+  const { open = [], authenticated = [] } =
+    options.routes?.({
+      feed,
+      mayUse: ({ state: { claims } }, resource) => failingClosed((name) => authorize(claims, name), logger)(resource),
+      subjectOf: ({ state: { claims } }) => claims.sub,
+    }) ?? {};
+  for (const router of open) mount(app, router);
   if (options.metricsToken) mount(app, metricsRoutes(changeFeedMetrics(feed), options.metricsToken));
 
   app.use(
@@ -93,23 +107,7 @@ export function createApp(options: AppOptions): Koa {
       limits: options,
     }),
   );
-  const api: ApiOptions = {
-    db,
-    position: () => feed.currentPosition(),
-    crowdAt: (resource) => feed.streams.crowds.stateOf(resource),
-    onChange: (resource, listener) => {
-      feed.changes.listen({
-        onChanges: (changes) => {
-          if (changes.some((change) => change.resource === resource)) listener();
-        },
-        onLost: listener,
-      });
-    },
-    mayUse: ({ state: { claims } }, resource) => failingClosed((name) => authorize(claims, name), logger)(resource),
-    actorOf: ({ state: { claims } }) => claims.sub,
-  };
-  mount(app, veranstaltungRoutes(api));
-  mount(app, anmeldungRoutes(api));
+  for (const router of authenticated) mount(app, router);
   return app;
 }
 

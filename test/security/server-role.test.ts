@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
+import type { RunningApplication } from '../../src/app/server.js';
 import { ChangeLog } from '../../src/feed/change-log.js';
 import { packageRoot } from '../../src/package-root.js';
-import type { RunningServer } from '../../src/server/server.js';
 import { createEmitter } from '../../src/sse/emit-table-update.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -18,8 +18,8 @@ const USER = `server_${process.pid}`;
 
 let admin: TestServer;
 let url: string;
-let server: RunningServer;
-let other: RunningServer;
+let server: RunningApplication;
+let other: RunningApplication;
 const lines: string[] = [];
 
 beforeAll(async () => {
