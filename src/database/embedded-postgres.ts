@@ -139,7 +139,7 @@ async function untilReady<T>(clusterFolder: string, pid: number, ended: Promise<
   ended.then((how) => {
     end = how;
   });
-  for (const latest = Date.now() + START_MS; Date.now() < latest; await delay(10)) {
+  for (const latest = performance.now() + START_MS; performance.now() < latest; await delay(10)) {
     if (end) return end;
     const lock = await readLock(clusterFolder);
     if (lock?.pid === pid && lock.ready) return undefined;

@@ -64,7 +64,8 @@ export interface SharedByClients {
 export class Client {
   readonly id: string;
   readonly subject: string;
-  readonly openedAt = Date.now();
+  /** By performance.now(). */
+  readonly openedAt = performance.now();
   readonly subscriptions = new Map<string, Subscription>();
   /** Why this side ended the stream; absent where the other side did. */
   endedBy: EndReason | undefined;
@@ -119,12 +120,12 @@ export class Client {
    * a stream that is cut before they are back has to start from there again.
    */
   hold(start: Start): void {
-    this.#held = { start, until: Date.now() + this.#shared.holdMs };
+    this.#held = { start, until: performance.now() + this.#shared.holdMs };
   }
 
   /** Where ids are kept; undefined when they follow the feed. */
   get heldAt(): Start | undefined {
-    if (this.#held && this.#replays === 0 && Date.now() >= this.#held.until) this.#held = undefined;
+    if (this.#held && this.#replays === 0 && performance.now() >= this.#held.until) this.#held = undefined;
     return this.#held?.start;
   }
 

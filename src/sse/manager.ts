@@ -231,7 +231,7 @@ export class SSEManager {
     if (expiresAt !== undefined) this.#expiry.delete(client, expiresAt);
     for (const resource of [...client.subscriptions.keys()]) this.#drop(client, resource);
     this.counts.closed[reason] += 1;
-    const seconds = Math.round((Date.now() - client.openedAt) / 1000);
+    const seconds = Math.round((performance.now() - client.openedAt) / 1000);
     this.#logger.info({ client: client.id, subject: client.subject, seconds, reason }, 'stream closed');
   }
 }

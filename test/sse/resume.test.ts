@@ -395,6 +395,26 @@ describe('ids', () => {
     second.close();
   });
 
+  test.each([11_000, -3_600_000])(
+    'of a resumed stream stay where it arrived when the clock is set by %d ms',
+    async (step) => {
+      const first = await server.stream('resources=zaehler');
+      await first.clientId();
+      const arrived = first.lastEventId() ?? '';
+      const second = await resumeFrom(arrived, 'resources=zaehler');
+      await second.clientId();
+      const now = Date.now.bind(Date);
+      const clock = jest.spyOn(Date, 'now').mockImplementation(() => now() + step);
+      try {
+        const [key] = await insert();
+        await until(() => keysOf(second).includes(key));
+        expect(second.lastEventId()).toBe(arrived);
+      } finally {
+        clock.mockRestore();
+      }
+    },
+  );
+
   test('of an idle client go on with each heartbeat', async () => {
     const quick = await server.another({ heartbeatS: 1 });
     const { openStream } = await import('../event-stream.js');

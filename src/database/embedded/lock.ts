@@ -45,9 +45,9 @@ export async function releaseCluster(dataDir: string, clusterFolder: string): Pr
 
 /** Stops the Postgres of a cluster, if that is what this process is, and resolves when it is gone. */
 export async function endPostgres(pid: number, clusterFolder: string): Promise<void> {
-  const start = Date.now();
+  const start = performance.now();
   for (let sent: NodeJS.Signals | undefined; await isPostgresOf(clusterFolder, pid); await delay(20)) {
-    const signal = Date.now() - start < FAST_SHUTDOWN_MS ? 'SIGINT' : 'SIGQUIT';
+    const signal = performance.now() - start < FAST_SHUTDOWN_MS ? 'SIGINT' : 'SIGQUIT';
     if (signal !== sent) signalTo(pid, signal);
     sent = signal;
   }

@@ -43,10 +43,10 @@ export function dataDirFailure(error: unknown, dataDir: string): unknown {
 
 /** The note of that Postgres, which follows soon when it is just starting; any other note is from before. */
 async function holderOf(dataDir: string, postgresPid: number): Promise<Holder | undefined> {
-  for (const latest = Date.now() + NOTE_MS; ; await delay(20)) {
+  for (const latest = performance.now() + NOTE_MS; ; await delay(20)) {
     const holder = await readHolder(dataDir);
     if (holder?.postgresPid === postgresPid) return holder;
-    if (Date.now() > latest || Number.isNaN(postgresPid) || !isAlive(postgresPid)) return undefined;
+    if (performance.now() > latest || Number.isNaN(postgresPid) || !isAlive(postgresPid)) return undefined;
   }
 }
 
