@@ -12,9 +12,9 @@ export { formatPosition, type Position, parsePosition } from './feed/position.js
 export { type ErrorCode, HttpError } from './http-error.js';
 export type { Logger } from './logger.js';
 export { OperatorError } from './operator-error.js';
-export type { Claims } from './server/auth.js';
 export type { Authorize } from './server/authorize.js';
 export { type ChangeFeedRoutesOptions, changeFeedRoutes } from './server/change-feed-routes.js';
+export type { Claims } from './server/claims.js';
 export { type CreateChangeFeedOptions, createChangeFeed, type FeedWithStreams } from './server/create-change-feed.js';
 export { changeFeedMetrics } from './server/metrics.js';
 export { createEmitter, type EmitOptions, type Emitter } from './sse/emit-table-update.js';

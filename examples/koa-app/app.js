@@ -9,7 +9,8 @@ await feed.start();
 const app = new Koa();
 app.use(jwt({ secret: JWT_SECRET, algorithms: ['HS256'] }));
 const claimsOf = ({ state }) => state.user;
-const authorize = (claims, resource) => claims.resources.includes(resource);
+const authorize = ({ resources = '*' }, resource) =>
+  [resources].flat().some((name) => name === '*' || name === resource);
 app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes());
 const server = app.listen(PORT);
 

@@ -6,6 +6,8 @@ import { idInUrl, numberInUrl } from './fields.js';
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 500;
+/** Characters of `?sort=`: more than all columns of a table take. */
+const MAX_SORT_LENGTH = 1000;
 
 /** One column to sort by. */
 export interface Sorting<Column extends string> {
@@ -33,7 +35,8 @@ export interface PageQuery {
 
 /**
  * Reads `?limit=` (1 to 500, default 50), `?offset=` (default 0), `?around=7` (the page that holds row 7, where the
- * filters leave it), `?sort=beginn,-name` (a minus: descending), and the filters of a list. `?token=` is passed over: it is for authentication, which may take it from the query.
+ * filters leave it), `?sort=beginn,-name` (a minus: descending; each column once), and the filters of a list. `?token=` is
+ * passed over: it is for authentication, which may take it from the query.
  * @param columns what may be sorted by.
  * @param filters schemas of the further parameters; all may be absent.
  * @returns a function that throws a ZodError for what is malformed, and for parameters that nobody knows.
@@ -50,23 +53,28 @@ export function listQuery<Column extends string, Filters extends z.ZodRawShape>(
       .string()
       .default('')
       .transform((text, context) => {
-        const sortings: Sorting<Column>[] = [];
-        for (const name of text.split(',').filter((part) => part !== '')) {
-          const column = columns.find((candidate) => candidate === name.replace(/^-/, ''));
-          if (!column) {
-            context.addIssue({
-              code: 'custom',
-              message: `expected names out of ${columns.join(', ')}, each with - for descending`,
-            });
-            return z.NEVER;
-          }
-          sortings.push({ column, direction: name.startsWith('-') ? 'desc' : 'asc' });
-        }
-        return sortings;
+        const sortings = sortingsOf(text, columns);
+        if (typeof sortings !== 'string') return sortings;
+        context.addIssue({ code: 'custom', message: sortings });
+        return z.NEVER;
       }),
     ...filters,
   });
   return ({ token: _token, ...query }: ParsedUrlQuery) => schema.parse(query);
+}
+
+/** The columns of `?sort=`, or why it is refused. */
+function sortingsOf<Column extends string>(text: string, columns: readonly Column[]): Sorting<Column>[] | string {
+  // Before it is split: a column for each comma would be planned by Postgres, and block this process while it is built.
+  if (text.length > MAX_SORT_LENGTH) return `expected at most ${MAX_SORT_LENGTH} characters`;
+  const sortings = new Map<Column, Sorting<Column>>();
+  for (const name of text.split(',').filter((part) => part !== '')) {
+    const column = columns.find((candidate) => candidate === name.replace(/^-/, ''));
+    if (!column) return `expected names out of ${columns.join(', ')}, each with - for descending`;
+    if (sortings.has(column)) return `expected each name once, got ${column} again`;
+    sortings.set(column, { column, direction: name.startsWith('-') ? 'desc' : 'asc' });
+  }
+  return [...sortings.values()];
 }
 
 /**

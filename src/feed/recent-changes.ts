@@ -56,7 +56,8 @@ export class RecentChanges {
    */
   since(since: Position, now: Position, resources?: readonly string[]): Reading | undefined {
     if (this.#size === 0 || !isAtLeast(since, this.#start) || !isAtLeast(now, since)) return undefined;
-    const question = `${formatSnapshot(since)} ${resources?.join(',')}`;
+    // As JSON: no list of names reads like another, or like none.
+    const question = JSON.stringify([since.epoch, formatSnapshot(since), resources ?? null]);
     const known = this.#answers.get(question);
     if (known?.position === now) return known;
     const changes = this.#batches.flatMap((batch) =>

@@ -1,6 +1,6 @@
 import type { Logger } from '../logger.js';
 import type { Caller } from '../sse/routes.js';
-import type { Claims } from './auth.js';
+import type { Claims } from './claims.js';
 
 /**
  * Whether the bearer of these claims may hear of a resource, and over REST read and write it. Asked when a stream opens
@@ -16,7 +16,8 @@ export type Authorize = (claims: Claims, resource: string) => boolean;
 export function authorizeByClaims(defaults: '*' | readonly string[]): Authorize {
   return (claims, resource) => {
     const allowed = claims.resources ?? defaults;
-    return allowed === '*' || allowed.includes('*') || allowed.includes(resource);
+    // Not includes() on what may be text: 'film_actor' would allow 'actor'.
+    return [allowed].flat().some((name) => name === '*' || name === resource);
   };
 }
 

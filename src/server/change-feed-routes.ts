@@ -1,9 +1,10 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
+import { z } from 'zod';
 import { HttpError } from '../http-error.js';
-import { type SSERoutesOptions, sseRoutes } from '../sse/routes.js';
-import type { Claims } from './auth.js';
+import { type Caller, type SSERoutesOptions, sseRoutes } from '../sse/routes.js';
 import { type Authorize, callerOfClaims, failingClosed } from './authorize.js';
+import { parseClaims } from './claims.js';
 import type { FeedWithStreams } from './create-change-feed.js';
 import { errorResponses } from './errors.js';
 import { jsonBody } from './json-body.js';
@@ -14,10 +15,14 @@ const MAX_BODY_KB = 64;
 /** Who may hear what, in the application's own words. */
 interface ByCaller extends Pick<SSERoutesOptions, 'callerOf'> {}
 
-/** The same, by the claims of a token that the application has checked already. */
+/** The same, by the claims of a token whose signature the application has checked already. */
 interface ByClaims {
-  /** The claims of a request's token: `({ state }) => state.user` behind koa-jwt. */
-  readonly claimsOf: (ctx: Context) => Claims;
+  /**
+   * The claims of a request's token, as they are: `({ state }) => state.user` behind koa-jwt. Without `sub`, or where one
+   * that the feed reads is malformed (`sub`, `exp`, `resources`), the answer is 401.
+   */
+  readonly claimsOf: (ctx: Context) => unknown;
+  /** Receives the claims only when they are well formed: `resources` is `*`, a list of names, or absent. */
   readonly authorize: Authorize;
   /** How long the application takes a token after its end, in seconds: the stream ends with it. Default 0. */
   readonly toleranceS?: number;
@@ -47,8 +52,9 @@ export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoute
     feed: changes,
     manager: streams,
     callerOf: async (ctx) => {
-      const caller = await callerOf(ctx);
-      return { ...caller, mayRead: failingClosed(caller.mayRead, logger) };
+      const given = await callerOf(ctx);
+      requireCaller(given);
+      return { ...given, mayRead: failingClosed(given.mayRead, logger) };
     },
   });
   router.use(routes.routes());
@@ -56,10 +62,17 @@ export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoute
 }
 
 function byClaims({ claimsOf, authorize, toleranceS = 0 }: ByClaims): SSERoutesOptions['callerOf'] {
-  return (ctx) => {
-    const claims: Claims | undefined = claimsOf(ctx);
-    // Streams without an owner would be everybody's.
-    if (!claims?.sub) throw new HttpError('unauthorized', 'The token has no sub');
-    return callerOfClaims(claims, authorize, toleranceS);
-  };
+  return (ctx) => callerOfClaims(parseClaims(claimsOf(ctx)), authorize, toleranceS);
+}
+
+const caller = z.looseObject({
+  // Streams without an owner would be everybody's.
+  subject: z.string('expected text').min(1, 'expected text'),
+  expiresAt: z.number('expected ms since 1970').optional(),
+});
+
+/** @throws {HttpError} unauthorized where the application does not say who asks, or until when. */
+function requireCaller(given: Caller): void {
+  const [issue] = caller.safeParse(given).error?.issues ?? [];
+  if (issue) throw new HttpError('unauthorized', `The caller has no valid ${issue.path.join('.')}: ${issue.message}`);
 }

@@ -30,6 +30,17 @@ describe('recent changes', () => {
     expect(recent.since({ ...at('12:12:'), epoch: 'f' }, at('14:14:'))).toBeUndefined();
   });
 
+  test('are not taken for those of another question: a name may read like none, or like two', () => {
+    const recent = new RecentChanges(10, at('10:10:'));
+    recent.add(reading('12:12:', change(10, 'a'), change(11, 'b')));
+    const now = at('12:12:');
+    for (const names of [['undefined'], ['null'], [''], ['a,b'], ['a', 'b'], ['a","b'], ['a'], []]) {
+      const expected = names.includes('a') ? (names.includes('b') ? [10, 11] : [10]) : [];
+      expect(xids(recent.since(at('10:10:'), now, names))).toEqual(expected);
+    }
+    expect(xids(recent.since(at('10:10:'), now))).toEqual([10, 11]);
+  });
+
   test('are forgotten, the oldest first, beyond their number', () => {
     const recent = new RecentChanges(3, at('10:10:'));
     recent.add(reading('12:12:', change(10), change(11)));

@@ -1,6 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import Koa from 'koa';
 import { pino } from 'pino';
+import { packageRoot } from '../../src/package-root.js';
 import type { Authorize } from '../../src/server/authorize.js';
+import { changeFeedRoutes } from '../../src/server/change-feed-routes.js';
+import { createChangeFeed, type FeedWithStreams } from '../../src/server/create-change-feed.js';
 import type { RunningServer } from '../../src/server/server.js';
 import { type EventStream, openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -218,6 +226,119 @@ describe('authorize of another application', () => {
       expect(lines.join('')).toMatch(text);
     },
   );
+});
+
+/** `authorize` of the README's example, as somebody would paste it. */
+const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8');
+const [, pasted = ''] = /^const authorize = ([^;]+);$/m.exec(readme) ?? [];
+const authorizeOfReadme = new Function(`return ${pasted}`)() as Authorize;
+
+describe('authorize of the README', () => {
+  test('is that of the example, whole', () => {
+    expect(readme).toContain(readFileSync(join(packageRoot, 'examples', 'koa-app', 'app.js'), 'utf8'));
+  });
+
+  test.each([
+    ['a name', ['actor'], ['actor']],
+    ['names', ['actor', 'film'], ['actor', 'film']],
+    ['none', [], []],
+    ['everything', '*', ['actor', 'film', 'film_actor']],
+    ['everything, in a list', ['*'], ['actor', 'film', 'film_actor']],
+    ['nothing said', undefined, ['actor', 'film', 'film_actor']],
+    // Those that the edge refuses, for who pastes it elsewhere
+    ['text', 'film_actor', ['film_actor']],
+    ['null', null, []],
+    ['an object', { actor: true }, []],
+  ])('allows for %s no more than that', (_name, resources, allowed) => {
+    const claims = { sub: 'ada', ...(resources !== undefined && { resources }) } as Parameters<Authorize>[0];
+    expect(['actor', 'film', 'film_actor'].filter((name) => authorizeOfReadme(claims, name))).toEqual(allowed);
+  });
+});
+
+describe('claims, in an application of its own and in ours', () => {
+  const given: { claims: unknown } = { claims: {} };
+  let feed: FeedWithStreams;
+  let http: Server;
+  let url: string;
+
+  beforeAll(async () => {
+    feed = createChangeFeed({ databaseUrl: server.database.url, logger: pino({ level: 'silent' }) });
+    await feed.start();
+    const app = new Koa();
+    app.use(changeFeedRoutes(feed, { claimsOf: () => given.claims, authorize: authorizeOfReadme }).routes());
+    http = createServer(app.callback());
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  });
+
+  afterAll(async () => {
+    await feed.stop();
+    http.closeAllConnections();
+  });
+
+  async function answerTo(claims: unknown, at: 'its own' | 'ours') {
+    const { SignJWT } = await import('jose');
+    given.claims = claims;
+    const signed = () =>
+      new SignJWT(claims as object as Record<string, unknown>)
+        .setProtectedHeader({ alg: 'HS256' })
+        .sign(new TextEncoder().encode(server.secret));
+    const response =
+      at === 'ours'
+        ? await fetch(`${server.url}/api/events?resources=actor&token=${await signed()}`)
+        : await fetch(`${url}/api/events?resources=actor`);
+    if (response.status === 200) await response.body?.cancel();
+    return { status: response.status, text: response.status === 200 ? '' : await response.text() };
+  }
+
+  const malformed: [string, object, RegExp][] = [
+    [
+      'resources that are text',
+      { sub: 'ada', resources: 'film_actor' },
+      /malformed claim resources: expected \* or a list/,
+    ],
+    ['resources that are null', { sub: 'ada', resources: null }, /malformed claim resources/],
+    ['resources that are an object', { sub: 'ada', resources: { includes: 'x' } }, /malformed claim resources/],
+    ['a number among them', { sub: 'ada', resources: ['actor', 7] }, /malformed claim resources/],
+    ['a list among them', { sub: 'ada', resources: [['actor']] }, /malformed claim resources/],
+    ['too many', { sub: 'ada', resources: Array(1001).fill('a') }, /malformed claim resources: .* at most 1000 names/],
+    ['no sub', { resources: '*' }, /has no sub: expected text/],
+    ['an empty sub', { sub: '' }, /has no sub: expected text/],
+    ['half a character as sub', { sub: '\ud800' }, /has no sub: expected text/],
+  ];
+  test.each(malformed)('%s: 401, and it says which', async (_name, claims, message) => {
+    for (const at of ['its own', 'ours'] as const) {
+      const { status, text } = await answerTo(claims, at);
+      expect({ at, status }).toEqual({ at, status: 401 });
+      expect(text).toMatch(message);
+    }
+  });
+
+  test.each([
+    ['sub alone, as `token` without --resources makes it', { sub: 'ada' }, 200],
+    ['a list', { sub: 'ada', resources: ['actor'] }, 200],
+    ['*', { sub: 'ada', resources: '*' }, 200],
+    ['another list', { sub: 'ada', resources: ['film_actor'] }, 403],
+    ['an empty list', { sub: 'ada', resources: [] }, 403],
+  ])('%s', async (_name, claims, status) => {
+    for (const at of ['its own', 'ours'] as const)
+      expect({ at, ...(await answerTo(claims, at)) }).toMatchObject({ status });
+  });
+
+  test('a million names cost no more than one', async () => {
+    expect((await answerTo({ sub: 'ada', resources: Array(1_000_000).fill('a') }, 'its own')).status).toBe(401);
+  });
+
+  test('none at all: 401, as for a token that is only text', async () => {
+    for (const claims of [undefined, null, 'ada', 7, []]) expect((await answerTo(claims, 'its own')).status).toBe(401);
+  });
+
+  test('a claim __proto__ gives no right', async () => {
+    const claims = JSON.parse('{"sub":"ada","resources":[],"__proto__":{"resources":"*"}}') as object;
+    expect((await answerTo(claims, 'its own')).status).toBe(403);
+    const none = JSON.parse('{"__proto__":{"sub":"ada"}}') as object;
+    expect((await answerTo(none, 'its own')).status).toBe(401);
+  });
 });
 
 describe('a stream does not outlive its token', () => {

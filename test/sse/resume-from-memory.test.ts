@@ -38,6 +38,20 @@ test('a hundred clients that come back soon ask the log nothing, and miss nothin
   for (const stream of streams) stream.close();
 });
 
+test('a resource called undefined, which another client resumed, hides nothing from one that resumes all', async () => {
+  const first = await server.stream('resources=*');
+  const lastEventId = (await first.next(({ event }) => event === 'connected')).id ?? '';
+  await server.psql(`select change_feed.emit('a')`);
+  await until(() => first.updates.includes('a'));
+  const headers = { 'Last-Event-ID': lastEventId };
+  for (const name of ['undefined', 'null', '%5B%5D', '__proto__']) {
+    await (await server.stream(`resources=${name}`, headers)).clientId();
+    const all = await server.stream('resources=*', headers);
+    expect((await all.next(({ event }) => event === 'connected')).data.resumed).toBe(true);
+    await until(() => all.updates.includes('a'));
+  }
+});
+
 test('a server that was just started remembers what came before, so that a deployment is no storm', async () => {
   await server.psql('select change_feed.note_tick()');
   const first = await server.stream('resources=a');
