@@ -1,5 +1,3 @@
-import { createParser } from 'eventsource-parser';
-
 /** An event of a stream. */
 export interface StreamEvent {
   readonly event: string;
@@ -16,22 +14,17 @@ export interface EventReaderHandlers {
 }
 
 /**
- * Reads Server-Sent Events from bytes in any pieces (https://html.spec.whatwg.org/multipage/server-sent-events.html,
+ * Reads Server-Sent Events from bytes in any pieces, in a third of a library's size (https://html.spec.whatwg.org/multipage/server-sent-events.html,
  * 9.2.6). An id counts once its block has ended: cut in its middle, the stream starts again before it.
  */
 export class EventReader {
   readonly #handlers: EventReaderHandlers;
   readonly #decoder = new TextDecoder();
-  readonly #parser;
   #rest = '';
   #afterReturn = false;
 
   constructor(handlers: EventReaderHandlers) {
     this.#handlers = handlers;
-    this.#parser = createParser({
-      onEvent: ({ event = 'message', data }) => handlers.onEvent({ event, data }),
-      onRetry: (ms) => handlers.onRetry(ms),
-    });
   }
 
   /** Takes the next bytes. */
@@ -60,10 +53,19 @@ export class EventReader {
     return found < 0 ? -1 : found + 2;
   }
 
-  /** A block that has ended. eventsource-parser reports ids of events with data only. */
+  /** A block that has ended: `[spec] Process the field`. */
   #take(block: string): void {
-    const ids = [...block.matchAll(/^id(?:: ?(.*))?$/gm)].map(([, id = '']) => id).filter((id) => !id.includes('\0'));
-    this.#parser.feed(block);
-    for (const id of ids.slice(-1)) this.#handlers.onId(id);
+    let event = '';
+    let id: string | undefined;
+    const data: string[] = [];
+    for (const line of block.split('\n')) {
+      const [, field, value = ''] = /^([^:]+)(?:: ?(.*))?$/s.exec(line) ?? [];
+      if (field === 'event') event = value;
+      else if (field === 'data') data.push(value);
+      else if (field === 'id' && !value.includes('\0')) id = value;
+      else if (field === 'retry' && /^\d+$/.test(value)) this.#handlers.onRetry(Number(value));
+    }
+    if (data.length > 0) this.#handlers.onEvent({ event: event || 'message', data: data.join('\n') });
+    if (id !== undefined) this.#handlers.onId(id);
   }
 }

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { Change, Operation, Origin } from '../change.js';
-export type { ChangeListener } from './listeners.js';
 export type { SSEServiceOptions, TokenReason } from './options.js';
-export { SSEService, type SSEStatus, sseService } from './sse-service.js';
+export type { ChangeListener } from './registration.js';
+export { type ListenOptions, SSEService, sseService } from './sse-service.js';
+export type { SSEState, SSEStatus } from './status.js';

@@ -1,57 +1,86 @@
 /** Why a token is asked for: for a new stream or call, because the last one has ended, or because it was refused. */
 export type TokenReason = 'connect' | 'expired' | 'refused';
 
-/** What an {@link SSEService} is told. */
+/** What an {@link SSEService} is told. Undefined stands for the default everywhere. */
 export interface SSEServiceOptions {
-  /** Where the events are. `subscribe` and `unsubscribe` lie below it. Default `/api/events`. */
-  url?: string;
   /**
-   * The JWT, asked for before each stream and each call. Null: there is none, and nothing is sent until there is.
-   * Default: `localStorage.jwt`.
+   * Where the events are: a path or an absolute URL, also of another origin and with a query. `subscribe`,
+   * `unsubscribe` and `poll` lie below it. Default `/api/events`.
    */
-  getToken?: (reason: TokenReason) => string | null | Promise<string | null>;
+  url?: string | undefined;
   /**
-   * Where to begin: the header `Change-Feed-Position` of a list, so that what changed since that list is told. Without
-   * it each listener is told once, at the first `connected`, that it may have missed changes (`reason: 'resync'`).
+   * Gives the JWT, and is asked before each stream and each call. Nothing is sent while it gives null, undefined or ''.
+   * Null in its place: there are no tokens, and a cookie or `headers` say who asks. Default: `localStorage.jwt`.
    */
-  lastEventId?: string;
-  /** After as many failures in a row it rests for good, until `connect()`. Default: it rests after five, and goes on. */
-  maxAttempts?: number;
-  /** The wait after a first failure is up to this, in ms, doubled with each, at most 30 s. Default 1000. */
-  retryBaseMs?: number;
+  getToken?: ((reason: TokenReason) => Token | Promise<Token>) | null | undefined;
+  /** Further headers of each request, against CSRF for one. A function is asked before each. Default: none. */
+  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
+  /** Which cookies go along, as in `fetch`. Default `same-origin`. */
+  credentials?: RequestCredentials | undefined;
+  /**
+   * Where listeners begin that name no position of their own: the header `Change-Feed-Position` of a list, so that
+   * they are told what has changed since. Without it each is told once, at the first `connected`, that it may have missed
+   * changes (`reason: 'resync'`).
+   */
+  lastEventId?: string | null | undefined;
+  /** After as many failures in a row it rests for good, until `connect()`. Default: it never does. */
+  maxAttempts?: number | undefined;
+  /** The wait after a first failure is up to this, in ms, and at least 500. Default 1000. */
+  retryBaseMs?: number | undefined;
+  /** When attempts have failed for so long, in ms, it rests. Default 120,000. */
+  restAfterMs?: number | undefined;
   /** Between two attempts of a service that rests, in ms; none while the page can't be seen. Default 60,000. */
-  restMs?: number;
-  /** A stream that is silent for this long is dead, in ms. The server's heartbeat is 30 s. Default 75,000. */
-  silenceMs?: number;
-  /** A tab that is hidden for this long closes its stream, in ms. Default 30,000. */
-  hiddenMs?: number;
+  restMs?: number | undefined;
+  /** A stream that is silent for this long is dead, in ms. Default: one and a half of the server's heartbeats. */
+  silenceMs?: number | undefined;
+  /** A tab that is hidden for this long closes its stream, in ms; `Infinity`: never. Default 30,000. */
+  hiddenMs?: number | undefined;
   /** Default: the page's own. */
-  fetch?: typeof fetch;
-  /** Hears what happens, for troubleshooting. Default: `console`, at the level debug. */
-  logger?: Pick<Console, 'debug'>;
+  fetch?: typeof fetch | undefined;
+  /** Is told what happens, for troubleshooting. Default: `console`; refused resources at the level warn, else debug. */
+  logger?: (Pick<Console, 'debug'> & Partial<Pick<Console, 'warn'>>) | undefined;
 }
+
+/** A JWT, or that there is none. */
+type Token = string | null | undefined;
 
 /** The token of `localStorage.jwt`; null where there is none, and outside a browser. */
 function storedToken(): string | null {
   return typeof localStorage === 'undefined' ? null : localStorage.getItem('jwt');
 }
 
-/** With every default. */
-export type Settings = Required<Omit<SSEServiceOptions, 'lastEventId' | 'maxAttempts'>> &
-  Pick<SSEServiceOptions, 'lastEventId' | 'maxAttempts'>;
+type Optional = 'headers' | 'lastEventId' | 'maxAttempts' | 'silenceMs';
 
-/** Puts the defaults in. */
-export function settingsOf(options: SSEServiceOptions): Settings {
-  return {
-    url: '/api/events',
-    getToken: storedToken,
-    retryBaseMs: 1000,
-    restMs: 60_000,
-    silenceMs: 75_000,
-    hiddenMs: 30_000,
-    // Called as a method of something else, the browser's own would throw.
-    fetch: (...request) => fetch(...request),
-    logger: console,
-    ...options,
-  };
+/** With every default. */
+export type Settings = {
+  [Name in Exclude<keyof SSEServiceOptions, Optional>]-?: Exclude<SSEServiceOptions[Name], undefined>;
+} & Pick<SSEServiceOptions, Optional>;
+
+const TIMES = ['maxAttempts', 'retryBaseMs', 'restAfterMs', 'restMs', 'silenceMs', 'hiddenMs'] as const;
+
+/**
+ * Puts options over what is set already.
+ * @throws {TypeError} for a time that is no number from 0 on.
+ */
+export function settingsOf(options: SSEServiceOptions, before: Settings = DEFAULTS): Settings {
+  for (const name of TIMES) {
+    const value: unknown = options[name];
+    if (value !== undefined && !(typeof value === 'number' && value >= 0))
+      throw new TypeError(`${name}: expected a number from 0 on, got ${String(value)}`);
+  }
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...before, ...Object.fromEntries(given) };
 }
+
+const DEFAULTS: Settings = {
+  url: '/api/events',
+  getToken: storedToken,
+  credentials: 'same-origin',
+  retryBaseMs: 1000,
+  restAfterMs: 120_000,
+  restMs: 60_000,
+  hiddenMs: 30_000,
+  // Called as a method of something else, the browser's own would throw.
+  fetch: (...request) => fetch(...request),
+  logger: console,
+};

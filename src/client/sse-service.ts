@@ -1,26 +1,27 @@
 import type { Change } from '../change.js';
-import type { StreamEvent } from './event-reader.js';
-import { type ChangeListener, Listeners } from './listeners.js';
-import { type Settings, type SSEServiceOptions, settingsOf, type TokenReason } from './options.js';
-import { isVisible, watchPage } from './page.js';
-import { backoff } from './retry.js';
-import { readStream, type StreamEnd } from './stream.js';
+import { Connection } from './connection.js';
+import { type Settings, type SSEServiceOptions, settingsOf } from './options.js';
+import { isBrowser, isVisible, watchPage } from './page.js';
+import type { ChangeListener, Registration } from './registration.js';
+import { Registrations } from './registrations.js';
+import { Requests } from './requests.js';
+import type { SSEState, SSEStatus } from './status.js';
 import { Subscriptions } from './subscriptions.js';
+import { later } from './timing.js';
 
-/**
- * Where a service stands: `idle` (nobody listens, or `disconnect()`), `connecting`, `connected`, `waiting` for its next
- * attempt, `resting` after five failures, `paused` in a hidden tab, `unauthorized` without a token that the server takes.
- */
-export type SSEStatus = 'idle' | 'connecting' | 'connected' | 'waiting' | 'resting' | 'paused' | 'unauthorized';
-
-/** After as many failures in a row it rests. */
-const FAILURES_TO_REST = 5;
 /** A stream that nobody listens to any more is kept for so long, in ms: the next view may be on its way. */
 const UNUSED_MS = 5000;
-/** Where the server has not said how long to wait after a stream's end, in ms. */
-const DEFAULT_RETRY_MS = 2000;
 /** Streams of before whose own changes are still known as its own. */
 const KNOWN_CLIENT_IDS = 100;
+
+/** What {@link SSEService.on} takes. */
+export interface ListenOptions {
+  /**
+   * Up to where the listener knows everything: the header `Change-Feed-Position` of its own list. It is told what has
+   * changed since, whatever the positions of other listeners. Null and undefined: none.
+   */
+  since?: string | null | undefined;
+}
 
 /**
  * The change feed in a browser: one stream for all resources that somebody listens to. It comes back by itself and goes on
@@ -31,103 +32,138 @@ const KNOWN_CLIENT_IDS = 100;
  */
 export class SSEService {
   #settings: Settings;
-  readonly #listeners = new Listeners();
+  readonly #registrations = new Registrations();
   readonly #statusListeners = new Set<(status: SSEStatus) => void>();
   readonly #subscriptions: Subscriptions;
-  readonly #clientIds: string[] = [];
-  #status: SSEStatus = 'idle';
-  #lastEventId: string | undefined;
-  #stream: AbortController | undefined;
-  #clientId: string | null = null;
-  #refusedToken: string | undefined;
-  #expired = false;
+  readonly #connection: Connection;
+  /** The names under which this page has written, the newest first. */
+  readonly #clientIds: string[] = [randomId()];
   #disconnected = false;
-  #failures = 0;
-  #retryMs = DEFAULT_RETRY_MS;
-  #nextAttemptAt: number | null = null;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #hidden: ReturnType<typeof setTimeout> | undefined;
-  #unused: ReturnType<typeof setTimeout> | undefined;
+  #cancelHidden = () => {};
+  #cancelUnused = () => {};
   #unwatchPage: (() => void) | undefined;
 
+  /** @throws {TypeError} for an option that is no number where one is expected. */
   constructor(options: SSEServiceOptions = {}) {
     this.#settings = settingsOf(options);
-    this.#lastEventId = options.lastEventId;
+    this.#registrations.give(options.lastEventId || undefined);
+    const settings = () => this.#settings;
+    const requests = new Requests(settings);
+    const registrations = this.#registrations;
+    const missed = async (late: readonly Registration[], signal: AbortSignal) => {
+      if (late.length === 0) return;
+      try {
+        const { catchUp } = await import('./catch-up.js');
+        catchUp({ settings, requests, registrations }, late, signal);
+      } catch (error) {
+        // The code is not there, after a deployment for one: nothing can be fetched.
+        this.#settings.logger.debug('SSE: what was missed cannot be fetched', error);
+        for (const registration of late) registration.resync();
+      }
+    };
     this.#subscriptions = new Subscriptions({
-      settings: () => this.#settings,
-      listeners: this.#listeners,
-      onStreamGone: () => this.#retryIn(this.#retryMs, 'its stream is gone'),
+      settings,
+      requests,
+      wanted: () => registrations.resources,
+      onCovered: (resource, signal) => void missed(registrations.cover([resource]), signal),
+      onSeveral: () => this.#connection.replace(),
+      onStreamGone: () => this.#connection.lose('its stream is gone'),
+    });
+    this.#connection = new Connection(settings, requests, {
+      begin: () => ({ from: registrations.start(), resources: this.#subscriptions.forUrl() }),
+      onOpen: ({ clientId, resources, from, resumed, signal }) => {
+        this.#clientIds.unshift(clientId);
+        this.#clientIds.length = Math.min(this.#clientIds.length, KNOWN_CLIENT_IDS);
+        void missed(registrations.begin(resources, from, resumed), signal);
+        this.#subscriptions.opened({ clientId, signal }, resources);
+      },
+      onChange: (change) => registrations.change(change),
+      onPosition: (position) => registrations.moveTo(position),
+      onState: ({ status }) => {
+        for (const listener of [...this.#statusListeners]) listener(status);
+      },
+      onRefused: () => this.#subscriptions.goSingly(),
     });
   }
 
   /** Where it stands. */
   get status(): SSEStatus {
-    return this.#status;
+    return this.#connection.state.status;
   }
 
-  /** The open stream's id; send it as the header `Change-Feed-Client` on writes, and {@link SSEService.isOwn} knows them. */
-  get clientId(): string | null {
-    return this.#clientId;
+  /** Status and times in one. */
+  get state(): SSEState {
+    return this.#connection.state;
   }
 
-  /** How far it has heard: the position from which the next stream goes on. */
-  get lastEventId(): string | undefined {
-    return this.#lastEventId;
+  /**
+   * Since when changes may not have been told, in ms since 1970; null while all are. By the page's own clock:
+   * `performance.timeOrigin + performance.now() - staleSince` is the age of what the page shows.
+   */
+  get staleSince(): number | null {
+    return this.#connection.state.staleSince;
   }
 
-  /** When it tries next, in ms since 1970, while it waits or rests. */
+  /** When it tries next, in ms since 1970 by the same clock; null while no attempt is planned. */
   get nextAttemptAt(): number | null {
-    return this.#nextAttemptAt;
+    return this.#connection.state.nextAttemptAt;
   }
 
-  /** Changes the options, of {@link sseService} for one. They count from the next stream on. */
+  /** This page's name: send it as the header `Change-Feed-Client` on writes, and {@link SSEService.isOwn} knows them. */
+  get clientId(): string {
+    return this.#clientIds[0] as string;
+  }
+
+  /** How far it has been told: the position from which the next stream goes on. */
+  get lastEventId(): string | undefined {
+    return this.#registrations.position;
+  }
+
+  /**
+   * Changes the options, of {@link sseService} for one. They count from the next request on; undefined changes nothing.
+   * @throws {TypeError} for an option that is no number where one is expected.
+   */
   configure(options: SSEServiceOptions): void {
-    this.#settings = { ...this.#settings, ...options };
-    if (options.lastEventId !== undefined) this.#lastEventId = options.lastEventId;
+    this.#settings = settingsOf(options, this.#settings);
+    if (options.lastEventId) this.#registrations.give(options.lastEventId);
   }
 
   /** Connects now; ends a rest, and any wait. The first listener does so by itself. */
   connect(): void {
     this.#disconnected = false;
-    this.#failures = 0;
-    this.#refusedToken = undefined;
-    if (this.#status !== 'connected' && this.#status !== 'connecting') this.#open();
+    if (!['connected', 'stale', 'connecting'].includes(this.status)) this.#open();
   }
 
-  /** Closes the stream until `connect()`. Listeners stay, and hear then what they have missed. */
+  /** Closes the stream until `connect()`. Listeners stay, and are told then what they have missed. */
   disconnect(): void {
     this.#disconnected = true;
-    this.#close('idle');
-    this.#unwatchPage?.();
-    this.#unwatchPage = undefined;
+    this.#close();
   }
 
   /**
-   * Listens to a resource, or `*`. Its first listener subscribes, and connects unless `disconnect()` was called.
+   * Listens to a resource, or `*`. The first listener connects, unless `disconnect()` was called. Each call is a
+   * registration of its own. Where a server renders the page nothing is kept, and nothing is asked for.
    * @returns how to end that.
    */
-  on(resource: string, listener: ChangeListener): () => void {
-    clearTimeout(this.#unused);
-    if (this.#listeners.add(resource, listener)) {
-      this.#subscriptions.want(resource, this.#lastEventId);
-      if (this.#status === 'idle' && !this.#disconnected) this.#open();
-    }
-    return () => this.off(resource, listener);
+  on(resource: string, listener: ChangeListener, { since }: ListenOptions = {}): () => void {
+    if (this.#isInert()) return () => {};
+    this.#cancelUnused();
+    const live = this.#subscriptions.brings(resource);
+    const registration = this.#registrations.add(resource, listener, since || undefined, live);
+    if (this.status === 'idle' && !this.#disconnected) this.#open();
+    else if (registration.behind) this.#subscriptions.reconcile();
+    return () => this.#off(registration);
   }
 
-  /** Ends what {@link SSEService.on} began. A resource's last listener unsubscribes. */
+  /** Ends what {@link SSEService.on} began: the oldest registration of this listener. */
   off(resource: string, listener: ChangeListener): void {
-    if (!this.#listeners.remove(resource, listener)) return;
-    this.#subscriptions.reconcile(resource);
-    if (this.#listeners.resources.length > 0) return;
-    this.#unused = setTimeout(() => {
-      if (!this.#disconnected) this.#close('idle');
-      this.#lastEventId = undefined; // nobody has missed anything
-    }, UNUSED_MS);
+    const registration = this.#registrations.find(resource, listener);
+    if (registration) this.#off(registration);
   }
 
-  /** Hears of each new status. @returns how to end that. */
+  /** Calls the listener with each new status. @returns how to end that. */
   onStatus(listener: (status: SSEStatus) => void): () => void {
+    if (this.#isInert()) return () => {};
     this.#statusListeners.add(listener);
     return () => this.#statusListeners.delete(listener);
   }
@@ -137,164 +173,64 @@ export class SSEService {
     return origin?.client !== undefined && this.#clientIds.includes(origin.client);
   }
 
-  #open(reason: TokenReason = 'connect'): void {
-    this.#endStream();
-    const stream = new AbortController();
-    this.#stream = stream;
-    this.#setStatus('connecting');
+  /** A server that renders pages has no page, and a path leads nowhere there. */
+  #isInert(): boolean {
+    return !isBrowser() && (this === sseService || !/^[a-z]+:/i.test(this.#settings.url));
+  }
+
+  #off(registration: Registration): void {
+    if (!this.#registrations.remove(registration)) return;
+    this.#subscriptions.reconcile();
+    if (!this.#registrations.isEmpty) return;
+    this.#cancelUnused = later(UNUSED_MS, () => {
+      if (!this.#disconnected) this.#close();
+      this.#registrations.forget();
+    });
+  }
+
+  #open(): void {
     this.#unwatchPage ??= watchPage({
       onShown: () => this.#shown(),
       onHidden: () => this.#pauseLater(),
       onLeft: () => this.#pause(),
       onOnline: () => isVisible() && this.#shown(),
+      onOffline: () => this.#connection.offline(),
+      onStorage: () => this.status === 'unauthorized' && this.#shown(),
     });
-    if (!isVisible()) this.#pauseLater();
-    void this.#run(stream, reason);
-  }
-
-  async #run(stream: AbortController, reason: TokenReason): Promise<void> {
-    const { getToken, url, fetch, silenceMs, logger } = this.#settings;
-    let token: string | null;
-    try {
-      token = await getToken(reason);
-    } catch (error) {
-      if (!stream.signal.aborted) this.#failed('there is no token', error);
-      return;
-    }
-    if (stream.signal.aborted) return;
-    if (token === null || token === this.#refusedToken) {
-      this.#rest('unauthorized');
-      return;
-    }
-
-    const since = this.#lastEventId;
-    const query = new URLSearchParams();
-    const resources = this.#subscriptions.begin(since);
-    if (resources.length > 0) query.set('resources', resources.join(','));
-    this.#expired = false;
-    const end = await readStream({
-      url: resources.length > 0 ? `${url}?${query}` : url,
-      headers: { Authorization: `Bearer ${token}`, ...(since !== undefined && { 'Last-Event-ID': since }) },
-      fetch,
-      silenceMs,
-      signal: stream.signal,
-      onEvent: (event) => this.#take(event, stream.signal),
-      onId: (id) => {
-        this.#lastEventId = id || undefined;
-      },
-      onRetry: (ms) => {
-        this.#retryMs = ms;
-      },
-    });
-    if (stream.signal.aborted) return;
-    if (end.kind !== 'closed') logger.debug('SSE connection error', end.reason);
-    if (end.kind === 'refused' && end.status === 401) this.#refusedToken = token;
-    this.#ended(end, reason);
-  }
-
-  #take({ event, data }: StreamEvent, signal: AbortSignal): void {
-    if (event === 'expired') {
-      this.#expired = true;
-      return;
-    }
-    if (event !== 'connected' && event !== 'table-update') return;
-    const body = JSON.parse(data);
-    if (event === 'table-update') {
-      const { spread, ...change } = body as Change & { spread?: number };
-      this.#listeners.tell(change, spread);
-      return;
-    }
-    const { clientId } = body as { clientId: string };
-    this.#clientId = clientId;
-    this.#clientIds.unshift(clientId);
-    this.#clientIds.length = Math.min(this.#clientIds.length, KNOWN_CLIENT_IDS);
-    this.#failures = 0;
-    this.#refusedToken = undefined;
-    this.#settings.logger.debug(`SSE connected with client ID: ${clientId}`);
-    this.#setStatus('connected');
-    this.#subscriptions.connected({ clientId, signal });
-  }
-
-  #ended(end: StreamEnd, reason: TokenReason): void {
-    if (this.#expired) this.#open('expired');
-    else if (end.kind !== 'refused' && this.#status === 'connected') this.#retryIn(this.#retryMs, 'the stream ended');
-    else if (end.kind !== 'refused') this.#failed('the stream ended before it had begun');
-    else if (end.status === 401 && reason !== 'refused') this.#open('refused');
-    // One name that the token does not allow refuses them all: each by itself, then.
-    else if (end.status === 403 && this.#subscriptions.goSingly()) this.#open();
-    else this.#failed(end.reason, undefined, end.retryAfterMs);
-  }
-
-  #failed(why: string, error?: unknown, waitMs?: number): void {
-    const { maxAttempts = FAILURES_TO_REST, retryBaseMs, logger } = this.#settings;
-    if (error !== undefined) logger.debug('SSE connection error', error);
-    this.#failures += 1;
-    if (this.#failures >= maxAttempts) this.#rest('resting');
-    else this.#retryIn(waitMs ?? backoff(this.#failures, retryBaseMs), why);
-  }
-
-  #retryIn(ms: number, why: string): void {
-    this.#endStream();
-    this.#settings.logger.debug(`SSE reconnecting in ${Math.round(ms)}ms`, why);
-    this.#openIn(ms);
-    this.#setStatus('waiting');
-  }
-
-  #rest(status: 'resting' | 'unauthorized'): void {
-    const { restMs, maxAttempts } = this.#settings;
-    this.#endStream();
-    if (maxAttempts === undefined) this.#openIn(restMs);
-    this.#setStatus(status);
-  }
-
-  #openIn(ms: number): void {
-    this.#nextAttemptAt = Date.now() + ms;
-    this.#timer = setTimeout(() => {
-      this.#refusedToken = undefined;
-      // A hidden page that rests waits until it is shown.
-      if (this.#status === 'waiting' || isVisible()) this.#open();
-    }, ms);
+    // A tab that starts hidden opens nothing until it is shown.
+    if (isVisible() || this.#settings.hiddenMs === Number.POSITIVE_INFINITY) this.#connection.connect();
+    else this.#connection.close('paused');
   }
 
   #shown(): void {
-    clearTimeout(this.#hidden);
-    const final = this.#status === 'resting' && this.#settings.maxAttempts !== undefined;
-    if (final || !['paused', 'waiting', 'resting', 'unauthorized'].includes(this.#status)) return;
-    this.#failures = 0;
-    this.#refusedToken = undefined;
-    this.#open();
+    this.#cancelHidden();
+    const final = this.status === 'resting' && this.nextAttemptAt === null && this.#settings.maxAttempts !== undefined;
+    if (!final && ['paused', 'waiting', 'offline', 'resting', 'unauthorized'].includes(this.status)) this.#open();
   }
 
   #pauseLater(): void {
-    clearTimeout(this.#hidden);
-    this.#hidden = setTimeout(() => this.#pause(), this.#settings.hiddenMs);
+    this.#cancelHidden();
+    this.#cancelHidden = later(this.#settings.hiddenMs, () => this.#pause());
   }
 
   #pause(): void {
-    if (this.#status === 'connected' || this.#status === 'connecting' || this.#status === 'waiting')
-      this.#close('paused');
+    this.#cancelHidden();
+    if (!['idle', 'paused', 'resting', 'unauthorized'].includes(this.status)) this.#connection.close('paused');
   }
 
-  #close(status: 'idle' | 'paused'): void {
-    clearTimeout(this.#hidden);
-    this.#endStream();
-    this.#setStatus(status);
+  #close(): void {
+    this.#cancelHidden();
+    this.#connection.close('idle');
+    this.#unwatchPage?.();
+    this.#unwatchPage = undefined;
   }
+}
 
-  /** Ends the stream, and whatever was to follow it. */
-  #endStream(): void {
-    clearTimeout(this.#timer);
-    this.#nextAttemptAt = null;
-    this.#clientId = null;
-    this.#stream?.abort();
-    this.#stream = undefined;
-  }
-
-  #setStatus(status: SSEStatus): void {
-    if (status === this.#status) return;
-    this.#status = status;
-    for (const listener of [...this.#statusListeners]) listener(status);
-  }
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(15));
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
 }
 
 /** The page's own service: all of it shares one stream. */

@@ -1,15 +1,17 @@
 import { EventReader, type EventReaderHandlers } from './event-reader.js';
 import { retryAfter } from './retry.js';
+import { later } from './timing.js';
 
 /** A stream to be opened. */
 export interface StreamRequest extends EventReaderHandlers {
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly fetch: typeof fetch;
-  /** A stream that is silent for this long is dead, in ms: any byte is a sign of life. */
-  readonly silenceMs: number;
+  /** Sends the request. */
+  readonly send: (signal: AbortSignal) => Promise<Response>;
+  /** A stream that is silent for this long is dead, in ms: any byte is a sign of life. Asked after each. */
+  readonly silenceMs: () => number;
   /** Ends it. */
   readonly signal: AbortSignal;
+  /** Bytes have come. */
+  onHeard(): void;
 }
 
 /** How a stream ended. */
@@ -23,46 +25,46 @@ export type StreamEnd =
 
 /** Opens a stream and reads it to its end. Never throws. */
 export async function readStream(request: StreamRequest): Promise<StreamEnd> {
-  const { signal, silenceMs } = request;
-  const silence = new AbortController();
-  let timer = setTimeout(() => silence.abort(), silenceMs);
+  const { signal } = request;
+  const ending = new AbortController();
+  let silentMs: number | undefined;
+  let cancel = () => {};
   const heard = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), silenceMs);
+    cancel();
+    const ms = request.silenceMs();
+    cancel = later(ms, () => {
+      silentMs = ms;
+      ending.abort();
+    });
   };
-  const either = new AbortController();
-  const abort = () => either.abort();
-  for (const each of [signal, silence.signal]) each.addEventListener('abort', abort);
+  const abort = () => ending.abort();
+  signal.addEventListener('abort', abort);
+  if (signal.aborted) abort();
   let open = false;
   try {
-    const response = await request.fetch(request.url, {
-      headers: { Accept: 'text/event-stream', ...request.headers },
-      cache: 'no-store',
-      signal: either.signal,
-    });
+    heard();
+    const response = await request.send(ending.signal);
     heard();
     const refused = refusalOf(response);
-    if (refused) {
-      abort(); // frees the connection
-      return refused;
-    }
+    if (refused) return refused;
     open = true;
     const reader = new EventReader(request);
     const body = response.body?.getReader();
     for (let part = await body?.read(); part && !part.done; part = await body?.read()) {
-      heard();
       if (signal.aborted) break;
+      request.onHeard();
       reader.feed(part.value);
+      heard();
     }
     return signal.aborted ? { kind: 'closed' } : { kind: 'ended', reason: 'the server ended the stream' };
   } catch (error) {
     if (signal.aborted) return { kind: 'closed' };
-    const reason = silence.signal.aborted ? `nothing was heard for ${silenceMs / 1000} s` : String(error);
+    const reason = silentMs === undefined ? String(error) : `nothing was heard for ${silentMs / 1000} s`;
     return open ? { kind: 'ended', reason } : { kind: 'refused', status: 0, reason };
   } finally {
-    clearTimeout(timer);
+    cancel();
     signal.removeEventListener('abort', abort);
-    abort();
+    abort(); // frees the connection
   }
 }
 

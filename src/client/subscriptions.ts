@@ -1,65 +1,67 @@
-import type { Listeners } from './listeners.js';
+import { endpoint } from './endpoints.js';
 import type { Settings } from './options.js';
-import { type SubscribedStream, subscribe, unsubscribe } from './subscribe.js';
+import type { Requests } from './requests.js';
+import { backoff, retryAfter } from './retry.js';
+import { later, pause } from './timing.js';
+
+/** Listeners that come and go within this time are answered by one step, in ms: a new view ends and begins several. */
+const TOGETHER_MS = 20;
+
+/** The stream that calls are for. */
+export interface SubscribedStream {
+  /** The server's name for it. */
+  readonly clientId: string;
+  /** Aborted when the stream ends: its subscriptions end with it. */
+  readonly signal: AbortSignal;
+}
 
 /** What subscriptions stand on. */
 export interface SubscriptionsOptions {
   readonly settings: () => Settings;
-  readonly listeners: Listeners;
+  readonly requests: Requests;
+  /** All resources that somebody listens to. */
+  readonly wanted: () => readonly string[];
+  /** The stream brings a resource from now on. */
+  readonly onCovered: (resource: string, signal: AbortSignal) => void;
+  /** Several resources are new: another stream costs one request, and calls one each. */
+  readonly onSeveral: () => void;
   /** The server has no such stream any more, though it seemed open. */
   readonly onStreamGone: () => void;
 }
 
-/**
- * Keeps the open stream subscribed to what somebody listens to: all of it in the stream's URL, what comes and goes later
- * by POST, each from the position at which its first listener came.
- */
+/** Keeps the open stream subscribed to what somebody listens to, by a call where one resource comes or goes. */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   #stream: SubscribedStream | undefined;
-  /** What the stream brings, or will once the call under way has been answered. */
+  /** What the stream brings, or what was refused to it. */
   #subscribed = new Set<string>();
-  /** What a stream has brought: up to the last event id nothing of it was missed. */
-  readonly #known = new Set<string>();
-  /** In the stream's URL, and not told from where its first listener came. */
-  #missed: readonly string[] = [];
-  readonly #since = new Map<string, string | undefined>();
-  /** The last call for each resource: calls for one go out one after the other. */
-  #calls = new Map<string, Promise<void>>();
+  readonly #refused = new Set<string>();
+  #calling = false;
+  #cancel = () => {};
   #singly = false;
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
   }
 
-  /** Somebody begins to listen. @param since the position up to which everything is known. */
-  want(resource: string, since: string | undefined): void {
-    this.#known.delete(resource);
-    this.#since.set(resource, since);
-    this.reconcile(resource);
+  /** Whether the open stream brings a resource. */
+  brings(resource: string): boolean {
+    const open = this.#stream && !this.#stream.signal.aborted;
+    return open === true && this.#subscribed.has(resource) && !this.#refused.has(resource);
   }
 
-  /** A stream is about to be opened. @returns the resources for its URL. */
-  begin(since: string | undefined): readonly string[] {
-    const { resources } = this.#options.listeners;
+  /** The resources for the URL of a stream that is about to be opened. */
+  forUrl(): readonly string[] {
     this.#stream = undefined;
-    this.#calls = new Map();
-    for (const resource of this.#known) this.#since.set(resource, since);
-    const inUrl = this.#singly ? [] : resources;
-    this.#subscribed = new Set(inUrl);
-    this.#missed = inUrl.filter((resource) => since === undefined || this.#since.get(resource) !== since);
-    return inUrl;
+    return this.#singly ? [] : this.#options.wanted();
   }
 
-  /** The stream is open. */
-  connected(stream: SubscribedStream): void {
+  /** A stream is open that brings these resources. */
+  opened(stream: SubscribedStream, resources: readonly string[]): void {
     this.#stream = stream;
-    const missed = this.#missed;
-    this.#missed = [];
-    for (const resource of this.#subscribed) this.#known.add(resource);
-    for (const resource of missed) this.#options.listeners.tellMissed(resource);
-    for (const resource of new Set([...this.#subscribed, ...this.#options.listeners.resources]))
-      this.reconcile(resource);
+    this.#subscribed = new Set(resources);
+    this.#refused.clear();
+    this.reconcile();
   }
 
   /** From now on each resource is subscribed by itself. @returns whether that is new. */
@@ -70,32 +72,91 @@ export class Subscriptions {
   }
 
   /** Makes the open stream bring a resource if, and only if, somebody listens. */
-  reconcile(resource: string): void {
-    const stream = this.#stream;
-    if (!stream || stream.signal.aborted) return;
-    const before = this.#calls.get(resource) ?? Promise.resolve();
-    this.#calls.set(
-      resource,
-      before.then(() => this.#call(stream, resource)),
-    );
+  reconcile(): void {
+    this.#cancel();
+    this.#cancel = later(TOGETHER_MS, () => void this.#reconcileNow());
   }
 
-  async #call(stream: SubscribedStream, resource: string): Promise<void> {
-    const { settings, listeners, onStreamGone } = this.#options;
-    const wanted = listeners.resources.includes(resource);
-    if (stream.signal.aborted || wanted === this.#subscribed.has(resource)) return;
-    if (!wanted) {
-      this.#subscribed.delete(resource);
-      this.#known.delete(resource);
-      return unsubscribe(settings(), stream, resource);
+  async #reconcileNow(): Promise<void> {
+    const stream = this.#stream;
+    if (!stream || stream.signal.aborted || this.#calling) return;
+    const wanted = this.#options.wanted();
+    const added = wanted.filter((resource) => !this.#subscribed.has(resource));
+    const gone = [...this.#subscribed].filter((resource) => !wanted.includes(resource));
+    if (added.length > 1 && !this.#singly) return this.#options.onSeveral();
+    const [next] = [...added, ...gone];
+    if (next === undefined) return;
+    this.#calling = true;
+    try {
+      if (added.length > 0) await this.#subscribe(stream, next);
+      else await this.#unsubscribe(stream, next);
+    } finally {
+      this.#calling = false;
     }
+    this.reconcile();
+  }
+
+  async #subscribe(stream: SubscribedStream, resource: string): Promise<void> {
+    const { settings, onCovered, onStreamGone } = this.#options;
+    const begun = performance.now();
+    let refusedToken = false;
+    while (!stream.signal.aborted && this.#options.wanted().includes(resource)) {
+      const response = await this.#post('subscribe', stream, resource, refusedToken);
+      if (stream.signal.aborted || this.#stream !== stream) return;
+      if (response?.ok) {
+        const { watched } = (await response.json().catch(() => ({}))) as { watched?: boolean };
+        if (watched === false) settings().logger.debug(`SSE: no table is watched as ${resource}`);
+        this.#subscribed.add(resource);
+        return onCovered(resource, stream.signal);
+      }
+      if (response?.status === 404) return onStreamGone();
+      if (response?.status === 400 || response?.status === 403) return this.#refuse(resource, response);
+      if (response?.status === 401 && !refusedToken) {
+        refusedToken = true;
+        continue;
+      }
+      refusedToken = false;
+      const wait = response && retryAfter(response.headers);
+      await pause(wait ?? backoff(performance.now() - begun, settings().retryBaseMs), stream.signal);
+      this.#options.requests.forgive();
+    }
+  }
+
+  /** Unsubscribes; where that fails the next stream comes without it. */
+  async #unsubscribe(stream: SubscribedStream, resource: string): Promise<void> {
+    this.#subscribed.delete(resource);
+    if (!this.#refused.delete(resource)) await this.#post('unsubscribe', stream, resource, false);
+  }
+
+  /** The listener is never told of anything: that has to be seen. */
+  async #refuse(resource: string, response: Response): Promise<void> {
     this.#subscribed.add(resource);
-    const since = this.#since.get(resource);
-    const result = await subscribe(settings(), stream, resource, since);
-    if (stream.signal.aborted) return;
-    if (result === 'stream gone') onStreamGone();
-    if (result !== 'subscribed') return;
-    this.#known.add(resource);
-    if (since === undefined) listeners.tellMissed(resource);
+    this.#refused.add(resource);
+    const { logger } = this.#options.settings();
+    const body = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
+    const text = `SSE: the server refuses the resource ${resource} (${response.status})`;
+    (logger.warn ?? logger.debug).call(logger, body.error?.message ? `${text}: ${body.error.message}` : text);
+  }
+
+  async #post(
+    action: 'subscribe' | 'unsubscribe',
+    { clientId, signal }: SubscribedStream,
+    resource: string,
+    refusedToken: boolean,
+  ): Promise<Response | undefined> {
+    const { settings, requests } = this.#options;
+    try {
+      const authorized = await requests.authorize(refusedToken ? 'refused' : 'connect');
+      if (!authorized) return undefined;
+      authorized.headers.set('Content-Type', 'application/json');
+      const body = JSON.stringify({ clientId, resource });
+      const url = endpoint(settings().url, action, {});
+      const response = await requests.send(url, authorized, { method: 'POST', body, signal });
+      if (response.status === 401) requests.refuse(authorized);
+      return response;
+    } catch (error) {
+      if (!signal.aborted) settings().logger.debug(`SSE: ${action} failed`, error);
+      return undefined;
+    }
   }
 }

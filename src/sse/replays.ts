@@ -3,7 +3,7 @@ import type { ChangeFeed } from '../feed/change-feed.js';
 import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
 import { type Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
-import { connectedEvent, type EncodedEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
+import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
 import type { StreamCounts } from './stream-counts.js';
 
 /** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
@@ -28,7 +28,8 @@ export class Replays {
   /** Says `connected`, a stream's first event. */
   greet(client: Client, resumed: boolean): void {
     const event = connectedEvent(client.id, resumed, this.#heartbeatMs);
-    client.write(retryAdvice() + withId(event, client.currentId));
+    const unreadable = this.#feed.health.database ? '' : healthEvent(false);
+    client.write(retryAdvice() + unreadable + withId(event, client.currentId));
   }
 
   /** Says `connected` to a client that comes back, and replays what it has missed. @param hold see `StreamRequest`. */

@@ -2,16 +2,18 @@ import {
   type ComputedRef,
   computed,
   getCurrentScope,
+  hasInjectionContext,
+  inject,
   type MaybeRefOrGetter,
   onScopeDispose,
-  readonly,
-  type ShallowRef,
   shallowRef,
+  ssrContextKey,
   toValue,
   watch,
 } from 'vue';
 import type { Change } from '../change.js';
-import { type SSEService, type SSEStatus, sseService } from '../client/sse-service.js';
+import { type SSEService, sseService } from '../client/sse-service.js';
+import type { SSEStatus } from '../client/status.js';
 import { Burst } from './burst.js';
 
 /** What {@link useSSE} is told. */
@@ -29,7 +31,11 @@ export interface UseSSEOptions {
 
 /** What {@link useSSE} gives. */
 export interface UseSSEReturn {
-  readonly status: Readonly<ShallowRef<SSEStatus>>;
+  readonly status: ComputedRef<SSEStatus>;
+  /** See {@link SSEService.staleSince}. */
+  readonly staleSince: ComputedRef<number | null>;
+  /** See {@link SSEService.nextAttemptAt}. */
+  readonly nextAttemptAt: ComputedRef<number | null>;
   readonly connected: ComputedRef<boolean>;
   readonly connecting: ComputedRef<boolean>;
   /** Connects now; ends a rest. */
@@ -54,15 +60,18 @@ export function useSSE(
   { service = sseService, ignoreOwn = false, burstMs = 250 }: UseSSEOptions = {},
 ): UseSSEReturn {
   if (!getCurrentScope()) throw new Error('useSSE() has to be called in setup() or in an effect scope');
-  const status = shallowRef(service.status);
-  onScopeDispose(
-    service.onStatus((next) => {
-      status.value = next;
-    }),
-  );
+  const state = shallowRef(service.state);
+  const onServer = isRenderedByServer();
+  if (!onServer)
+    onScopeDispose(
+      service.onStatus(() => {
+        state.value = service.state;
+      }),
+    );
   watch(
     () => toValue(resource),
     (names = [], _before, onCleanup) => {
+      if (onServer) return;
       const ends = [...new Set([names].flat())].map((name) => {
         const burst = new Burst(onUpdate, burstMs);
         const off = service.on(name, (change) => {
@@ -79,11 +88,19 @@ export function useSSE(
     },
     { immediate: true, flush: 'sync' },
   );
+  const status = computed(() => state.value.status);
   return {
-    status: readonly(status) as Readonly<ShallowRef<SSEStatus>>,
+    status,
+    staleSince: computed(() => state.value.staleSince),
+    nextAttemptAt: computed(() => state.value.nextAttemptAt),
     connected: computed(() => status.value === 'connected'),
     connecting: computed(() => status.value === 'connecting'),
     connect: () => service.connect(),
     disconnect: () => service.disconnect(),
   };
+}
+
+/** Whether a server renders the page: it has nobody to tell, and never ends a scope. */
+function isRenderedByServer(): boolean {
+  return hasInjectionContext() && inject(ssrContextKey, undefined) !== undefined;
 }

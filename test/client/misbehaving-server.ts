@@ -55,13 +55,13 @@ export async function startMisbehavingServer(): Promise<MisbehavingServer> {
 let streams = 0;
 
 /** Opens a stream as the feed does, and sends `text` after `connected`. */
-export function stream(text = '', { id = 'e.1:1:', retryMs = 1 } = {}) {
-  return ({ response }: Received): void => {
+export function stream(text = '', { id = 'e.1:1:', retryMs = 1, resumed = true, heartbeatMs = 30_000 } = {}) {
+  return ({ response, url }: Received): void => {
     streams += 1;
     response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' });
-    response.write(
-      `retry: ${retryMs}\n\nid: ${id}\nevent: connected\ndata: {"clientId":"c${streams}","resumed":false}\n\n${text}`,
-    );
+    const connected = { clientId: `c${streams}`, resumed: resumed && url.searchParams.has('lastEventId'), heartbeatMs };
+    const data = JSON.stringify(connected);
+    response.write(`retry: ${retryMs}\n\nid: ${id}\nevent: connected\ndata: ${data}\n\n${text}`);
   };
 }
 

@@ -113,7 +113,7 @@ describeInBrowser('the connection', (pages) => {
       .waitFor();
   });
 
-  test('five failures lead to a rest; the button, `online` and showing the tab each end it', async () => {
+  test('two minutes of failures lead to a rest; the button, `online` and showing the tab each end it', async () => {
     const page = await pages.open(url(), { prepare: (tab) => tab.clock.install() });
     await openDemo(page);
     const ends: (() => Promise<void>)[] = [
@@ -131,7 +131,7 @@ describeInBrowser('the connection', (pages) => {
       const resting = page.locator('.connection[data-status=resting]');
       // Waits of up to 30 s, passed over
       await until(async () => {
-        await page.clock.fastForward(3000);
+        await page.clock.fastForward(10_000);
         return resting.isVisible();
       });
       await page.getByText('keine Verbindung').waitFor();

@@ -1,0 +1,269 @@
+import { endpoint } from './endpoints.js';
+import type { StreamEvent } from './event-reader.js';
+import type { Settings, TokenReason } from './options.js';
+import { isOnline, isVisible } from './page.js';
+import type { SentChange } from './registration.js';
+import type { Requests } from './requests.js';
+import { backoff } from './retry.js';
+import { IDLE, type SSEState, type SSEStatus } from './status.js';
+import { readStream, type StreamEnd } from './stream.js';
+import { boundedWait, later, now } from './timing.js';
+
+/** Where the server has not said how long to wait after a stream's end, in ms. */
+const DEFAULT_RETRY_MS = 2000;
+/** The silence after which a stream is dead, in ms, as long as the server has not said how often it sends heartbeats. */
+const DEFAULT_SILENCE_MS = 45_000;
+/** A stream is dead that is silent for so many heartbeats. */
+const HEARTBEATS = 1.5;
+/** A token that ends sooner after its stream began counts as a failure, in ms. */
+const SHORT_MS = 10_000;
+/** A stream that takes the place of another is not spoken of until so long, in ms. */
+const QUIET_MS = 3000;
+
+/** What a connection brings, and asks for. */
+export interface ConnectionHandlers {
+  /** The position to begin at, and the resources for the URL. */
+  begin(): { readonly from: string | undefined; readonly resources: readonly string[] };
+  /** A stream is open. */
+  onOpen(stream: OpenStream): void;
+  onChange(change: SentChange): void;
+  /** Everything up to this position has been brought. */
+  onPosition(position: string | undefined): void;
+  onState(state: SSEState): void;
+  /** The server refuses one of the resources, and with it all. @returns whether to try again at once, in another way. */
+  onRefused(): boolean;
+}
+
+/** A stream that is open. */
+export interface OpenStream {
+  readonly clientId: string;
+  readonly resources: readonly string[];
+  readonly from: string | undefined;
+  readonly resumed: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** One stream that comes back by itself, for ever. */
+export class Connection {
+  readonly #settings: () => Settings;
+  readonly #requests: Requests;
+  readonly #handlers: ConnectionHandlers;
+  #state: SSEState = IDLE;
+  #stream: AbortController | undefined;
+  #open = false;
+  #expired = false;
+  #readable = true;
+  #failures = 0;
+  /** When attempts began to fail, by `now()`. */
+  #failingSince: number | undefined;
+  #openedAt = 0;
+  #heardAt = 0;
+  #heartbeatMs: number | undefined;
+  #retryMs = DEFAULT_RETRY_MS;
+  #cancelTimer = () => {};
+  #cancelQuiet = () => {};
+
+  constructor(settings: () => Settings, requests: Requests, handlers: ConnectionHandlers) {
+    this.#settings = settings;
+    this.#requests = requests;
+    this.#handlers = handlers;
+  }
+
+  /** Where it stands. */
+  get state(): SSEState {
+    return this.#state;
+  }
+
+  /** Connects now, and takes all failures for past. */
+  connect(): void {
+    this.#failures = 0;
+    this.#failingSince = undefined;
+    this.#requests.forgive();
+    this.#connect('connect');
+  }
+
+  /** Takes the place of the open stream, for other resources. */
+  replace(): void {
+    if (!this.#open) return;
+    this.#endStream();
+    this.#cancelQuiet = later(QUIET_MS, () => this.#setState('connecting'));
+    this.#begin('connect');
+  }
+
+  /** The open stream is of no use any more. */
+  lose(why: string): void {
+    this.#retryIn(this.#retryMs, why);
+  }
+
+  /** Closes it, until {@link Connection.connect}. */
+  close(status: 'idle' | 'paused'): void {
+    this.#endStream();
+    this.#setState(status);
+  }
+
+  /** The browser has no network. */
+  offline(): void {
+    if (this.#open || this.#state.status === 'connecting') this.#failed('the browser is offline');
+  }
+
+  #connect(reason: TokenReason): void {
+    this.#endStream();
+    this.#setState('connecting');
+    this.#begin(reason);
+  }
+
+  #begin(reason: TokenReason): void {
+    const stream = new AbortController();
+    this.#stream = stream;
+    void this.#run(stream.signal, reason);
+  }
+
+  async #run(signal: AbortSignal, reason: TokenReason): Promise<void> {
+    const { logger } = this.#settings();
+    const authorized = await this.#requests.authorize(reason).catch((error: unknown) => {
+      logger.debug('SSE connection error', error);
+      return 'failed' as const;
+    });
+    if (signal.aborted) return;
+    if (authorized === 'failed') return this.#failed('there is no token');
+    if (!authorized) return this.#rest('unauthorized');
+
+    const { from, resources } = this.#handlers.begin();
+    // Proxies strip the header, and the URL says the same.
+    if (from !== undefined) authorized.headers.set('Last-Event-ID', from);
+    authorized.headers.set('Accept', 'text/event-stream');
+    const url = endpoint(this.#settings().url, '', {
+      resources: resources.length > 0 ? resources.join(',') : undefined,
+      lastEventId: from,
+      hold: '0',
+    });
+    this.#expired = false;
+    this.#readable = true;
+    const end = await readStream({
+      send: (sending) => this.#requests.send(url, authorized, { signal: sending }),
+      silenceMs: () => this.#silenceMs(),
+      signal,
+      onHeard: () => {
+        this.#heardAt = now();
+      },
+      onEvent: (event) => this.#take(event, from, resources, signal),
+      onId: (id) => this.#handlers.onPosition(id || undefined),
+      onRetry: (ms) => {
+        this.#retryMs = boundedWait(ms);
+      },
+    });
+    if (signal.aborted || end.kind === 'closed') return;
+    logger.debug('SSE connection error', end.reason);
+    if (end.kind === 'refused' && end.status === 401) this.#requests.refuse(authorized);
+    this.#ended(end, reason);
+  }
+
+  #silenceMs(): number {
+    const { silenceMs } = this.#settings();
+    return silenceMs ?? (this.#heartbeatMs === undefined ? DEFAULT_SILENCE_MS : this.#heartbeatMs * HEARTBEATS);
+  }
+
+  #take(
+    { event, data }: StreamEvent,
+    from: string | undefined,
+    resources: readonly string[],
+    signal: AbortSignal,
+  ): void {
+    if (signal.aborted) return;
+    if (event === 'expired') {
+      this.#expired = true;
+    } else if (event === 'table-update') {
+      this.#handlers.onChange(JSON.parse(data) as SentChange);
+    } else if (event === 'health') {
+      const { readable, forMs = 0 } = JSON.parse(data) as { readable: boolean; forMs?: number };
+      this.#readable = readable;
+      if (this.#open) this.#setState(readable ? 'connected' : 'stale', null, now() - forMs);
+    } else if (event === 'connected') {
+      const { clientId, resumed, heartbeatMs } = JSON.parse(data) as Connected;
+      if (heartbeatMs !== undefined && heartbeatMs > 0) this.#heartbeatMs = heartbeatMs;
+      this.#failures = 0;
+      this.#failingSince = undefined;
+      this.#requests.forgive();
+      this.#open = true;
+      this.#openedAt = now();
+      this.#cancelQuiet();
+      this.#settings().logger.debug(`SSE connected with client ID: ${clientId}`);
+      this.#setState(this.#readable ? 'connected' : 'stale');
+      this.#handlers.onOpen({ clientId, resources, from, resumed: resumed || from === undefined, signal });
+    }
+  }
+
+  #ended(end: StreamEnd, reason: TokenReason): void {
+    const wasOpen = this.#open;
+    if (this.#expired && now() - this.#openedAt >= SHORT_MS) this.#connect('expired');
+    else if (this.#expired) this.#failed('the token ended at once', undefined, 'expired');
+    else if (end.kind !== 'refused' && wasOpen) this.#retryIn(this.#retryMs, 'the stream ended');
+    else if (end.kind !== 'refused') this.#failed('the stream ended before it had begun');
+    else if (end.status === 401 && reason !== 'refused') this.#connect('refused');
+    else if (end.status === 401) this.#rest('unauthorized');
+    // One name that is refused refuses them all: each by itself, then.
+    else if ((end.status === 400 || end.status === 403) && this.#handlers.onRefused()) this.#connect('connect');
+    else this.#failed(end.reason, end.retryAfterMs);
+  }
+
+  #failed(why: string, waitMs?: number, reason?: TokenReason): void {
+    const { maxAttempts, retryBaseMs, restAfterMs } = this.#settings();
+    this.#failures += 1;
+    this.#failingSince ??= now();
+    const failingMs = now() - this.#failingSince;
+    const final = maxAttempts !== undefined && this.#failures >= maxAttempts;
+    if (final || (failingMs >= restAfterMs && waitMs === undefined)) this.#rest('resting', final);
+    else this.#retryIn(waitMs ?? backoff(failingMs, retryBaseMs), why, reason);
+  }
+
+  #retryIn(ms: number, why: string, reason?: TokenReason): void {
+    this.#endStream();
+    this.#settings().logger.debug(`SSE reconnecting in ${Math.round(ms)}ms`, why);
+    this.#setState(isOnline() ? 'waiting' : 'offline', this.#connectIn(ms, reason));
+  }
+
+  #rest(status: 'resting' | 'unauthorized', final = false): void {
+    const { restMs } = this.#settings();
+    this.#endStream();
+    this.#setState(status, final ? null : this.#connectIn(restMs));
+  }
+
+  /** @returns when that will be. */
+  #connectIn(ms: number, reason: TokenReason = 'connect'): number {
+    const wait = boundedWait(ms);
+    this.#cancelTimer = later(wait, () => {
+      this.#requests.forgive();
+      const { status } = this.#state;
+      // A hidden page that rests waits until it is shown.
+      if (status === 'waiting' || status === 'offline' || isVisible()) this.#connect(reason);
+      else this.#setState(status);
+    });
+    return now() + wait;
+  }
+
+  /** Ends the stream, and whatever was to follow it. */
+  #endStream(): void {
+    this.#cancelTimer();
+    this.#cancelQuiet();
+    this.#open = false;
+    this.#stream?.abort();
+    this.#stream = undefined;
+  }
+
+  #setState(status: SSEStatus, nextAttemptAt: number | null = null, unreadableSince?: number): void {
+    const before = this.#state;
+    const live = status === 'connected' || status === 'idle';
+    // What was live until now is stale since the last byte; what never was, since it was asked for.
+    const begun = before.status === 'connected' ? this.#heardAt : now();
+    const staleSince = live ? null : (before.staleSince ?? unreadableSince ?? begun);
+    if (status === before.status && nextAttemptAt === before.nextAttemptAt) return;
+    this.#state = { status, staleSince, nextAttemptAt };
+    this.#handlers.onState(this.#state);
+  }
+}
+
+interface Connected {
+  readonly clientId: string;
+  readonly resumed: boolean;
+  readonly heartbeatMs?: number;
+}

@@ -1,0 +1,162 @@
+import { type ChangeListener, Registration, type SentChange } from './registration.js';
+import { later } from './timing.js';
+
+/** After `resumed: false` the server names what was missed within this time, in ms. */
+const RESYNC_MS = 1000;
+
+/**
+ * All listeners of a page, each with its own position: what one of them has missed moves no other.
+ */
+export class Registrations {
+  readonly #all = new Set<Registration>();
+  #position: string | undefined;
+  /** The position for listeners that name none: of `configure()`. */
+  #given: string | undefined;
+  #givenUsed = false;
+  /** Those that have to be told of a resync, unless the server does so first. */
+  #unsure = new Set<Registration>();
+  #cancelUnsure = () => {};
+
+  /** Up to where every live listener has been told. */
+  get position(): string | undefined {
+    return this.#position;
+  }
+
+  /** All resources that somebody listens to. */
+  get resources(): string[] {
+    return [...new Set(Array.from(this.#all, ({ resource }) => resource))];
+  }
+
+  /** Whether nobody listens. */
+  get isEmpty(): boolean {
+    return this.#all.size === 0;
+  }
+
+  /** Where listeners begin that name no position. */
+  give(position: string | undefined): void {
+    this.#given = position;
+    this.#givenUsed = false;
+  }
+
+  /**
+   * Somebody begins to listen.
+   * @param since the listener's own position.
+   * @param live whether the resource's changes come already.
+   */
+  add(resource: string, listener: ChangeListener, since: string | undefined, live: boolean): Registration {
+    const from = since ?? this.#given;
+    this.#givenUsed = true;
+    const current = from === undefined || from === this.#position;
+    const behind = live && current ? undefined : { since: from ?? this.#position };
+    const registration = new Registration(resource, listener, behind);
+    this.#all.add(registration);
+    return registration;
+  }
+
+  /** Ends what {@link Registrations.add} began. @returns whether it had not ended already. */
+  remove(registration: Registration): boolean {
+    registration.end();
+    this.#unsure.delete(registration);
+    return this.#all.delete(registration);
+  }
+
+  /** The oldest registration of this call. */
+  find(resource: string, listener: ChangeListener): Registration | undefined {
+    return [...this.#all].find((each) => each.is(resource, listener));
+  }
+
+  /** Forgets the position: nobody has missed anything. */
+  forget(): void {
+    this.#position = undefined;
+  }
+
+  /** The position for the next stream: where the live ones are, else where most of the others begin. */
+  start(): string | undefined {
+    if (this.#position === undefined) {
+      const counts = new Map<string, number>();
+      for (const { behind } of this.#all) {
+        const since = behind?.since ?? this.#given;
+        if (since !== undefined) counts.set(since, (counts.get(since) ?? 0) + 1);
+      }
+      const [most] = [...counts].sort(([, a], [, b]) => b - a);
+      this.#position = most?.[0] ?? this.#given;
+    }
+    return this.#position;
+  }
+
+  /**
+   * A stream or poll has begun that brings these resources from `from` on.
+   * @param resumed false: what was missed since `from` cannot be told.
+   * @returns those that have to catch up from a position of their own.
+   */
+  begin(resources: readonly string[], from: string | undefined, resumed: boolean): Registration[] {
+    this.#settle();
+    const late: Registration[] = [];
+    for (const registration of [...this.#all]) {
+      const since = registration.behind ? (registration.behind.since ?? this.#given) : this.#position;
+      registration.behind = { since };
+      if (!resources.includes(registration.resource)) continue;
+      if (since !== undefined && since === from) {
+        registration.behind = undefined;
+        if (!resumed) this.#unsure.add(registration);
+      } else if (since === undefined) registration.resync();
+      else late.push(waiting(registration, since));
+    }
+    if (this.#unsure.size > 0) this.#cancelUnsure = later(RESYNC_MS, () => this.#settle());
+    return late;
+  }
+
+  /** A resource has been added to the stream, from now on. @returns those that have to catch up. */
+  cover(resources: readonly string[]): Registration[] {
+    const late: Registration[] = [];
+    for (const registration of [...this.#all]) {
+      const { behind, resource } = registration;
+      if (!behind || behind.waiting || !resources.includes(resource)) continue;
+      if (behind.since === undefined) registration.resync();
+      else late.push(waiting(registration, behind.since));
+    }
+    return late;
+  }
+
+  /** A change has come. */
+  change(change: SentChange): void {
+    if (change.reason !== 'resync') this.#settle();
+    for (const registration of [...this.#all]) {
+      if (!registration.fits(change.resource)) continue;
+      this.#unsure.delete(registration);
+      registration.take(change);
+    }
+  }
+
+  /** Everything up to this position has come. */
+  moveTo(position: string | undefined): void {
+    if (position !== this.#position && this.#givenUsed) this.#given = undefined;
+    this.#position = position;
+    for (const { behind } of this.#all) for (const item of behind?.waiting ?? []) item.id ??= position;
+  }
+
+  /**
+   * What one has missed is here. Then follows what came meanwhile.
+   * @param told whether what came before an id is among `changes`.
+   */
+  caughtUp(registration: Registration, changes: readonly SentChange[], told: (id: string) => boolean): void {
+    const { behind } = registration;
+    registration.behind = undefined;
+    for (const change of changes) if (registration.fits(change.resource)) registration.tell(change);
+    for (const { change, id } of behind?.waiting ?? []) if (id === undefined || !told(id)) registration.tell(change);
+  }
+
+  /** Tells those of whom nobody has said what they missed. */
+  #settle(): void {
+    this.#cancelUnsure();
+    const unsure = this.#unsure;
+    this.#unsure = new Set();
+    for (const registration of unsure) registration.resync();
+  }
+}
+
+/** Its live changes wait from now on. */
+function waiting(registration: Registration, since: string): Registration {
+  registration.behind = { since, waiting: [] };
+  return registration;
+}
