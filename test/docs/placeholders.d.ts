@@ -1,0 +1,30 @@
+// What the examples of the pages leave to the reader.
+import type Router from '@koa/router';
+import type Koa from 'koa';
+import type { Kysely } from 'kysely';
+import type { FeedWithStreams, Logger } from 'pg-change-feed';
+
+interface User {
+  readonly id: string;
+  readonly tables: readonly string[];
+  readonly sessionEndsAt: Date;
+}
+
+declare global {
+  // The server's
+  const app: Koa;
+  const router: Router;
+  const feed: FeedWithStreams;
+  // biome-ignore lint/suspicious/noExplicitAny: the reader's database
+  const db: Kysely<any>;
+  const logger: Logger;
+  const row: Record<string, unknown>;
+  const userOfSession: (ctx: Koa.Context) => Promise<User>;
+  // The page's
+  const dataTableRef: { readonly value?: { readonly query: { refetch(): Promise<unknown> } } };
+  const fetchVeranstaltungen: () => Promise<readonly { readonly name: string }[]>;
+  const refetch: (change?: unknown) => void;
+  const myToken: string;
+  const getToken: () => Promise<string>;
+  const fetchAnotherToken: () => Promise<string>;
+}
