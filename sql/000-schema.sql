@@ -8,12 +8,19 @@
 -- One statement makes the schema and checks the role: where the role is refused, the statements below make nothing.
 do $do$
 begin
-  if exists (select from pg_catalog.pg_namespace where nspname = 'change_feed') then
+  -- An empty one is welcome: who migrates may lack the right to make it.
+  if exists (
+    select from pg_catalog.pg_namespace n where n.nspname = 'change_feed'
+      and (exists (select from pg_catalog.pg_class c where c.relnamespace = n.oid)
+        or exists (select from pg_catalog.pg_proc p where p.pronamespace = n.oid)))
+  then
     raise duplicate_schema using
       message = 'the database has a schema change_feed already',
       hint = 'To bring it to the version of this package run: pg-change-feed migrate';
   end if;
-  execute 'create schema change_feed';
+  if not exists (select from pg_catalog.pg_namespace where nspname = 'change_feed') then
+    execute 'create schema change_feed';
+  end if;
   execute $sql$
     create function change_feed.acts_as_owner() returns boolean
     language sql stable set search_path = pg_catalog, pg_temp as $body$

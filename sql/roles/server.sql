@@ -1,20 +1,31 @@
--- The role of the server: all that `pg-change-feed serve` needs, and no more. Run it once as who migrates, and again after
--- each migration; it says nothing where nothing is new. Then give the server a user of its own:
+-- The role of the server: all that `pg-change-feed serve` needs, and no more. Run it in any database with the feed, once,
+-- as a superuser or as the user who migrates. It may be run again. Then give the server a user of its own:
 --
---   create user feed password '…' in role change_feed_server;
+--   create user feed password '...' in role change_feed_server;
 --
--- It reads the log, listens, prunes, records events of the application, and reads and writes the application's tables.
--- It can't write the log by itself, watch or unwatch, switch off a trigger, or make anything.
+-- It reads the log, listens, prunes, and records events of the application. It can't write the log by itself, watch or
+-- unwatch, switch off a trigger, or make anything.
 
 do $$
 begin
-  create role change_feed_server nologin;
-exception when duplicate_object or unique_violation then
-  null; -- it is there, or another database of this cluster is making it at the same moment
+  if not exists (select from pg_catalog.pg_roles where rolname = 'change_feed_server') then
+    create role change_feed_server nologin;
+  end if;
+exception
+  when duplicate_object or unique_violation then
+    null; -- another database of this cluster is making it at the same moment
+  when insufficient_privilege then
+    raise insufficient_privilege using
+      message = format('%I may not make the role change_feed_server', current_user),
+      hint = 'As a superuser: create role change_feed_server. Then run this again.';
 end
 $$;
 
 grant usage on schema change_feed to change_feed_server;
+
+-- Comparing the schema with its own version
+grant select on change_feed.sql_file to change_feed_server;
+grant execute on function change_feed.schema_version() to change_feed_server;
 
 -- Reading: what has changed, how far back that is known, and what is watched
 grant select on
@@ -44,5 +55,20 @@ grant execute on function
   change_feed.forget_server(text)
   to change_feed_server;
 
--- REST: the application's tables; their triggers need no right of whoever writes
-grant select, insert, update, delete on veranstaltung, anmeldung to change_feed_server;
+-- Looking for faults, for pg-change-feed doctor
+grant select on change_feed.owner_fault, change_feed.recorder_trigger to change_feed_server;
+
+-- REST of the registration system, where its tables are and belong to who runs this. Their triggers need no right of
+-- whoever writes.
+do $$
+declare
+  application_table regclass;
+begin
+  for application_table in
+    select c.oid from pg_catalog.pg_class c
+    where c.oid in (to_regclass('veranstaltung'), to_regclass('anmeldung')) and pg_catalog.pg_has_role(c.relowner, 'USAGE')
+  loop
+    execute format('grant select, insert, update, delete on %s to change_feed_server', application_table);
+  end loop;
+end
+$$;

@@ -1,8 +1,11 @@
 import { styleText } from 'node:util';
 import { checkPooler, checkRoundTrip } from '../doctor/connection.js';
-import type { Check, Finding } from '../doctor/finding.js';
+import { checkEncoding, checkEpoch, checkPublications } from '../doctor/database.js';
+import { type Check, type Finding, guarded } from '../doctor/finding.js';
+import { checkOwners, checkRowSecurity, checkStrangers } from '../doctor/owners.js';
 import { checkFunctions, checkSchema } from '../doctor/schema.js';
 import { checkLog, checkOpenTransactions, checkServer } from '../doctor/server.js';
+import { checkServerRights } from '../doctor/server-rights.js';
 import { checkForeignTriggers, checkRecorders, checkTables, checkTriggers } from '../doctor/tables.js';
 import { connectToDatabase, databaseAddresses } from './database.js';
 
@@ -28,22 +31,44 @@ export async function doctor(tables: readonly string[], { json }: { readonly jso
 async function lookInside(tables: readonly string[]): Promise<Finding[]> {
   const client = await connectToDatabase('doctor');
   try {
-    const findings = [...(await checkServer(client)), ...(await checkSchema(client))];
-    if (findings.some(({ about, level }) => about === 'schema change_feed' && level === 'fail')) return findings;
-    const checks: Check[] = [
-      checkFunctions,
-      checkTriggers,
-      checkRecorders,
-      checkForeignTriggers,
-      checkTables(tables),
-      checkLog,
-      checkOpenTransactions,
-    ];
-    for (const check of checks) findings.push(...(await check(client)));
+    // Row level security on the log is an error then, and not an empty answer.
+    await client.query('set row_security = off');
+    const findings = await guarded('Postgres', checkServer)(client);
+    // A standby cannot read the tables that are not in its WAL, and no server can run there.
+    if (findings.some(({ about, level }) => about === 'Postgres' && level === 'fail')) return findings;
+    findings.push(...(await guarded('schema change_feed', checkSchema)(client)));
+    const usable = !findings.some(({ about, level }) => about === 'schema change_feed' && level === 'fail');
+    for (const [about, check] of usable ? [...ANYWHERE, ...insideSchema(tables)] : ANYWHERE) {
+      findings.push(...(await guarded(about, check)(client)));
+    }
     return findings;
   } finally {
     await client.end();
   }
+}
+
+/** Checks that need no schema. */
+const ANYWHERE: readonly [string, Check][] = [
+  ['functions', checkFunctions],
+  ['encoding', checkEncoding],
+  ['open transactions', checkOpenTransactions],
+];
+
+/** Checks that need the schema of this version. */
+function insideSchema(tables: readonly string[]): readonly [string, Check][] {
+  return [
+    ['owners', checkOwners],
+    ['row level security', checkRowSecurity],
+    ['rights', checkServerRights],
+    ['rights', checkStrangers],
+    ['triggers', checkTriggers],
+    ['triggers', checkRecorders],
+    ['triggers', checkForeignTriggers],
+    ['tables', checkTables(tables)],
+    ['publications', checkPublications],
+    ['epoch', checkEpoch],
+    ['log', checkLog],
+  ];
 }
 
 function linesOf({ level, about, says, cure }: Finding): string[] {

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { schemaFault, schemaState } from '../database/schema-state.js';
 import { OperatorError } from '../operator-error.js';
 import { connectToDatabase } from './database.js';
 
@@ -16,15 +17,14 @@ interface StatusRow {
 export async function status({ json }: { readonly json: boolean }): Promise<void> {
   const client = await connectToDatabase('status');
   try {
+    const fault = schemaFault(await schemaState(async (text, values) => (await client.query(text, values)).rows));
+    if (fault) throw new OperatorError(fault);
+    // Row level security on the log is an error then, and not an empty answer.
+    await client.query('set row_security = off');
     const { rows } = await client.query<StatusRow>('select what, name, at, state from change_feed.status');
     console.log(json ? JSON.stringify(rows, null, 2) : linesOf(rows).join('\n'));
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;
-    if (error.code === '3F000' || error.code === '42P01') {
-      throw new OperatorError(
-        'The database has no schema change_feed, or an old one: run `pg-change-feed migrate` first.',
-      );
-    }
     throw new OperatorError(`${error.severity}: ${error.message}`);
   } finally {
     await client.end();

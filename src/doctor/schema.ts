@@ -1,60 +1,61 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { packageRoot } from '../package-root.js';
+import { type SchemaState, schemaFault, schemaState } from '../database/schema-state.js';
+import { SCHEMA_VERSION, shippedSchema } from '../database/shipped-schema.js';
 import type { Check, Finding } from './finding.js';
 
 const MIGRATE = 'pg-change-feed migrate';
-const FUNCTION = /^create (?:or replace )?function change_feed\.(\w+)\([\s\S]*?\bas (\$\w*\$)([\s\S]*?)\2;/gm;
 
-/** Whether the schema is there at all. */
+/** The schema: there, of this version, applied to its end, and usable by the session's user. */
 export const checkSchema: Check = async (client) => {
-  // to_regclass() of a name in a schema that one may not use raises
-  const { rows } = await client.query(`select
-    exists (select from pg_class where relname = 'change' and relnamespace = to_regnamespace('change_feed')) as there,
-    coalesce(has_schema_privilege(to_regnamespace('change_feed'), 'USAGE'), false) as usable`);
-  const { there, usable } = rows[0];
-  if (there && usable) return [];
+  const state = await schemaState(async (text, values) => (await client.query(text, values)).rows);
   const about = 'schema change_feed';
-  return [
-    there
-      ? {
-          level: 'fail',
-          about,
-          says: `the user ${client.user} may not use it`,
-          cure: `grant change_feed_owner to ${client.user}`,
-        }
-      : { level: 'fail', about, says: 'the database does not have it', cure: MIGRATE },
-  ];
+  const [says, command] = sentences(state);
+  if (says) return [{ level: 'fail', about, says, cure: command ?? MIGRATE }];
+  const { rows } = await client.query(`select has_schema_privilege('change_feed', 'USAGE') as usable`);
+  if (!rows[0].usable) {
+    return [
+      {
+        level: 'fail',
+        about,
+        says: `the user ${client.user} may not use it`,
+        cure: `grant change_feed_server to ${client.escapeIdentifier(client.user ?? '')}, the role of sql/roles/server.sql`,
+      },
+    ];
+  }
+  return [];
 };
 
-/** Whether the database's functions are those of this version: each body is compared with the files of sql/. */
+/** The fault as a finding says it, in two parts: what is wrong, and what to run. */
+function sentences(state: SchemaState): [says?: string | undefined, command?: string | undefined] {
+  if (state.kind === 'none') return ['the database does not have it'];
+  const [, says, command] = /^(.*): (.*)\.$/.exec(schemaFault(state) ?? '') ?? [];
+  return [says && says.charAt(0).toLowerCase() + says.slice(1), command?.replace(/^run `(.*)`$/, '$1')];
+}
+
+/** The functions: each body is compared with the files of sql/. */
 export const checkFunctions: Check = async (client) => {
-  const shipped = await shippedFunctions();
-  const { rows } = await client.query<{ name: string; body: string }>(
-    `select proname as name, prosrc as body from pg_proc where pronamespace = 'change_feed'::regnamespace`,
-  );
-  const present = new Map(rows.map(({ name, body }) => [name, body]));
-  const differing = [...shipped].filter(([name, body]) => present.get(name) !== body).map(([name]) => name);
-  if (differing.length === 0) {
-    return [{ level: 'ok', about: 'functions', says: `all ${shipped.size} are those of this version` }];
+  const state = await schemaState(async (text, values) => (await client.query(text, values)).rows);
+  const { bodies } = await shippedSchema();
+  if (state.kind === 'partial') {
+    const missing = [...bodies.keys()].filter((name) => state.lacks.includes(`change_feed.${name}`));
+    return missing.map(
+      (name): Finding => ({
+        level: 'fail',
+        about: 'functions',
+        says: `change_feed.${name}() is missing`,
+        cure: MIGRATE,
+      }),
+    );
   }
-  return differing.map(
+  if (state.kind !== 'current') return [];
+  if (state.differs.length === 0) {
+    return [{ level: 'ok', about: 'functions', says: `all ${bodies.size} are those of version ${SCHEMA_VERSION}` }];
+  }
+  return state.differs.map(
     (name): Finding => ({
       level: 'fail',
       about: 'functions',
-      says: present.has(name)
-        ? `change_feed.${name}() is not that of this version`
-        : `change_feed.${name}() is missing`,
-      cure: `${MIGRATE}; if that does not help, somebody has changed it by hand: apply it again from sql/`,
+      says: `change_feed.${name}() is not that of this version`,
+      cure: MIGRATE,
     }),
   );
 };
-
-async function shippedFunctions(): Promise<Map<string, string>> {
-  const folder = join(packageRoot, 'sql');
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
-  const texts = await Promise.all(files.map((name) => readFile(join(folder, name), 'utf8')));
-  return new Map(
-    texts.flatMap((text) => [...text.matchAll(FUNCTION)].map(([, name = '', , body = '']) => [name, body])),
-  );
-}

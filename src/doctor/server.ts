@@ -66,13 +66,23 @@ export const checkOpenTransactions = async (client: pg.Client, overMin = LONG_MI
     where database = current_database() and prepared < clock_timestamp() - $1 * interval '1 min'`,
     [overMin],
   );
-  if (rows.length === 0) return [{ level: 'ok', about: 'open transactions', says: `none over ${overMin} minutes` }];
-  return rows.map(({ who, since, cure }) => ({
+  const findings: Finding[] = rows.map(({ who, since, cure }) => ({
     level: 'warn',
     about: 'open transactions',
     says: `${who} has one open since ${since.toISOString()}: nothing can be cleaned up, and what it wrote is not told yet`,
     cure,
   }));
+  const { rows: may } = await client.query(`select pg_has_role('pg_read_all_stats', 'USAGE') as seen`);
+  if (!may[0].seen) {
+    findings.push({
+      level: 'info',
+      about: 'open transactions',
+      says: `those of other users can't be looked at as ${client.user}`,
+      cure: 'run doctor as a superuser or a member of pg_read_all_stats',
+    });
+  }
+  if (findings.length > 0) return findings;
+  return [{ level: 'ok', about: 'open transactions', says: `none over ${overMin} minutes` }];
 };
 
 /** The log: its size, and whether it is pruned. */

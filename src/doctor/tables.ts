@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import type { Check, Finding } from './finding.js';
-import { lacksRight } from './finding.js';
 
 interface TriggerRow {
   root: string;
@@ -8,6 +7,8 @@ interface TriggerRow {
   operation: string;
   present: boolean;
   enabled: boolean;
+  /** Names of triggers that watch() does not make. */
+  extra: string[];
 }
 
 /**
@@ -23,7 +24,9 @@ export const checkTriggers: Check = async (client) => {
         where a.relid <> r.relation)
     )
     select root.relation::text as root, m.relid::regclass::text as relation, o.operation,
-      t.tgname is not null as present, coalesce(t.tgenabled = 'A', false) as enabled
+      t.tgname is not null as present, coalesce(t.tgenabled = 'A', false) as enabled,
+      array(select x.name::text from change_feed.recorder_trigger x where x.relation = m.relid
+        and x.name <> all (array['change_feed_insert', 'change_feed_update', 'change_feed_delete', 'change_feed_truncate'])) as extra
     from root
     cross join lateral (select root.relation as relid union select relid from pg_partition_tree(root.relation)) m
     join pg_class c on c.oid = m.relid
@@ -32,6 +35,7 @@ export const checkTriggers: Check = async (client) => {
     where not (c.relkind = 'f' and o.operation = 'truncate')
     order by 1, 2, 3`);
   const findings: Finding[] = [];
+  let well = 0;
   for (const relation of new Set(rows.map((row) => row.relation))) {
     const triggers = rows.filter((row) => row.relation === relation);
     const { root = relation } = triggers[0] ?? {};
@@ -57,37 +61,36 @@ export const checkTriggers: Check = async (client) => {
         cure,
       });
     }
-    if (missing.length === 0 && off.length === 0) findings.push({ level: 'ok', about, says: 'all there' });
+    const extra = triggers[0]?.extra ?? [];
+    if (extra.length > 0) {
+      findings.push({
+        level: 'fail',
+        about,
+        says: `there are others of ours: ${extra.join(', ')}`,
+        cure: extra.map((name) => `drop trigger ${client.escapeIdentifier(name)} on ${relation};`).join(' '),
+      });
+    }
+    if (missing.length === 0 && off.length === 0 && extra.length === 0) well += 1;
   }
+  if (well > 0)
+    findings.push({ level: 'ok', about: 'triggers', says: well === 1 ? '1 table is well' : `${well} tables are well` });
   return findings;
 };
 
-/** Whether what the triggers run is what watch() would make now: a key may have another name or type since. */
+/** The recorders: each is compared with the one that watch() would make now, for a key may have another name or type since. */
 export const checkRecorders: Check = async (client) => {
-  try {
-    const { rows } = await client.query<{ relation: string }>(`
-      select distinct w.relation::text as relation
-      from change_feed.watched_table w
-      join change_feed.recorder_trigger r on r.relation = w.relation
-      join pg_proc p on p.oid = r.function
-      where p.prosrc <> change_feed.recorder_source(w.relation, w.resource, w.keys)`);
-    return rows.map(({ relation }) => ({
-      level: 'fail',
-      about: `triggers of ${relation}`,
-      says: 'they are of another version of the table, or of this package: events may name no keys',
-      cure: `select change_feed.watch('${relation.replaceAll("'", "''")}')`,
-    }));
-  } catch (error) {
-    if (!lacksRight(error)) throw error;
-    return [
-      {
-        level: 'info',
-        about: 'triggers',
-        says: `whether they are of this version can't be told as ${client.user}`,
-        cure: 'run doctor as who migrates',
-      },
-    ];
-  }
+  const { rows } = await client.query<{ relation: string }>(`
+    select distinct w.relation::text as relation
+    from change_feed.watched_table w
+    join change_feed.recorder_trigger r on r.relation = w.relation
+    join pg_proc p on p.oid = r.function
+    where p.prosrc <> change_feed.recorder_source(w.relation, w.resource, w.keys)`);
+  return rows.map(({ relation }) => ({
+    level: 'fail',
+    about: `triggers of ${relation}`,
+    says: 'they are of another version of the table, or of this package: events may name no keys',
+    cure: `select change_feed.watch('${relation.replaceAll("'", "''")}')`,
+  }));
 };
 
 /** Triggers of others that call NOTIFY for each row: beside ours they only cost. */
@@ -96,7 +99,7 @@ export const checkForeignTriggers: Check = async (client) => {
     select t.tgrelid::regclass::text as relation, t.tgname as name
     from pg_trigger t join pg_proc p on p.oid = t.tgfoid
     where not t.tgisinternal and t.tgtype & 1 = 1 and p.pronamespace <> 'change_feed'::regnamespace
-      and p.prosrc ~* '\\m(pg_)?notify\\M'
+      and p.prosrc collate "C" ~* '\\m(pg_)?notify\\M'
     order by 1, 2`);
   return rows.map(({ relation, name }) => ({
     level: 'warn',

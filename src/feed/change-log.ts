@@ -134,6 +134,8 @@ const SESSION = [
   'enable_seqscan=off',
   'enable_bitmapscan=off',
   'jit=off',
+  // Row level security on the log fails a read then. Otherwise it would find nothing, for ever, and say nothing.
+  'row_security=off',
   'default_transaction_isolation=read\\ committed',
   'default_transaction_read_only=off',
   'statement_timeout=30s',

@@ -41,7 +41,7 @@ const HANGING_S = 3;
 
 const SESSION = [
   // As the reader's sessions: see change-log.ts
-  '-c search_path=pg_catalog,pg_temp',
+  '-c search_path=pg_catalog,pg_temp -c row_security=off',
   `-c idle_session_timeout=${HANGING_S}s`,
   // Its rings change nothing that a crash could lose, and a commit that waits for the disk holds up all notifiers.
   '-c synchronous_commit=off',

@@ -1,4 +1,6 @@
 import { poolerFailure, withoutPassword } from '../database/failure.js';
+import { rowSecurityFault } from '../database/row-security.js';
+import { type Query, schemaFault, schemaState } from '../database/schema-state.js';
 import { OperatorError } from '../operator-error.js';
 import type { ChangeLog } from './change-log.js';
 
@@ -11,12 +13,12 @@ export interface DatabaseServer {
 /**
  * Looks whether a feed can be read here.
  * @param databaseUrl of the log's sessions, for the sentence that names it.
- * @throws {OperatorError} on a standby, through a pooler in transaction mode, and without the schema, with what to do.
+ * @throws {OperatorError} on a standby, through a pooler in transaction mode, without the schema or with one of another
+ * version, and where row level security hides the log, with what to do.
  */
 export async function checkDatabaseServer(log: ChangeLog, databaseUrl: string): Promise<DatabaseServer> {
-  const [server] = await log.query<{ standby: boolean; schema: boolean; prepared: boolean; pinned: boolean }>(
+  const [server] = await log.query<{ standby: boolean; prepared: boolean; pinned: boolean }>(
     `select pg_is_in_recovery() as standby, current_setting('plan_cache_mode') = 'force_generic_plan' as pinned,
-      to_regclass('change_feed.epoch') is not null as schema,
       current_setting('max_prepared_transactions')::int > 0 as prepared`,
   );
   if (server?.standby) {
@@ -24,8 +26,8 @@ export async function checkDatabaseServer(log: ChangeLog, databaseUrl: string): 
   }
   // A pooler that was told to pass over the settings of our sessions
   if (!server?.pinned) throw poolerFailure(withoutPassword(databaseUrl));
-  if (!server.schema) {
-    throw new OperatorError('The database has no schema change_feed: run `pg-change-feed migrate` first.');
-  }
+  const query: Query = (text, values) => log.query(text, values);
+  const fault = schemaFault(await schemaState(query)) ?? (await rowSecurityFault(query));
+  if (fault !== undefined) throw new OperatorError(fault);
   return { mayPrepare: server.prepared };
 }

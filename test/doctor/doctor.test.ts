@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Finding } from '../../src/doctor/finding.js';
 import { packageRoot } from '../../src/package-root.js';
+import { sqlFiles, sqlText } from '../database/sql-statements.js';
 import { startPooler, stopPoolers, withPgbouncer } from '../pooler.js';
 import { createTestDatabase, databaseUrl, type TestDatabase } from '../test-database.js';
 
@@ -45,13 +47,19 @@ test('a clean bill for a clean database: exit code 0, and every line is ok', () 
     'Postgres',
     'NOTIFY queue',
     'functions',
-    'triggers of anmeldung',
+    'triggers',
+    'owners',
+    'row level security',
+    'rights',
+    'encoding',
+    'publications',
     'log',
     'open transactions',
     'pooler',
   ]) {
     expect(stdout).toContain(`ok    ${about}: `);
   }
+  expect(stdout).toContain('ok    triggers: 2 tables are well\n');
   expect(stdout).toMatch(/LISTEN and NOTIFY: a round trip takes \d+ ms/);
 });
 
@@ -105,6 +113,62 @@ describe('finds, and says what to run: ', () => {
       { level: 'fail', about: 'functions', says: 'change_feed.position() is missing' },
     ],
     [
+      'a trigger of ours under a name that watch() does not make',
+      `create trigger "change_feed_ınsert" after insert on anmeldung for each statement
+        execute function change_feed.record_anmeldung('anmeldung')`,
+      'drop trigger "change_feed_ınsert" on anmeldung',
+      {
+        level: 'fail',
+        about: 'triggers of anmeldung',
+        says: 'there are others of ours: change_feed_ınsert',
+        cure: 'drop trigger "change_feed_ınsert" on anmeldung;',
+      },
+    ],
+    [
+      'row level security on the log',
+      'alter table change_feed.change enable row level security',
+      'alter table change_feed.change disable row level security, no force row level security',
+      {
+        level: 'fail',
+        about: 'row level security',
+        cure: 'alter table change_feed.change disable row level security, no force row level security',
+      },
+    ],
+    [
+      'a publication that carries the log',
+      'create publication doctors for table anmeldung, change_feed.change',
+      'drop publication doctors',
+      {
+        level: 'fail',
+        about: 'publications',
+        says: 'the publication doctors carries change_feed.change',
+        cure: 'alter publication doctors drop table change_feed.change',
+      },
+    ],
+    [
+      'a publication of all tables',
+      'create publication doctors for all tables',
+      'drop publication doctors',
+      { level: 'fail', about: 'publications', cure: expect.stringContaining('drop publication doctors') as never },
+    ],
+    [
+      'a right to write the log',
+      'grant insert on change_feed.change to public',
+      'revoke insert on change_feed.change from public',
+      { level: 'warn', about: 'rights', cure: 'revoke insert on table change_feed.change from public' },
+    ],
+    [
+      'a schema of a newer version',
+      `create or replace function change_feed.schema_version() returns int language sql immutable as 'select 1000'`,
+      'create or replace function change_feed.schema_version() returns int language sql immutable as $$ select 1 $$',
+      {
+        level: 'fail',
+        about: 'schema change_feed',
+        says: expect.stringContaining('is older than the schema change_feed, which is of version 1000') as never,
+        cure: 'install the build that made the schema',
+      },
+    ],
+    [
       'a log that nobody prunes',
       `select change_feed.emit('x'); delete from change_feed.tick`,
       'truncate change_feed.change',
@@ -146,6 +210,83 @@ describe('finds, and says what to run: ', () => {
       ]),
     );
     expect(doctor().stdout).toContain('info  tables: not watched: unbeobachtet');
+  });
+
+  test('everything that keeps a recorder from the log, and repairs it', async () => {
+    await psql.query('alter table change_feed.change owner to current_user');
+    const { status, found } = findings();
+    expect(status).toBe(1);
+    expect(found).toContainEqual(
+      expect.objectContaining({
+        about: 'owners',
+        says: expect.stringMatching(/^the table change_feed.change belongs to \w+, not to change_feed_owner/),
+        cure: 'select change_feed.repair()',
+      }),
+    );
+    await psql.query('select change_feed.repair()');
+    expect(findings().found).toEqual([]);
+  });
+
+  test('a role that lacks what the server needs, whoever looks', async () => {
+    const [server, half] = [`doctors_server_${process.pid}`, `doctors_half_${process.pid}`];
+    await psql.query(readFileSync(join(packageRoot, 'sql/roles/server.sql'), 'utf8'));
+    await psql.query(`create role ${server} login password '${server}' in role change_feed_server;
+      create role ${half} login password '${half}'; grant usage on schema change_feed to ${half}`);
+    const as = (user: string) => Object.assign(new URL(database.url), { username: user, password: user }).href;
+
+    const well = doctor([], { DATABASE_URL: as(server) });
+    expect({ status: well.status, stderr: well.stderr }).toEqual({ status: 0, stderr: '' });
+    expect(well.stdout).toContain(`info  triggers: can't be looked at as ${server}: permission denied for function`);
+    expect(well.stdout).toContain(`ok    rights: ${server} has those that the server needs`);
+
+    expect(findings([], { DATABASE_URL: as(half) })).toMatchObject({
+      status: 1,
+      found: [
+        {
+          about: 'rights',
+          says: expect.stringContaining(`${half} lacks what the server needs: `),
+          cure: `apply sql/roles/server.sql, then: grant change_feed_server to "${half}"`,
+        },
+      ],
+    });
+    await psql.query('revoke execute on function change_feed.take_calls(text) from change_feed_server');
+    const { status, found } = findings();
+    expect(status).toBe(1);
+    expect(found).toEqual([
+      {
+        level: 'fail',
+        about: 'rights',
+        says: 'change_feed_server lacks what the server needs: execute on change_feed.take_calls(text)',
+        cure: 'apply sql/roles/server.sql again',
+      },
+    ]);
+    await psql.query(`revoke all on schema change_feed from ${half}, change_feed_server; drop role ${server}, ${half}`);
+  });
+
+  test.each<[string, string, unknown]>([
+    ['empty', 'create schema change_feed', 'the database does not have it'],
+    [
+      "somebody else's",
+      'create schema change_feed; create table change_feed.own (n int)',
+      'the schema change_feed of this database was not made by pg-change-feed',
+    ],
+    [
+      'half there',
+      sqlFiles.slice(0, 3).map(sqlText).join('\n'),
+      expect.stringMatching(
+        /^the schema change_feed was applied in part, change_feed.recorder_trigger and \d+ more are missing$/,
+      ),
+    ],
+  ])('a schema that is %s', async (_name, make, says) => {
+    const other = await createTestDatabase();
+    const client = new pg.Client({ connectionString: other.url });
+    await client.connect();
+    await client.query(`drop schema change_feed cascade; ${make}`);
+    const { status, found } = findings([], { DATABASE_URL: other.url });
+    await client.end();
+    await other.drop();
+    expect(status).toBe(1);
+    expect(found[0]).toMatchObject({ level: 'fail', about: 'schema change_feed', says });
   });
 
   test('the schema that is missing', async () => {

@@ -169,7 +169,8 @@ describe('migrate', () => {
     await command(own, 'migrate');
     await expect(command(other, 'migrate')).rejects.toMatchObject({
       code: 1,
-      stderr: 'The schema change_feed was made with --feed-only: go on with `migrate --feed-only`.\n',
+      stderr:
+        'The schema change_feed was made with --feed-only or from the files of sql/: go on with `pg-change-feed migrate --feed-only`.\n',
     });
     await expect(command(own, 'migrate', '--feed-only')).rejects.toMatchObject({
       code: 1,

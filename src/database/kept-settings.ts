@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { packageRoot } from '../package-root.js';
+import type { Query } from './schema-state.js';
+
+/** What survives when the schema is made anew. */
+export interface Kept {
+  readonly watched: readonly WatchedRow[];
+  readonly grants: readonly GrantRow[];
+}
+
+interface WatchedRow {
+  /** The table's oid. */
+  relation: string;
+  resource: string | null;
+  keys: boolean;
+}
+
+interface GrantRow {
+  /** `schema`, `table`, `sequence` or `function`. */
+  kind: string;
+  /** Qualified, with the types of a function's arguments. */
+  name: string;
+  grantee: string;
+  statement: string;
+}
+
+/**
+ * The watched tables, from their triggers, which have had the same form in every version: a broken recorder or view says
+ * nothing. A table that has one of the four triggers is watched; a partition is watched through its parent.
+ */
+const WATCHED = `
+  with watched as (
+    select t.tgrelid as relation,
+      min(convert_from(substring(t.tgargs from 1 for position(decode('00', 'hex') in t.tgargs) - 1), getdatabaseencoding()))
+        filter (where t.tgnargs > 0) as resource,
+      bool_or(coalesce(t.tgnewtable, t.tgoldtable) is not null) as keys
+    from pg_catalog.pg_trigger t
+    join pg_catalog.pg_proc p on p.oid = t.tgfoid
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = 'change_feed' and starts_with(t.tgname, 'change_feed_') and not t.tgisinternal
+    group by t.tgrelid
+  )
+  select w.relation::int8::text as relation, w.resource, w.keys from watched w
+  where not exists (
+    select from pg_catalog.pg_partition_ancestors(w.relation) a join watched p on p.relation = a.relid
+    where a.relid <> w.relation)
+  order by w.relation`;
+
+/** Rights on the schema and its objects that others than their owner have. */
+const GRANTS = `
+  with object as (
+    select 'schema' as kind, quote_ident(n.nspname) as name, n.nspowner as owner, n.nspacl as acl
+    from pg_catalog.pg_namespace n where n.nspname = 'change_feed'
+    union all
+    select case c.relkind when 'S' then 'sequence' else 'table' end, format('change_feed.%I', c.relname), c.relowner, c.relacl
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'change_feed' and c.relkind in ('r', 'p', 'v', 'm', 'S')
+    union all
+    select 'function', format('change_feed.%I(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes)), p.proowner, p.proacl
+    from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where n.nspname = 'change_feed'
+  )
+  select o.kind, o.name, r.rolname as grantee, format('grant %s on %s %s to %I%s', string_agg(a.privilege_type, ', '),
+    o.kind, o.name, r.rolname, case when a.is_grantable then ' with grant option' end) as statement
+  from object o cross join aclexplode(o.acl) a join pg_catalog.pg_roles r on r.oid = a.grantee
+  where a.grantee <> o.owner and r.rolname <> 'change_feed_owner'
+  group by o.kind, o.name, r.rolname, a.is_grantable`;
+
+/** Reads from a schema of any version what has to survive it. */
+export async function keep(query: Query): Promise<Kept> {
+  return { watched: await query<WatchedRow>(WATCHED), grants: await query<GrantRow>(GRANTS) };
+}
+
+/**
+ * Watches the same tables again, under the same names, and grants the same rights on what is still there.
+ * @throws what change_feed.watch() says of a table that it refuses.
+ */
+export async function carryOver(query: Query, { watched, grants }: Kept): Promise<void> {
+  for (const { relation, resource, keys } of watched) {
+    await query('select change_feed.watch($1::oid::regclass, $2, $3)', [relation, resource, keys]);
+  }
+  for (const { kind, name, statement } of grants) {
+    const lookUp = kind === 'schema' ? 'to_regnamespace' : kind === 'function' ? 'to_regprocedure' : 'to_regclass';
+    const [found] = await query<{ there: boolean }>(`select ${lookUp}($1) is not null as there`, [name]);
+    if (found?.there) await query(statement);
+  }
+  // The functions that are new in this version, too.
+  if (grants.some(({ grantee }) => grantee === 'change_feed_server')) {
+    await query(await readFile(join(packageRoot, 'sql', 'roles', 'server.sql'), 'utf8'));
+  }
+}
