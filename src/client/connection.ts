@@ -56,6 +56,8 @@ export class Connection {
   #failures = 0;
   /** When attempts began to fail, by `now()`. */
   #failingSince: number | undefined;
+  /** The same before this stream was open. */
+  #failedBefore: number | undefined;
   #openedAt = 0;
   #heardAt = 0;
   #heartbeatMs: number | undefined;
@@ -182,6 +184,7 @@ export class Connection {
       const { clientId, resumed, heartbeatMs } = JSON.parse(data) as Connected;
       if (heartbeatMs !== undefined && heartbeatMs > 0) this.#heartbeatMs = heartbeatMs;
       this.#failures = 0;
+      this.#failedBefore = this.#failingSince;
       this.#failingSince = undefined;
       this.#requests.forgive();
       this.#open = true;
@@ -196,8 +199,10 @@ export class Connection {
   #ended(end: StreamEnd, reason: TokenReason): void {
     const wasOpen = this.#open;
     if (this.#expired && now() - this.#openedAt >= SHORT_MS) this.#connect('expired');
-    else if (this.#expired) this.#failed('the token ended at once', undefined, 'expired');
-    else if (end.kind !== 'refused' && wasOpen) this.#retryIn(this.#retryMs, 'the stream ended');
+    else if (this.#expired) {
+      this.#failingSince = this.#failedBefore;
+      this.#failed('the token ended at once', undefined, 'expired');
+    } else if (end.kind !== 'refused' && wasOpen) this.#retryIn(this.#retryMs, 'the stream ended');
     else if (end.kind !== 'refused') this.#failed('the stream ended before it had begun');
     else if (end.status === 401 && reason !== 'refused') this.#connect('refused');
     else if (end.status === 401) this.#rest('unauthorized');

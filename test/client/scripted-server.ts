@@ -1,0 +1,195 @@
+import type { Change } from '../../src/client/index.js';
+
+/** What a request of the client's gets: an answer, a failure of the network, or none for so long, in ms. */
+export type Fault = 'drop' | 'html' | 'busy' | 'forbidden' | { readonly delayMs: number } | undefined;
+
+/** One request that the server has got. */
+export interface Request {
+  /** By `performance.now()`. */
+  readonly at: number;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into it
+  readonly body: any;
+}
+
+interface Stream {
+  readonly id: string;
+  readonly resources: Set<string>;
+  readonly controller: ReadableStreamDefaultController<Uint8Array>;
+  open: boolean;
+}
+
+interface Logged {
+  readonly xid: number;
+  readonly change: Change;
+}
+
+const text = new TextEncoder();
+
+/**
+ * The feed in memory, behind a `fetch` that fails as a test says: it speaks the protocol, and its time is that of the
+ * test's clock.
+ */
+export class ScriptedServer {
+  readonly requests: Request[] = [];
+  readonly streams: Stream[] = [];
+  /** Asked for each request. */
+  fault: (request: Request) => Fault = () => undefined;
+  /** What streams advise, in ms. */
+  retryMs = 1000;
+  heartbeatMs: number | undefined = 30_000;
+  /** Positions before it cannot be replayed. */
+  horizon = 1;
+  /** Streams forget the position, as behind a proxy that strips it. */
+  stripsPosition = false;
+  readonly #log: Logged[] = [];
+  #next = 1;
+  #named = 0;
+
+  /** The position of now. */
+  get position(): string {
+    return `e.${this.#next}:${this.#next}:`;
+  }
+
+  /** The open streams. */
+  get open(): Stream[] {
+    return this.streams.filter(({ open }) => open);
+  }
+
+  readonly fetch: typeof fetch = async (input, init = {}) => {
+    const url = new URL(String(input), 'http://server');
+    const request: Request = {
+      at: performance.now(),
+      path: url.pathname,
+      query: url.searchParams,
+      headers: new Headers(init.headers),
+      body: init.body ? JSON.parse(String(init.body)) : undefined,
+    };
+    this.requests.push(request);
+    const signal = init.signal as AbortSignal;
+    const fault = this.fault(request);
+    if (fault === 'drop') throw new TypeError('fetch failed');
+    if (fault === 'html') return new Response('<h1>Welcome</h1>', { headers: { 'Content-Type': 'text/html' } });
+    if (fault === 'busy') return new Response('', { status: 503 });
+    if (fault === 'forbidden') return Response.json({ error: { message: 'not allowed' } }, { status: 403 });
+    if (fault) await delayed(fault.delayMs, signal);
+    if (signal.aborted) throw signal.reason;
+    if (url.pathname.endsWith('/poll')) return this.#poll(request);
+    if (init.method === 'POST') return this.#post(request);
+    return this.#open(request, signal);
+  };
+
+  /** Commits a change, and tells the streams. */
+  commit(resource: string, data: unknown): void {
+    const change: Change = { resource, operation: 'emit', data };
+    this.#log.push({ xid: this.#next, change });
+    this.#next += 1;
+    for (const stream of this.open) {
+      if (stream.resources.has(resource) || stream.resources.has('*'))
+        this.#send(stream, update(change, this.position));
+    }
+  }
+
+  /** Sends bytes of the test's own on every stream. */
+  say(bytes: string): void {
+    for (const stream of this.open) this.#send(stream, bytes);
+  }
+
+  /** What a heartbeat is. */
+  beat(): void {
+    this.say(`: heartbeat\nid: ${this.position}\n\n`);
+  }
+
+  /** Ends all streams. @param broken without an end, as a network does. */
+  cut(broken = false): void {
+    for (const stream of this.open) {
+      stream.open = false;
+      if (broken) stream.controller.error(new TypeError('network error'));
+      else stream.controller.close();
+    }
+  }
+
+  /** Nothing that was sent until now can be replayed. */
+  prune(): void {
+    this.horizon = this.#next;
+  }
+
+  #open({ query }: Request, signal: AbortSignal): Response {
+    const since = this.stripsPosition ? undefined : (query.get('lastEventId') ?? undefined);
+    const resources = new Set((query.get('resources') ?? '').split(',').filter((name) => name !== ''));
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#named += 1;
+        const stream: Stream = { id: `c${this.#named}`, resources, controller, open: true };
+        this.streams.push(stream);
+        signal.addEventListener('abort', () => {
+          if (stream.open) controller.error(signal.reason);
+          stream.open = false;
+        });
+        const missed = this.#since(since);
+        const connected = { clientId: stream.id, resumed: missed !== undefined, heartbeatMs: this.heartbeatMs };
+        const startId = missed && since ? since : this.position;
+        this.#send(
+          stream,
+          `retry: ${this.retryMs}\n\nid: ${startId}\nevent: connected\ndata: ${JSON.stringify(connected)}\n\n`,
+        );
+        const changes = missed
+          ? missed.filter(({ resource }) => resources.has(resource) || resources.has('*'))
+          : since === undefined
+            ? []
+            : [...resources].map((resource): Change => ({ resource, reason: 'resync' }));
+        const last = changes.length - 1;
+        const parts = changes.map((change, place) => update(change, place === last ? this.position : undefined));
+        if (parts.length > 0) this.#send(stream, parts.join(''));
+      },
+    });
+    return new Response(body, { headers: { 'Content-Type': 'text/event-stream; charset=utf-8' } });
+  }
+
+  #post({ path, body }: Request): Response {
+    const stream = this.open.find(({ id }) => id === body.clientId);
+    if (!stream) return new Response('', { status: 404 });
+    if (path.endsWith('/subscribe')) stream.resources.add(body.resource);
+    else stream.resources.delete(body.resource);
+    return Response.json({ success: true, resource: body.resource, watched: true });
+  }
+
+  #poll({ query }: Request): Response {
+    const since = query.get('lastEventId') ?? undefined;
+    const resources = (query.get('resources') ?? '').split(',');
+    const missed = this.#since(since);
+    const events =
+      missed?.filter(({ resource }) => resources.includes(resource) || resources.includes('*')) ??
+      (since === undefined ? [] : resources.map((resource) => ({ resource, reason: 'resync' })));
+    return Response.json({ events, position: this.position });
+  }
+
+  /** Undefined: it cannot be told. */
+  #since(position: string | undefined): Change[] | undefined {
+    const at = Number(/^e\.(\d+):/.exec(position ?? '')?.[1] ?? Number.NaN);
+    if (Number.isNaN(at) || at < this.horizon) return undefined;
+    return this.#log.filter(({ xid }) => xid >= at).map(({ change }) => change);
+  }
+
+  #send(stream: Stream, bytes: string): void {
+    stream.controller.enqueue(text.encode(bytes));
+  }
+}
+
+/** `event: table-update`, as the server writes it. */
+export function update(change: Change, id?: string): string {
+  return `${id ? `id: ${id}\n` : ''}event: table-update\ndata: ${JSON.stringify(change)}\n\n`;
+}
+
+/** Resolves after so long by the test's clock. */
+function delayed(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
