@@ -23,6 +23,39 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.key_column(regclass) from public;
 
+-- Three functions that cost a writer nothing: Postgres calls them, or puts their bodies in their place, when it plans a
+-- recorder's statement, and cuts away what the answer forbids. What is cut away cannot fail, while a CASE that is decided
+-- at run time still fails on a cast that the recorder may not call. A statement over a transition table is planned anew
+-- after each change of its table, so the answers are never old.
+
+-- The type of an expression: `case when false then x end`, so that it is a constant.
+create function change_feed.type_of(value anyelement) returns oid
+language sql immutable as $$
+  select pg_catalog.pg_typeof(value)::pg_catalog.oid
+$$;
+revoke execute on function change_feed.type_of(anyelement) from public;
+
+-- True while the tables that a recorder is the trigger function of store these columns. A virtual generated column
+-- (PostgreSQL 18) is not in a transition table, and to read it there is an error.
+create function change_feed.is_stored(recorder name, columns name[]) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(bool_and(a.attgenerated <> 'v'), false)
+  from pg_proc p
+  join pg_depend d on d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.classid = 'pg_trigger'::regclass
+  join pg_trigger t on t.oid = d.objid
+  join pg_attribute a on a.attrelid = t.tgrelid and a.attname = any (columns)
+  where p.pronamespace = 'change_feed'::regnamespace and p.proname = recorder
+$$;
+revoke execute on function change_feed.is_stored(name, name[]) from public;
+
+-- A value as one of the type that it is known to have: for the parser an int, whatever the column has become, and at run
+-- time the value itself, for Postgres puts the body in the call's place.
+create function change_feed.known_as(value anyelement, type anycompatible) returns anycompatible
+language sql immutable as $$
+  select $1
+$$;
+revoke execute on function change_feed.known_as(anyelement, anycompatible) from public;
+
 -- The text of the function that records a table's changes. Made for each table, because static SQL costs the writer
 -- least; the resource stands in it, for to take it from the trigger's arguments costs about as much as a column of the
 -- log. Key columns only, and by name: whole rows are never converted (that would call casts of the table's owner with
@@ -33,18 +66,22 @@ revoke execute on function change_feed.key_column(regclass) from public;
 --   type is qualified: else the writer's search_path would decide what runs with our rights. (`=` is looked up there,
 --   and with it IS DISTINCT FROM, NULLIF, IN and CASE x WHEN.)
 -- - A statement that changed one row, and not its key, which is of common types, is recorded by a single INSERT with as few
---   plan nodes as can be, for most of its time goes into their start. It can't fail: `absent` stands in for a key column
---   that was renamed or dropped since, and where it does, or the type is another, nothing is inserted.
+--   plan nodes as can be, for most of its time goes into their start. It cannot fail, for it can be parsed whatever the
+--   key's columns have become: `absent` stands in for one that is gone, and all that is asked of a column is what every
+--   type has. Where the key is not as expected, Postgres cuts the rest away when it plans, and nothing is inserted.
 -- - All others go the long way: what might fail stands in a block, and the INSERT behind it, for in the block it would
 --   take a transaction id of its own.
-create function change_feed.recorder_source(target regclass, resource text, keys boolean) returns text
+--
+-- recorder: the name of the function that is to have it.
+create function change_feed.recorder_source(target regclass, resource text, keys boolean, recorder name) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
 declare
   -- Their values are short, and always become JSON.
   common_types constant regtype[] := array['int2', 'int4', 'int8', 'uuid'];
-  key_of_row text; -- of a row r, as jsonb
+  virtual_columns constant boolean := current_setting('server_version_num')::int >= 180000;
+  key_of_row text; -- of a row r, as jsonb; null where a column is, which no key's is
   known_key text; -- the same as text of JSON, where the key is as expected: to_jsonb is a tenth of what recording costs
-  compared text; -- what is the same where the key is
+  compared text; -- what is the same where the key is, of a type that has arrays
   key_columns text;
   absent_columns text;
   as_expected text;
@@ -67,7 +104,7 @@ declare
 begin$sql$;
   record_any constant text := format($sql$
     %s
-    values (%L, pg_catalog.lower(tg_op), named::pg_catalog.text, changed,
+    values (%L, pg_catalog.lower(tg_op collate pg_catalog."C"), named::pg_catalog.text, changed,
     %s);$sql$, insert_change, resource, who);
   ending constant text := format($sql$
   if %s is not null then
@@ -85,18 +122,21 @@ begin
     return beginning || record_any || ending;
   end if;
 
-  -- The type is asked for again with each row: a table's owner may have given the column another since, with a cast that
-  -- to_jsonb would call with our rights.
+  -- Only of the type that was expected: a table's owner may have given the column another since, with a cast that to_jsonb
+  -- would call with our rights.
   select
-    case count(*) when 0 then null when 1 then min(part)
-      else format('pg_catalog.jsonb_build_array(%s)', string_agg(part, ', ' order by place)) end,
+    case when count(*) > 0 then format('case when pg_catalog.num_nulls(%s) operator(pg_catalog.=) 0 then %s end',
+      string_agg(format('r.%I', name), ', ' order by place),
+      case count(*) when 1 then min(part)
+        else format('pg_catalog.jsonb_build_array(%s)', string_agg(part, ', ' order by place)) end) end,
     string_agg(format('%I', name), ', ' order by place),
     string_agg(format('null::pg_catalog.%I as %I', type_name, name), ', ' order by place),
     format(case count(*) when 1 then 'pg_catalog.format(''[%s]'', %s)' else 'pg_catalog.format(''[[%s]]'', %s)' end,
       string_agg(json, ',' order by place), string_agg(format('r.%I', name), ', ' order by place)),
-    case count(*) when 1 then min(format('r.%I', name))
+    case count(*) when 1 then min(format('change_feed.known_as(r.%I, null::pg_catalog.%I)', name, type_name))
       else string_agg(format('r.%I::pg_catalog.text', name), $sql$ operator(pg_catalog.||) ',' operator(pg_catalog.||) $sql$ order by place) end,
-    string_agg(is_expected || format(' and r.%I is not null', name), ' and ' order by place),
+    case when virtual_columns then format('change_feed.is_stored(%L, %L) and ', recorder, array_agg(name order by place)) else '' end
+      || string_agg(format('%s and r.%I is not null', is_expected, name), ' and ' order by place),
     bool_and(type = any (common_types))
   into key_of_row, key_columns, absent_columns, known_key, compared, as_expected, all_common
   from (
@@ -106,7 +146,7 @@ begin
         else format('case when %s then pg_catalog.to_jsonb(r.%I) else %s end', is_expected, k.name, in_text) end as part
     from change_feed.key_column(target) k
     join pg_type t on t.oid = k.type
-    cross join format('pg_catalog.pg_typeof(r.%I)::pg_catalog.oid operator(pg_catalog.=) %s', k.name, k.type::oid) is_expected
+    cross join format('change_feed.type_of(case when false then r.%I end) operator(pg_catalog.=) %s', k.name, k.type::oid) is_expected
     cross join format('pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%I))', k.name) in_text
   ) parts;
 
@@ -144,7 +184,7 @@ $sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, 
   if key_of_row is not null then
     name_keys := format($sql$
     if changed operator(pg_catalog.<=) 100 then
-      -- A key column that was renamed or dropped since must not fail the write.
+      -- A key column that was renamed, dropped or given another type since must not fail the write.
       begin
         if tg_op operator(pg_catalog.=) 'INSERT' then
           select pg_catalog.jsonb_agg(%1$s) into named from new_rows as r;
@@ -155,7 +195,8 @@ $sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, 
           from (select %1$s as key from new_rows as r union all select %1$s from old_rows as r) as k;
         end if;
         if pg_catalog.jsonb_array_length(named) operator(pg_catalog.>) 100
-          or pg_catalog.octet_length(named::pg_catalog.text) operator(pg_catalog.>) 8192 then
+          or pg_catalog.octet_length(named::pg_catalog.text) operator(pg_catalog.>) 8192
+          or named operator(pg_catalog.@>) '[null]' then
           named := null;
         end if;
       exception when others then
@@ -176,7 +217,7 @@ $sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, 
   end if;$sql$ || ending;
 end
 $source$;
-revoke execute on function change_feed.recorder_source(regclass, text, boolean) from public;
+revoke execute on function change_feed.recorder_source(regclass, text, boolean, name) from public;
 
 do $$
 begin

@@ -144,7 +144,7 @@ create function change_feed.ensure_recorder(
   target regclass, resource text, keys boolean, out recorder regprocedure, out made boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  source constant text := change_feed.recorder_source(target, resource, keys);
+  source text;
   -- A key has one text, whatever the writer's session has set.
   settings constant text[] := case
     when keys and exists (select from change_feed.key_column(target) k where k.settings)
@@ -154,20 +154,15 @@ declare
   function_name text;
 begin
   -- One that other tables use is theirs: of a partition that was detached, its former parent's.
-  select r.function, p.prosrc is distinct from source or p.proconfig is distinct from settings into recorder, made
+  select r.function, p.proname into recorder, function_name
     from change_feed.recorder_trigger r join pg_proc p on p.oid = r.function
     where r.relation = target and not exists (
       select from change_feed.recorder_trigger o where o.function = r.function
         and o.relation <> target and o.relation not in (select relid from pg_partition_tree(target)))
     order by r.name = 'change_feed_insert' desc limit 1;
-  if not made then
-    return;
-  end if;
-  if recorder is not null then
-    select proname into function_name from pg_proc where oid = recorder;
-  else
+  if not found then
     -- A readable name that no other table's trigger uses (one that a dropped table left behind is taken over).
-    select 'record_' || left(regexp_replace(lower(relname), '[^a-z0-9]+', '_', 'g'), 40) into base
+    select 'record_' || left(regexp_replace(lower(relname collate "C"), '[^a-z0-9]+', '_', 'g'), 40) into base
       from pg_class where oid = target;
     function_name := base;
     for i in 2 .. 100000 loop
@@ -175,6 +170,12 @@ begin
         select from change_feed.recorder_trigger where recorder_trigger.function = to_regproc(format('change_feed.%I', function_name)));
       function_name := base || '_' || i;
     end loop;
+  end if;
+  source := change_feed.recorder_source(target, resource, keys, function_name);
+  perform from pg_proc p where p.oid = recorder and p.prosrc = source and p.proconfig is not distinct from settings;
+  made := not found;
+  if not made then
+    return;
   end if;
   execute format('create or replace function change_feed.%I() returns trigger language plpgsql security definer %s as %L',
     function_name,
@@ -184,7 +185,6 @@ begin
   execute format('revoke execute on function change_feed.%I() from public', function_name);
   execute format('comment on function change_feed.%I() is %L', function_name, 'Records the changes of ' || target);
   recorder := format('change_feed.%I()', function_name)::regprocedure;
-  made := true;
 end
 $$;
 revoke execute on function change_feed.ensure_recorder(regclass, text, boolean) from public;
@@ -195,7 +195,8 @@ create function change_feed.ensure_trigger(target regclass, operation text, reco
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  trigger_name constant text := 'change_feed_' || lower(operation);
+  -- In a Turkish database lower('INSERT') has no dot on its i unless it is told which letters are meant.
+  trigger_name constant text := 'change_feed_' || lower(operation collate "C");
   old_table constant text := case when keys and operation in ('UPDATE', 'DELETE') then 'old_rows' end;
   new_table constant text := case when keys and operation in ('INSERT', 'UPDATE') then 'new_rows' end;
 begin

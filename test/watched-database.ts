@@ -24,8 +24,9 @@ export interface WatchedDatabase extends TestDatabase {
   session(user?: string): Promise<pg.Client>;
 }
 
-export async function createWatchedDatabase(): Promise<WatchedDatabase> {
-  const database = await createTestDatabase();
+/** @param template what it is a copy of. Default: the migrated template. */
+export async function createWatchedDatabase(template?: string): Promise<WatchedDatabase> {
+  const database = await createTestDatabase(template);
   const sessions: pg.Client[] = [];
   const session = async (user?: string) => {
     const url = new URL(database.url);

@@ -86,7 +86,7 @@ async function explain(client: pg.Client, table: string, { code, message, hint }
     // Postgres folds names to small letters that stand in no quotes, and a shell takes the quotes away.
     const { rows } = await client.query(
       `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('r', 'p') and lower(c.relname) = lower(replace(regexp_replace($1, '^.*\\.', ''), '"', ''))
+        where c.relkind in ('r', 'p') and lower(c.relname collate "C") = lower(replace(regexp_replace($1, '^.*\\.', ''), '"', '') collate "C")
         order by pg_table_is_visible(c.oid) desc, 1 limit 1`,
       [table],
     );
