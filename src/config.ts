@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseAddress } from './database/address.js';
 import { OperatorError } from './operator-error.js';
 
 /** Where an embedded Postgres listens and keeps its data. */
@@ -71,12 +72,16 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `expected a whole number from ${min} to ${max}`);
 
-const postgresUrl = z
-  .string()
-  .refine(
-    (text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text),
-    'expected postgres://user:password@host:port/database',
-  );
+const postgresUrl = z.string().transform((text, context) => {
+  try {
+    parseAddress(text, '');
+    return text.trim();
+  } catch (error) {
+    // zod puts the variable's name before it.
+    context.addIssue({ code: 'custom', message: (error as OperatorError).message.replace(/^: /, '') });
+    return z.NEVER;
+  }
+});
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
 

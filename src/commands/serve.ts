@@ -5,6 +5,7 @@ import { migrateChangeFeed, migrateToLatest } from '../database/migrate.js';
 import { OperatorError } from '../operator-error.js';
 import { createLogger } from '../server/logger.js';
 import { startServer } from '../server/server.js';
+import { refusePgVariables } from './database.js';
 import { stopOnSignal } from './stop-on-signal.js';
 import { keysOf } from './token.js';
 
@@ -42,6 +43,7 @@ export async function migrateDatabase(databaseUrl: string, feedOnly = false): Pr
 /** @throws {OperatorError} when DATABASE_URL is not set. */
 function requireDatabaseUrl({ databaseUrl }: Config): string {
   if (databaseUrl) return databaseUrl;
+  refusePgVariables();
   throw new OperatorError(
     'DATABASE_URL: expected postgres://user:password@host:port/database; `pg-change-feed dev` brings a database of its own',
   );

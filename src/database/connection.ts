@@ -1,5 +1,6 @@
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { parseAddress } from './address.js';
 import { type AnswerTime, breakConnection, breakWhenLate } from './answer-time.js';
 import type { Database } from './tables.js';
 
@@ -23,7 +24,7 @@ const types: pg.CustomTypesConfig = {
 
 /**
  * Connects to the application's database, lazily.
- * @param databaseUrl its `application_name`, if it has one, goes before our own, `pg-change-feed`.
+ * @param databaseUrl its `application_name`, if it has one, goes before our own, `pg-change-feed`; its `options` count.
  * @param onError hears of connections that break, idle or in a transaction, maybe twice of one; the next query opens a
  *   new one. Without it they are let go silently: the query that meets the fault reports it.
  * @param answerTime a connection that takes longer is given up, with those that are idle. Default: no limit, for
@@ -35,9 +36,11 @@ export function createDatabase(
   answerTime?: AnswerTime,
 ): Kysely<Database> {
   const idle = new Set<pg.ClientBase>();
+  const { config, options, applicationName = 'pg-change-feed' } = parseAddress(databaseUrl);
   const pool = new pg.Pool({
-    connectionString: databaseUrl,
-    application_name: 'pg-change-feed',
+    ...config,
+    ...(options && { options }),
+    application_name: applicationName,
     max: MAX_CONNECTIONS,
     connectionTimeoutMillis: 5000,
     keepAlive: true,

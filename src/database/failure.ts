@@ -1,12 +1,18 @@
+import { types } from 'node:util';
+import pg from 'pg';
 import { OperatorError } from '../operator-error.js';
+import { parseAddress } from './address.js';
 
 const CAUSES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
+  ENOENT: 'there is no such socket',
   ENOTFOUND: 'there is no such host',
   EAI_AGAIN: 'the name of its host cannot be looked up',
   ETIMEDOUT: 'it does not answer',
   EHOSTUNREACH: 'its host cannot be reached',
+  ENETUNREACH: 'its network cannot be reached',
   ECONNRESET: 'it ended the connection',
+  EPIPE: 'it ended the connection',
   '28P01': 'it refuses the password',
   '28000': 'it refuses the user',
   '3D000': 'it has no such database',
@@ -14,48 +20,90 @@ const CAUSES: Readonly<Record<string, string>> = {
   '57P03': 'it is still starting, or stopping',
 };
 
+/** What is wrong with TLS, and what to do: `VARIABLE` is where the address was written. */
+const TLS_CAUSES: readonly (readonly [RegExp, string, string])[] = [
+  [
+    /^The server does not support SSL connections/,
+    'it offers no TLS',
+    'Switch TLS on there, or write sslmode=disable in VARIABLE, in a network that you trust.',
+  ],
+  [
+    /SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_UNTRUSTED/,
+    'no authority that is known here has signed its certificate',
+    'Write sslmode=verify-full&sslrootcert=/path/of/its/ca.crt in VARIABLE.',
+  ],
+  [/ALTNAME_INVALID/, 'its certificate is for another host', 'Write the host that its certificate names in VARIABLE.'],
+  [/CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/, 'its certificate is not valid now', 'Renew it, or look at the clock.'],
+  [
+    /valid client certificate/,
+    'it asks for a certificate',
+    'Write sslcert=/path/client.crt&sslkey=/path/client.key in VARIABLE.',
+  ],
+  [
+    /pg_hba\.conf.*(no encryption|SSL off)/,
+    'it has no entry in pg_hba.conf for this user, database and host without TLS',
+    'Write sslmode=verify-full in VARIABLE, or add an entry.',
+  ],
+  [/pg_hba\.conf/, 'its pg_hba.conf refuses this user, database and host', 'Add an entry there, or check VARIABLE.'],
+  [
+    /^(ERR_SSL|ERR_TLS|EPROTO|ERR_OSSL)|There was an error establishing an SSL connection/,
+    'TLS with it failed',
+    'Check sslmode in VARIABLE.',
+  ],
+];
+
+/** What pg says, without a code, of a connection that does not come about. */
+const NO_CONNECTION = /^(Connection terminated|Client has encountered a connection error|Received unexpected)/;
+
 /**
  * What an operator can do about a failure of the database at start, as an {@link OperatorError}; any other error as it
  * is. The address is shown without its password.
+ * @param variable where the address was written. Default DATABASE_URL.
  */
-export function databaseFailure(error: unknown, databaseUrl: string): unknown {
-  if (error instanceof OperatorError || !(error instanceof Error)) return error;
+export function databaseFailure(error: unknown, databaseUrl: string, variable?: string): unknown {
+  if (error instanceof OperatorError || !types.isNativeError(error)) return error;
   const code = codeOf(error);
+  const { text: where, options } = parseAddress(databaseUrl);
+  const name = variable || 'DATABASE_URL';
+  const unusable = (cause: string, cure = '') =>
+    new OperatorError(`The database ${where} can't be used: ${cause}${cure}`);
+  for (const [pattern, cause, cure] of TLS_CAUSES) {
+    if (!pattern.test(code ?? '') && !pattern.test(error.message)) continue;
+    return unusable(`${cause}${code ? ` (${code})` : ''}. `, cure.replace('VARIABLE', name));
+  }
+  // The words of PgBouncer and of an RDS Proxy for settings of a session, which they can't keep for one when they hand
+  // their connections around.
+  if (/unsupported startup parameter|command-line options/i.test(error.message)) return poolerFailure(where, options);
   const cause = code ? CAUSES[code] : undefined;
-  const where = withoutPassword(databaseUrl);
-  if (cause) return new OperatorError(`The database ${where} can't be used: ${cause} (${code}). Check DATABASE_URL.`);
+  if (cause) return unusable(`${cause} (${code}). `, `Check ${name}.`);
   if (code === '42501') {
     const hint = 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}.` : '';
     return new OperatorError(`The user of ${where} lacks a right: ${error.message}.${hint}`);
   }
-  // PgBouncer's words for settings of a session, which it can't keep for one when it hands its connections around.
-  if (/unsupported startup parameter/.test(error.message)) return poolerFailure(where);
-  if ('severity' in error && error.severity === 'FATAL') {
-    return new OperatorError(`The database ${where} can't be used: ${error.message} (${code}).`);
-  }
-  if (/timeout/i.test(error.message)) {
-    return new OperatorError(`The database ${where} can't be used: it does not answer (${error.message}).`);
-  }
+  if ('severity' in error && error.severity === 'FATAL') return unusable(`${error.message} (${code}).`);
+  if (/timeout/i.test(error.message)) return unusable(`it does not answer (${error.message}).`);
+  if (NO_CONNECTION.test(error.message))
+    return unusable(`it ended the connection (${error.message}). `, `Check ${name}.`);
+  // A socket's error, of which Node has many
+  if (code && !(error instanceof pg.DatabaseError)) return unusable(`${error.message} (${code}).`);
   return error;
 }
 
-/** What to do where a pooler stands before the connection that listens. @param address without a password. */
-export function poolerFailure(address: string): OperatorError {
+/**
+ * What to do where a pooler stands before the connection that listens.
+ * @param address without a password. @param options that the address itself asks for.
+ */
+export function poolerFailure(address: string, options?: string): OperatorError {
+  const more = options ? ', and leave options out of the address that leads through the pooler' : '';
   return new OperatorError(
-    `A pooler stands before the database ${address}: set LISTEN_DATABASE_URL to the direct address of the same database.`,
+    `A pooler stands before the database ${address}: set LISTEN_DATABASE_URL to the direct address of the same ` +
+      `database${more}.`,
   );
 }
 
 /** The code of Node or of Postgres. Node gives an AggregateError, one error for each address of a host name. */
 export function codeOf(error: Error): string | undefined {
   if ('code' in error && typeof error.code === 'string') return error.code;
-  return error instanceof AggregateError && error.errors[0] instanceof Error ? codeOf(error.errors[0]) : undefined;
-}
-
-/** A database's address for messages and logs. */
-export function withoutPassword(databaseUrl: string): string {
-  const url = new URL(databaseUrl);
-  url.password = '';
-  url.search = '';
-  return url.href;
+  const [first] = 'errors' in error && Array.isArray(error.errors) ? (error.errors as unknown[]) : [];
+  return types.isNativeError(first) ? codeOf(first) : undefined;
 }

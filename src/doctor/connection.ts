@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { databaseFailure, withoutPassword } from '../database/failure.js';
+import { sessionTo, withoutPassword } from '../database/address.js';
+import { databaseFailure } from '../database/failure.js';
 import type { Finding } from './finding.js';
 
 /** How long a notification may take, in ms. */
@@ -19,8 +20,7 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     'set LISTEN_DATABASE_URL to an address that leads straight to the primary, past any pooler in transaction mode';
   const sessions = [listenUrl, url].map((each) => {
     const client = new pg.Client({
-      connectionString: each,
-      application_name: 'pg-change-feed doctor',
+      ...sessionTo(each, { name: 'pg-change-feed doctor' }),
       connectionTimeoutMillis: 5000,
     });
     client.on('error', () => {});
@@ -68,9 +68,7 @@ export async function checkPooler(listenUrl: string): Promise<Finding[]> {
   const about = 'pooler';
   const cure = 'set LISTEN_DATABASE_URL to the direct address of the same database';
   const client = new pg.Client({
-    connectionString: listenUrl,
-    application_name: 'pg-change-feed doctor',
-    options: '-c plan_cache_mode=force_custom_plan',
+    ...sessionTo(listenUrl, { name: 'pg-change-feed doctor', options: '-c plan_cache_mode=force_custom_plan' }),
     connectionTimeoutMillis: 5000,
   });
   client.on('error', () => {});

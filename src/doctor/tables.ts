@@ -112,7 +112,10 @@ export const checkForeignTriggers: Check = async (client) => {
 /** Tables that are not watched: those that were asked for are a failure, others good to know. */
 export function checkTables(named: readonly string[]): Check {
   return async (client) => {
-    if (named.length > 0) return (await Promise.all(named.map((name) => checkTable(client, name)))).flat();
+    // One after the other: pg warns of a query behind another on the same connection.
+    const findings: Finding[] = [];
+    for (const name of named) findings.push(...(await checkTable(client, name)));
+    if (named.length > 0) return findings;
     const { rows } = await client.query<{ relation: string }>(`
       select c.oid::regclass::text as relation from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'

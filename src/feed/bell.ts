@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import createSubscriber, { type Subscriber } from 'pg-listen';
+import { sessionTo } from '../database/address.js';
 import { OperatorError } from '../operator-error.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from './backoff.js';
 
@@ -90,16 +91,18 @@ export class Bell {
   #openEar(): Ear {
     const subscriber = createSubscriber.default(
       {
-        connectionString: this.#databaseUrl,
-        application_name: 'pg-change-feed bell',
-        options: '-c search_path=pg_catalog,pg_temp',
+        ...sessionTo(this.#databaseUrl, {
+          name: 'pg-change-feed bell',
+          options: '-c search_path=pg_catalog,pg_temp',
+        }),
         connectionTimeoutMillis: 5000,
         query_timeout: SILENCE_MS,
       },
       {
         // Anyone can NOTIFY our channel; the default, JSON.parse, would emit errors for what isn't JSON.
         parse: (payload: string) => payload,
-        paranoidChecking: 2000,
+        // After the last has been answered or given up: pg warns of a query behind another.
+        paranoidChecking: SILENCE_MS + 100,
         // By default it gives up after 3 s.
         retryTimeout: Number.POSITIVE_INFINITY,
         retryInterval: (attempt: number) => {

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { LoggedChange, Operation, Origin } from '../change.js';
+import { sessionTo } from '../database/address.js';
 import { LONGEST_PATIENCE_MS, PatientQuery } from './patient-query.js';
 import { formatSnapshot, isAtLeast, type Position, positionOf } from './position.js';
 
@@ -166,9 +167,7 @@ export class ChangeLog {
   constructor(databaseUrl: string, onError: (error: Error) => void) {
     const connect = (max: number, idleTimeoutMillis = 10_000) => {
       const pool = new pg.Pool({
-        connectionString: databaseUrl,
-        application_name: 'pg-change-feed log',
-        options: SESSION,
+        ...sessionTo(databaseUrl, { name: 'pg-change-feed log', options: SESSION }),
         max,
         idleTimeoutMillis,
         connectionTimeoutMillis: 5000,

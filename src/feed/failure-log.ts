@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { codeOf } from '../database/failure.js';
 import type { Logger } from '../logger.js';
 
@@ -96,7 +97,7 @@ export class FailureLog implements Failures {
 
 /** Tells causes apart: by their code, and by their text without the numbers in it. */
 function causeOf(error: unknown, otherwise: string): string {
-  if (!(error instanceof Error)) return error === undefined ? otherwise : String(error);
+  if (!types.isNativeError(error)) return error === undefined ? otherwise : String(error);
   const code = codeOf(error) ?? '';
   // Node names an address in the text, and Postgres a role or an object; a connection's number says nothing.
   return /^E[A-Z]+$/.test(code) ? code : `${code} ${error.message.replace(/\d+/g, '')}`;

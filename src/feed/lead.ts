@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { sessionTo } from '../database/address.js';
 import type { Logger } from '../logger.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from './backoff.js';
 import { CHANNEL } from './bell.js';
@@ -265,9 +266,7 @@ export class Lead {
 
   async #connect(): Promise<void> {
     const client = new pg.Client({
-      connectionString: this.#options.databaseUrl,
-      application_name: 'pg-change-feed lead',
-      options: SESSION,
+      ...sessionTo(this.#options.databaseUrl, { name: 'pg-change-feed lead', options: SESSION }),
       connectionTimeoutMillis: 5000,
       query_timeout: 4000,
       keepAlive: true,

@@ -1,4 +1,5 @@
-import { poolerFailure, withoutPassword } from '../database/failure.js';
+import { withoutPassword } from '../database/address.js';
+import { poolerFailure } from '../database/failure.js';
 import { rowSecurityFault } from '../database/row-security.js';
 import { type Query, schemaFault, schemaState } from '../database/schema-state.js';
 import { OperatorError } from '../operator-error.js';

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { pino } from 'pino';
+import { parseAddress, sessionTo } from '../database/address.js';
 import { databaseFailure } from '../database/failure.js';
 import { ChangeFeed, type ChangeFeedOptions } from '../feed/change-feed.js';
 import type { Logger } from '../logger.js';
@@ -52,10 +53,13 @@ const LAST_QUERIES_MS = 2000;
  *
  * It takes an address and no pool: LISTEN, the locks and the reads of the log need up to seven sessions with settings
  * of their own. Nothing connects before {@link FeedWithStreams.start}.
+ * @throws {OperatorError} where an address can't be read, in one sentence that shows nothing of it.
  */
 export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStreams {
   const { databaseUrl, logger = pino({ name: 'pg-change-feed', level: 'warn' }) } = options;
-  const listenDatabaseUrl = options.listenDatabaseUrl ?? databaseUrl;
+  const listenDatabaseUrl = options.listenDatabaseUrl || databaseUrl;
+  parseAddress(databaseUrl, 'databaseUrl');
+  parseAddress(listenDatabaseUrl, 'listenDatabaseUrl');
   const changes = new ChangeFeed({
     ...options,
     listenDatabaseUrl,
@@ -80,7 +84,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
         health.start();
       } catch (error) {
         await streams.close();
-        throw databaseFailure(error, listenDatabaseUrl);
+        throw databaseFailure(error, listenDatabaseUrl, options.listenDatabaseUrl && 'LISTEN_DATABASE_URL');
       }
     },
     stop: async () => {
@@ -94,8 +98,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
 /** Rings the way a writer would, over a connection like theirs. */
 async function ringOnce(databaseUrl: string, channel: string, payload: string): Promise<void> {
   const client = new pg.Client({
-    connectionString: databaseUrl,
-    application_name: 'pg-change-feed',
+    ...sessionTo(databaseUrl, { name: 'pg-change-feed' }),
     connectionTimeoutMillis: 5000,
     query_timeout: 5000,
   });
@@ -103,6 +106,8 @@ async function ringOnce(databaseUrl: string, channel: string, payload: string): 
   try {
     await client.connect();
     await client.query('select pg_catalog.pg_notify($1, $2)', [channel, payload]);
+  } catch (error) {
+    throw databaseFailure(error, databaseUrl);
   } finally {
     await client.end();
   }

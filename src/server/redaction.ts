@@ -18,8 +18,11 @@ const PATTERNS: readonly (readonly [RegExp, Replacement])[] = [
   // A JWT, wherever it stands
   [/(?<![\w.-])[\w-]+(?:\.[\w-]*)+/g, withoutJwt],
   [/\b(bearer|basic) +[\w.~+/=-]+/gi, `$1 ${REDACTED}`],
-  // The password of a connection's address, which may hold an @ that nobody escaped
-  [/(?<![^\s"\\])[^\s"\\]+@/g, (run) => run.replace(/\b([a-z][a-z\d+]{0,30}:\/\/[^:@/]*):.*@$/i, `$1:${REDACTED}@`)],
+  // The password of a connection's address, which may hold an @ that nobody escaped; our own example is none
+  [
+    /(?<![^\s"\\])[^\s"\\]+@(?!host:port\/database(?![\w-]))/g,
+    (run) => run.replace(/\b([a-z][a-z\d+]{0,30}:\/\/[^:@/]*):.*@$/i, `$1:${REDACTED}@`),
+  ],
   // In a query, and in Postgres' `password=… user=…`
   [/\b((?:access_|id_)?token|password|passwd|secret)(=|%3D)[^\s&"\\]+/gi, `$1$2${REDACTED}`],
   [new RegExp(`"(${SECRET_FIELDS})":(?:"(?:[^"\\\\]|\\\\.)*"|\\d+)`, 'gi'), `"$1":"${REDACTED}"`],

@@ -1,0 +1,12 @@
+declare module 'pgpass' {
+  /** Looks a password up in PGPASSFILE, or in `~/.pgpass`. */
+  function pgpass(
+    target: { readonly host: string; readonly port: number; readonly user: string; readonly database: string },
+    found: (password: string | undefined) => void,
+  ): void;
+  namespace pgpass {
+    /** Where warnings go. */
+    function warnTo(stream: NodeJS.WritableStream): unknown;
+  }
+  export default pgpass;
+}

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createChangeFeed } from '../../src/server/create-change-feed.js';
+
+// Made for these tests with `openssl req -x509 -days 36500 -subj /CN=database.example`: a secret of nothing.
+const KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgn5QoZZzDw0VILdz0
+unY9hQGT15Ix+cA3jbEd5OyHMPOhRANCAAQcryRgQ3A7ZyhMq+Ehes/pxpHZJcGK
+KfwxXO+QZRERkcIhmaa+Uiwq3btQI+8981/dc8TwniOPxdJEL3vFdMrV
+-----END PRIVATE KEY-----
+`;
+const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBqjCCAVCgAwIBAgIUWO3aIW2baaq09a0HadNcbA+mpOUwCgYIKoZIzj0EAwIw
+GzEZMBcGA1UEAwwQZGF0YWJhc2UuZXhhbXBsZTAgFw0yNjExMjcwNzIyNTlaGA8y
+MTI2MTEwMzA3MjI1OVowGzEZMBcGA1UEAwwQZGF0YWJhc2UuZXhhbXBsZTBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABByvJGBDcDtnKEyr4SF6z+nGkdklwYop/DFc
+75BlERGRwiGZpr5SLCrdu1Aj7z3zX91zxPCeI4/F0kQve8V0ytWjcDBuMB0GA1Ud
+DgQWBBQfdELo5vQc04Xum1HiOvTgbXdL4jAfBgNVHSMEGDAWgBQfdELo5vQc04Xu
+m1HiOvTgbXdL4jAPBgNVHRMBAf8EBTADAQH/MBsGA1UdEQQUMBKCEGRhdGFiYXNl
+LmV4YW1wbGUwCgYIKoZIzj0EAwIDSAAwRQIhAKbsYnIi/J2vxLoQfWdExxarptHP
+SqY6xCwU62+G4lBXAiAga/Wn06MOi/X8jgSL3zyWRz7Xg4D99ex7/w4UfXAwGQ==
+-----END CERTIFICATE-----
+`;
+
+let folder: string;
+const servers: Server[] = [];
+const sockets: Socket[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tls-'));
+  await writeFile(join(folder, 'ca.crt'), CERTIFICATE);
+});
+
+afterAll(async () => {
+  for (const socket of sockets) socket.destroy();
+  for (const server of servers) server.close();
+  await rm(folder, { recursive: true });
+});
+
+/** A server that does to a session what a Postgres would. @returns its port. */
+async function serve(session: (socket: Socket, first: Buffer) => void): Promise<number> {
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    socket.once('data', (first) => session(socket, first));
+  });
+  servers.push(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/** Takes the request for TLS, whose code is 80877103. */
+function withTls(socket: Socket): void {
+  socket.write('S');
+  new TLSSocket(socket, { isServer: true, key: KEY, cert: CERTIFICATE }).on('error', () => {});
+}
+
+function refusal(code: string, text: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C${code}\0M${text}\0\0`);
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(fields.length + 4);
+  return Buffer.concat([Buffer.from('E'), length, fields]);
+}
+
+const hba = (end: string) => `no pg_hba.conf entry for host "10.0.0.1", user "ada", database "app", ${end}`;
+
+test.each<[string, (socket: Socket) => void, string, RegExp]>([
+  [
+    'whose certificate nobody has signed',
+    withTls,
+    'sslmode=require',
+    /known here has signed .* Write sslmode=verify-full&sslrootcert=/,
+  ],
+  [
+    'whose certificate is for another host',
+    withTls,
+    'sslmode=verify-full&sslrootcert=CA',
+    /for another host .* Write the host/,
+  ],
+  [
+    'without TLS',
+    (socket) => socket.write('N'),
+    'sslmode=require',
+    /offers no TLS\. Switch TLS on there, or write sslmode=disable/,
+  ],
+  ['that answers TLS with nonsense', (socket) => socket.write('H'), 'sslmode=require', /TLS with it failed/],
+  ['that breaks TLS off', (socket) => socket.end('S'), 'sslmode=require', /TLS|ended the connection/],
+  [
+    'that takes sessions with TLS only',
+    (socket) => socket.end(refusal('28000', hba('no encryption'))),
+    '',
+    /without TLS .* Write sslmode=verify-full/,
+  ],
+  [
+    'that took them so before 14',
+    (socket) => socket.end(refusal('28000', hba('SSL off'))),
+    '',
+    /without TLS .* Write sslmode=verify-full/,
+  ],
+  [
+    'that wants a certificate',
+    (socket) => socket.end(refusal('28000', 'connection requires a valid client certificate')),
+    '',
+    /Write sslcert=/,
+  ],
+  [
+    'that takes no such session',
+    (socket) => socket.end(refusal('28000', 'pg_hba.conf rejects connection for host "10.0.0.1"')),
+    '',
+    /pg_hba\.conf refuses/,
+  ],
+  ['that closes at once', (socket) => socket.destroy(), '', /it ended the connection/],
+  [
+    'that is an RDS Proxy',
+    (socket) =>
+      socket.end(refusal('0A000', "Feature not supported: RDS Proxy currently doesn't support command-line options.")),
+    '',
+    /^A pooler stands before .*: set LISTEN_DATABASE_URL to the direct address/,
+  ],
+])('a server %s is named in a sentence that says what to write', async (_name, session, query, sentence) => {
+  const port = await serve(session);
+  const databaseUrl = `postgres://ada:geheim@localhost:${port}/app?${query.replace('CA', join(folder, 'ca.crt'))}`;
+  const feed = createChangeFeed({ databaseUrl });
+  const error = await feed.start().catch((failure: Error) => failure);
+  expect(error).toMatchObject({ name: 'OperatorError', message: expect.stringMatching(sentence) });
+  expect((error as Error).message).not.toMatch(/geheim|\n/);
+});
+
+test.each([undefined, '', 'mysql://ada:geheim@host/app'])(
+  'createChangeFeed({ databaseUrl: %j }) throws at once',
+  (given) => {
+    const make = () => createChangeFeed({ databaseUrl: given as string });
+    expect(make).toThrow(/^databaseUrl: expected postgres:\/\/user:password@host:port\/database$/);
+  },
+);
