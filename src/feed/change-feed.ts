@@ -3,6 +3,7 @@ import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
 import { Bell, CHANNEL } from './bell.js';
 import { ChangeLog, type Reading } from './change-log.js';
+import { ExplainedFailures } from './explained-failures.js';
 import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
 import { Lead } from './lead.js';
@@ -71,6 +72,8 @@ export class ChangeFeed {
   readonly #options: ChangeFeedOptions;
   readonly #logger: Logger;
   readonly #failures: FailureLog;
+  /** For what reads or writes the schema, which may be replaced meanwhile. */
+  readonly #explained: ExplainedFailures;
   readonly #listeners = new Set<FeedListener>();
   readonly #timers: NodeJS.Timeout[] = [];
   /** Names this server on the channel, and in the ids of its clients. */
@@ -97,6 +100,7 @@ export class ChangeFeed {
     this.#log = new ChangeLog(options.listenDatabaseUrl, (error) => {
       this.#failures.happened('a connection to the log broke', error);
     });
+    this.#explained = new ExplainedFailures(this.#failures, (text, values) => this.#log.query(text, values));
     this.#resources = new Resources(this.#log);
     this.#missed = new MissedChanges({
       read: (since, resources) => this.#log.replay(since, resources),
@@ -133,7 +137,7 @@ export class ChangeFeed {
         return found;
       },
       canHear: () => this.#bell.listening,
-      failures: this.#failures,
+      failures: this.#explained,
       logger: this.#logger,
     });
     this.#report = new ServerReport({
@@ -168,7 +172,7 @@ export class ChangeFeed {
     await this.#bell.start((payload) => this.#options.ring(CHANNEL, payload));
     const { start, position } = await this.#startingPoint();
     this.#recent = start;
-    this.#reader = new LogReader(this.#log, position, this.#failures, (reading) => this.#tell(reading));
+    this.#reader = new LogReader(this.#log, position, this.#explained, (reading) => this.#tell(reading));
     // What rang while it was being made; the first report says how that went.
     void this.#reader.read().then(() => {
       if (!this.#stopping) this.#report.start();
@@ -319,10 +323,12 @@ export class ChangeFeed {
     const { retentionS, maxRows } = this.limits;
     try {
       const pruned = await this.#log.prune(retentionS, maxRows);
-      this.#failures.succeeded(PRUNING_FAILED);
+      this.#explained.succeeded(PRUNING_FAILED);
+      // A schema of another version may fit for reading, and for pruning, and still mean something else.
+      await this.#explained.checkSchema();
       if (pruned > 0) this.#logger.info({ pruned }, 'old changes were pruned');
     } catch (error) {
-      if (!this.#stopping) this.#failures.failed(PRUNING_FAILED, error);
+      if (!this.#stopping) this.#explained.failed(PRUNING_FAILED, error);
     }
   }
 
