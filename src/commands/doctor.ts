@@ -18,7 +18,7 @@ const COLOURS = { ok: 'green', info: 'blue', warn: 'yellow', fail: 'red' } as co
  * @throws {OperatorError} when the database can't be used at all.
  */
 export async function doctor(tables: readonly string[], { json }: { readonly json: boolean }): Promise<void> {
-  const { url, listenUrl } = await databaseAddresses();
+  const { url, listenUrl } = databaseAddresses();
   const findings = [
     ...(await lookInside(tables)),
     ...(await checkPooler(listenUrl)),

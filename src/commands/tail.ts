@@ -29,7 +29,7 @@ const INTERRUPTED = 130;
  * @throws {OperatorError} where the feed can't be read, in one sentence.
  */
 export async function tail(resources: readonly string[], options: TailOptions): Promise<void> {
-  const { url, listenUrl } = await databaseAddresses();
+  const { url, listenUrl } = databaseAddresses();
   const log = new ChangeLog(listenUrl, () => {});
   const wanted = resources.length > 0 ? new Set(resources) : undefined;
   const lines = options.json || !process.stdout.isTTY ? jsonLines : textLines;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { migrateApplication } from '../../src/app/migrate.js';
 import { createDatabase } from '../../src/database/connection.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
 import { SCHEMA_VERSION } from '../../src/database/shipped-schema.js';
 import { createChangeFeed, type FeedWithStreams } from '../../src/server/create-change-feed.js';
 import { makeUnversioned, makeVersion } from '../database/earlier-schema.js';
@@ -63,7 +63,7 @@ test('a server that cannot read a newer schema says so in one sentence, and read
 test('a server goes on with a schema that was made anew under it: every client refetches, and hears of new changes', async () => {
   await makeUnversioned(admin);
   const db = createDatabase(database.url);
-  await migrateToLatest(db);
+  await migrateApplication(db);
   await db.destroy();
   await until(() => told.includes('lost'), 'the end of the epoch');
   await admin.query(`update veranstaltung set ort = 'x' where false; select change_feed.emit('own')`);
