@@ -1,4 +1,4 @@
--- The log: what changed, one row for each statement that changed rows, and the bell that says so at commit.
+-- The log: what changed, one row for each statement that changed rows, and the notification at commit.
 
 do $$
 begin
@@ -23,7 +23,11 @@ create table change_feed.change (
   at timestamptz not null default clock_timestamp(),
   -- With wal_level = minimal the transaction that makes this table writes no WAL between two changes; at sets them apart.
   primary key (xid, lsn, at)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200000);
+) with (
+  autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200000,
+  -- To give space back VACUUM takes an ACCESS EXCLUSIVE lock, and a writer with a lock_timeout may fail on it.
+  vacuum_truncate = false, toast.vacuum_truncate = false
+);
 
 comment on table change_feed.change is 'One row for each statement that changed rows of a watched table';
 comment on column change_feed.change.xid is 'The transaction that made the change';
@@ -36,10 +40,11 @@ comment on column change_feed.change.data is 'Only for emit: row contents never 
 comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction; null or empty when it has none';
 comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction; null or empty when it has none';
 
--- The bell. A transaction that has called NOTIFY commits under one global lock, so that writers queue up: they ring only
--- for a sleeper. Of the servers one leads, and asleep has a value while it sleeps. A sequence, for what is set in it is seen
--- at once and by all, and who has asked it stands in pg_locks until its transaction has ended. UNLOGGED (since Postgres
--- 15), so that it costs no WAL, and nobody sleeps after a crash.
+-- Notifying. A transaction that has called NOTIFY commits under one lock of the whole cluster, so that writers would queue:
+-- they notify only while the leader is idle. One of the servers leads. While it is idle, asleep has a value: when it last
+-- said so, in seconds since 1970. A sequence, because everybody sees at once what is set in it, and pg_locks shows who has
+-- looked at it until that transaction has ended. UNLOGGED (since Postgres 15), so that it costs no WAL and has no value
+-- after a crash.
 do $$
 begin
   execute format('create %s sequence change_feed.asleep',
@@ -47,33 +52,97 @@ begin
 end
 $$;
 
--- Which transactions ring when they commit, each once for a resource; emptied each minute. Were the trigger one of the log,
--- each transaction would pay for it, also while nobody sleeps: a twentieth of what it takes with all that is recorded.
-create unlogged table change_feed.wake_up (
-  xid xid8 default pg_current_xact_id(),
-  resource text,
-  primary key (xid, resource)
-);
-comment on table change_feed.wake_up is 'Which transactions ring when they commit';
+-- The session that leads. It holds an advisory lock with a random number: with the session the lock ends. Anybody may take
+-- any advisory lock, so the lock counts only where this row names its number and the session that holds it.
+create unlogged table change_feed.leader (
+  pid integer not null,
+  lock bigint not null
+) with (vacuum_truncate = false);
+comment on table change_feed.leader is 'The session that leads, and the advisory lock that it holds';
 
--- Rings at commit. The lead holds this advisory lock whenever asleep has a value; the same numbers stand in
--- src/feed/lead.ts. Who gets the lock, shared, until its commit is visible need not ring: the lead has woken up meanwhile,
--- and reads once more before it sleeps. Or it is gone, and none may sleep before this transaction has ended.
--- A notification says "look now", never what changed: so no length of anything can fail the commit.
+create view change_feed.leading as
+select l.pid
+from change_feed.leader l
+where exists (
+  select from pg_catalog.pg_locks k
+  where k.locktype = 'advisory' and k.pid = l.pid and k.granted and k.mode = 'ExclusiveLock' and k.objsubid = 1
+    and (k.classid::int8 << 32 | k.objid::int8) = l.lock
+    and k.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()));
+comment on view change_feed.leading is 'The process id of the session that leads; no row while none does';
+
+-- Makes the calling session the leader unless another leads. Returns whether it leads. Never waits. The session leads until
+-- it ends or calls pg_advisory_unlock_all().
+create function change_feed.lead() returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  number bigint;
+begin
+  if not exists (select from change_feed.leading) then
+    begin
+      lock table change_feed.leader in share row exclusive mode nowait;
+    exception when lock_not_available then
+      return false;
+    end;
+    if not exists (select from change_feed.leading) then
+      -- Nobody can have taken it before.
+      number := hashtextextended(gen_random_uuid()::text, 0);
+      if not pg_try_advisory_lock(number) then
+        return false;
+      end if;
+      delete from change_feed.leader;
+      insert into change_feed.leader (pid, lock) values (pg_backend_pid(), number);
+    end if;
+  end if;
+  return exists (select from change_feed.leading l where l.pid = pg_backend_pid());
+end
+$$;
+revoke execute on function change_feed.lead() from public;
+
+-- Which transactions notify when they commit; emptied each minute. Were the trigger one of the log, each transaction would
+-- pay for it, also while the leader is awake: a twentieth of what it takes with all that is recorded.
+create unlogged table change_feed.wake_up (
+  xid xid8 primary key default pg_current_xact_id()
+) with (vacuum_truncate = false);
+comment on table change_feed.wake_up is 'Which transactions notify when they commit';
+
+-- Tells whether a value of asleep is of the last 30 seconds. An idle leader renews it each second: an older one is of a
+-- leader that is gone. One from the future is of before the clock was set back.
+create function change_feed.is_recent(asleep bigint) returns boolean
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select coalesce(abs(extract(epoch from clock_timestamp()) - asleep) <= 30, false)
+$$;
+revoke execute on function change_feed.is_recent(bigint) from public;
+
+-- Notifies at commit. It runs within the writer's COMMIT, so nothing in it may raise, wait, or change a setting.
+-- A leader that has woken up meanwhile reads once more before it is idle again, and looks until then for this transaction.
+-- The notification says "look now" and carries nothing: anybody may listen.
 create function change_feed.ring() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  asleep bigint;
 begin
-  if pg_try_advisory_xact_lock_shared(1346847558, 1) then
-    perform setval('change_feed.asleep', 1, false);
+  -- Not where it is declared: what raises there is not caught.
+  asleep := pg_sequence_last_value('change_feed.asleep'::regclass);
+  if asleep is null then
     return null;
+  elsif not change_feed.is_recent(asleep) then
+    -- No server runs: those that write next need not come here. In a read-only transaction setval() raises.
+    if current_setting('transaction_read_only') = 'off' then
+      perform setval('change_feed.asleep', 1, false);
+    end if;
+  -- Where one of these is not so, COMMIT could fail; the servers' periodic read takes over:
+  -- - An idle listener may have let the queue fill up.
+  -- - PREPARE TRANSACTION fails after NOTIFY.
+  -- - NOTIFY waits for one lock of the whole cluster after the last trigger has run, under the writer's own limits.
+  elsif pg_notification_queue_usage() < 0.5
+    and current_setting('max_prepared_transactions') = '0'
+    and current_setting('lock_timeout') = '0'
+    and coalesce(current_setting('transaction_timeout', true), '0') = '0'
+  then
+    perform pg_notify('change_feed', '');
   end if;
-  -- A queue that some idle listener has let fill up fails the COMMIT; the servers' periodic read takes over.
-  -- PREPARE TRANSACTION fails after NOTIFY; where it can happen nobody rings, and the servers read at short intervals.
-  if pg_notification_queue_usage() < 0.5 and current_setting('max_prepared_transactions') = '0' then
-    -- NOTIFY waits for one global lock at commit, and the writer's own lock_timeout would fail it there.
-    perform set_config('lock_timeout', '0', true);
-    perform pg_notify('change_feed', new.resource);
-  end if;
+  return null;
+exception when others or query_canceled or assert_failure then
   return null;
 end
 $$;
@@ -81,30 +150,54 @@ revoke execute on function change_feed.ring() from public;
 
 create constraint trigger ring after insert on change_feed.wake_up
   deferrable initially deferred for each row execute function change_feed.ring();
--- Not ENABLE ALWAYS: what a subscription copies needs no ring, the periodic read takes over.
+-- Not ENABLE ALWAYS: what a subscription copies needs no notification, the periodic read takes over.
 
--- Who has asked whether the lead sleeps, and may have been told that it does not. Its lock ends after its commit is visible.
+-- Which transactions have looked whether the leader is idle, and may have found that it is not. Their lock ends after their
+-- commit is visible.
 create view change_feed.asked as
 select l.virtualtransaction
 from pg_catalog.pg_locks l
 where l.locktype = 'relation' and l.relation = 'change_feed.asleep'::regclass and l.pid <> pg_catalog.pg_backend_pid()
   and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database());
-comment on view change_feed.asked is 'Open transactions that have asked whether the lead sleeps';
+comment on view change_feed.asked is 'Open transactions that have looked whether the leader is idle';
 
--- Called by the lead, which holds the lock: from now on who writes rings. Returns the open transactions that may not.
+-- Begins the leader's idle time: who writes from now on notifies. Returns the open transactions that may not; null where
+-- the calling session does not lead any more.
 create function change_feed.begin_sleep() returns text[]
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  perform setval('change_feed.asleep', 1);
+  if not exists (select from change_feed.leader where pid = pg_backend_pid()) then
+    return null;
+  end if;
+  perform setval('change_feed.asleep', greatest(extract(epoch from clock_timestamp())::bigint, 1));
   return array(select a.virtualtransaction from change_feed.asked a);
 end
 $$;
 revoke execute on function change_feed.begin_sleep() from public;
 
--- Called by the lead when it wakes up, and when it becomes the lead.
+-- Renews the leader's idle time, each second. Returns those of the transactions that are still open; null where writers did
+-- not notify all the time, or the calling session does not lead any more: then the leader has to read.
+create function change_feed.stay_asleep(open text[]) returns text[]
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if not change_feed.is_recent(pg_sequence_last_value('change_feed.asleep'::regclass))
+    or not exists (select from change_feed.leader where pid = pg_backend_pid()) then
+    return null;
+  end if;
+  perform setval('change_feed.asleep', greatest(extract(epoch from clock_timestamp())::bigint, 1));
+  return array(select a.virtualtransaction from change_feed.asked a where a.virtualtransaction = any (open));
+end
+$$;
+revoke execute on function change_feed.stay_asleep(text[]) from public;
+
+-- Ends the leader's idle time; called, too, by a session that has just become the leader.
 create function change_feed.end_sleep() returns void
-language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select setval('change_feed.asleep', 1, false)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select from change_feed.leader where pid = pg_backend_pid()) then
+    perform setval('change_feed.asleep', 1, false);
+  end if;
+end
 $$;
 revoke execute on function change_feed.end_sleep() from public;
 
@@ -148,7 +241,7 @@ begin
     change_feed.setting('change_feed.actor'), change_feed.setting('change_feed.client'));
   if pg_sequence_last_value('change_feed.asleep'::regclass) is not null then
     begin
-      insert into change_feed.wake_up (resource) values (emit.resource) on conflict do nothing;
+      insert into change_feed.wake_up default values on conflict do nothing;
     exception when others then
       null; -- as in the functions that record: see 002-recorder.sql
     end;

@@ -14,14 +14,14 @@ create table change_feed.tick (
   snapshot pg_snapshot not null default pg_current_snapshot(),
   -- how many were in the log with the first tick, and have been recorded since
   changes bigint not null
-);
+) with (vacuum_truncate = false, toast.vacuum_truncate = false);
 comment on table change_feed.tick is 'Which transactions had ended at a time: noted each minute, for pruning';
 
 create table change_feed.horizon (
   one boolean primary key default true check (one),
   tick bigint not null,
   snapshot pg_snapshot not null
-);
+) with (vacuum_truncate = false, toast.vacuum_truncate = false);
 comment on table change_feed.horizon is 'What is visible in this snapshot may have been pruned';
 
 -- Notes a tick unless there is one of the last 50 seconds, another session is just noting one, or no epoch is in force.
@@ -29,8 +29,13 @@ comment on table change_feed.horizon is 'What is visible in this snapshot may ha
 create function change_feed.note_tick() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('tick'))
-    and not exists (select from change_feed.tick where at > clock_timestamp() - interval '50 s' and at <= clock_timestamp())
+  -- A lock on a table needs a right on it. Anybody may take any advisory lock, and so keep others from this work.
+  begin
+    lock table change_feed.tick in share update exclusive mode nowait;
+  exception when lock_not_available then
+    return;
+  end;
+  if not exists (select from change_feed.tick where at > clock_timestamp() - interval '50 s' and at <= clock_timestamp())
   then
     insert into change_feed.tick (changes)
     select coalesce(last.changes, 0)
@@ -54,10 +59,14 @@ declare
   upto change_feed.tick;
   deleted integer;
 begin
-  if not exists (select from change_feed.epoch_in_force)
-    or not pg_try_advisory_xact_lock(hashtext('change_feed'), hashtext('prune')) then
+  if not exists (select from change_feed.epoch_in_force) then
     return 0;
   end if;
+  begin
+    lock table change_feed.horizon in share update exclusive mode nowait; -- as in note_tick()
+  exception when lock_not_available then
+    return 0;
+  end;
   select t.* into upto from change_feed.tick t
     where t.at < clock_timestamp() - retention
       or t.changes < (select last.changes from change_feed.tick last order by last.id desc limit 1) - max_rows

@@ -1,5 +1,5 @@
 -- Calls from one server to another, through the one thing that they share: a request that reached the wrong server is
--- laid down here for the one that it is for, which is rung, takes it, and rings back.
+-- stored here for the right one, which is notified, takes it, and stores its answer.
 
 do $$
 begin
@@ -7,42 +7,51 @@ begin
 end
 $$;
 
--- A table, not a payload: anyone can NOTIFY and LISTEN, and only servers may ask a server for something.
--- UNLOGGED, for a call that a crash has cut off is asked again.
+-- Requests and answers are rows, not payloads: anybody can NOTIFY and LISTEN, and only servers may read and write here. A
+-- notification carries a random id without meaning. UNLOGGED, because a call that a crash has cut off is made again.
 create unlogged table change_feed.call (
-  -- random, and known to nobody else: the answer names it
   id uuid primary key,
   server text not null,
   request jsonb not null,
+  taken boolean not null default false,
+  answer text,
   at timestamptz not null default clock_timestamp()
-);
-comment on table change_feed.call is 'Requests that one server passes on to another; each stands here for ms';
+) with (vacuum_truncate = false, toast.vacuum_truncate = false);
+comment on table change_feed.call is 'Requests that one server passes on to another, and their answers; each stays for ms';
 
--- Lays a request down for a server, and rings it: with a comma, which no resource has in its name.
+-- Stores a request for a server, and notifies it with its id. id: random, and known to the caller alone.
 create function change_feed.call_server(id uuid, server text, request jsonb) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  -- what nobody came for: its server is gone, and so may be the one that asked
+  -- those that nobody took, and answers that nobody waited for
   delete from change_feed.call c where c.at < clock_timestamp() - interval '1 min';
   insert into change_feed.call (id, server, request) values (call_server.id, call_server.server, call_server.request);
-  perform pg_notify('change_feed', 'call,' || call_server.server);
+  perform pg_notify('change_feed', call_server.server);
 end
 $$;
 revoke execute on function change_feed.call_server(uuid, text, jsonb) from public;
 
--- What was laid down for a server; each call is taken once.
+-- Returns the requests stored for a server; each is taken once.
 create function change_feed.take_calls(server text) returns table (id uuid, request jsonb)
 language sql security definer set search_path = pg_catalog, pg_temp as $$
-  delete from change_feed.call c where c.server = take_calls.server returning c.id, c.request
+  update change_feed.call c set taken = true where c.server = take_calls.server and not c.taken returning c.id, c.request
 $$;
 revoke execute on function change_feed.take_calls(text) from public;
 
--- Rings back. answer: a word.
+-- Stores the answer of a call, a word, and notifies the caller with the call's id.
 create function change_feed.answer_call(id uuid, answer text) returns void
 language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select pg_notify('change_feed', 'answer,' || id || ',' || answer)
+  update change_feed.call c set answer = answer_call.answer where c.id = answer_call.id;
+  select pg_notify('change_feed', answer_call.id::text);
 $$;
 revoke execute on function change_feed.answer_call(uuid, text) from public;
+
+-- Returns the answers that there are to calls, each once. The ids prove that the caller made them.
+create function change_feed.take_answers(ids uuid[]) returns table (id uuid, answer text)
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+  delete from change_feed.call c where c.id = any (ids) and c.answer is not null returning c.id, c.answer
+$$;
+revoke execute on function change_feed.take_answers(uuid[]) from public;
 
 do $$
 begin

@@ -29,13 +29,15 @@ grant execute on function change_feed.schema_version() to change_feed_server;
 
 -- Reading: what has changed, how far back that is known, and what is watched
 grant select on
-  change_feed.change, change_feed.tick, change_feed.horizon, change_feed.epoch_in_force, change_feed.watched_table,
-  change_feed.asked
+  change_feed.change, change_feed.tick, change_feed.horizon, change_feed.epoch_in_force, change_feed.watched_table
   to change_feed_server;
 grant execute on function change_feed.ensure_epoch(), change_feed.position() to change_feed_server;
 
--- Leading: writers ring only while it sleeps
-grant execute on function change_feed.begin_sleep(), change_feed.end_sleep() to change_feed_server;
+-- Leading: writers notify only while the leader is idle
+grant select on change_feed.leading to change_feed_server;
+grant execute on function
+  change_feed.lead(), change_feed.begin_sleep(), change_feed.stay_asleep(text[]), change_feed.end_sleep()
+  to change_feed_server;
 
 -- Pruning
 grant execute on function change_feed.note_tick(), change_feed.prune(interval, bigint, integer) to change_feed_server;
@@ -45,7 +47,8 @@ grant execute on function change_feed.emit(text, jsonb) to change_feed_server;
 
 -- Passing a POST subscribe on to the server that has the stream
 grant execute on function
-  change_feed.call_server(uuid, text, jsonb), change_feed.take_calls(text), change_feed.answer_call(uuid, text)
+  change_feed.call_server(uuid, text, jsonb), change_feed.take_calls(text), change_feed.answer_call(uuid, text),
+  change_feed.take_answers(uuid[])
   to change_feed_server;
 
 -- Saying what it does, for change_feed.status

@@ -6,13 +6,7 @@ import { checkOwners, checkRowSecurity, checkStrangers } from '../doctor/owners.
 import { checkFunctions, checkSchema } from '../doctor/schema.js';
 import { checkLog, checkOpenTransactions, checkServer } from '../doctor/server.js';
 import { checkServerRights } from '../doctor/server-rights.js';
-import {
-  checkForeignMembers,
-  checkForeignTriggers,
-  checkRecorders,
-  checkTables,
-  checkTriggers,
-} from '../doctor/tables.js';
+import { checkForeignTriggers, checkRecorders, checkTables, checkTriggers } from '../doctor/tables.js';
 import { connectToDatabase, databaseAddresses } from './database.js';
 
 const COLOURS = { ok: 'green', info: 'blue', warn: 'yellow', fail: 'red' } as const;
@@ -24,7 +18,7 @@ const COLOURS = { ok: 'green', info: 'blue', warn: 'yellow', fail: 'red' } as co
  * @throws {OperatorError} when the database can't be used at all.
  */
 export async function doctor(tables: readonly string[], { json }: { readonly json: boolean }): Promise<void> {
-  const { url, listenUrl } = databaseAddresses();
+  const { url, listenUrl } = await databaseAddresses();
   const findings = [
     ...(await lookInside(tables)),
     ...(await checkPooler(listenUrl)),
@@ -69,7 +63,6 @@ function insideSchema(tables: readonly string[]): readonly [string, Check][] {
     ['rights', checkStrangers],
     ['triggers', checkTriggers],
     ['triggers', checkRecorders],
-    ['triggers', checkForeignMembers],
     ['triggers', checkForeignTriggers],
     ['tables', checkTables(tables)],
     ['publications', checkPublications],

@@ -5,8 +5,14 @@ import { sessionTo } from '../database/address.js';
 import { OperatorError } from '../operator-error.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from './backoff.js';
 
-/** The channel of writers and servers alike. A notification says "look now", never what changed. */
+/**
+ * The channel of writers and servers alike. Anybody with a login may listen, so a payload carries nothing to read: of a
+ * writer it is empty, of a leader 16 random hexadecimal digits, of a call the id of its server or its own.
+ */
 export const CHANNEL = 'change_feed';
+
+/** The payload of a leader that stops, so that another takes over at once: the id of no leader. */
+export const VACANT = '0000000000000000';
 
 /** How long the round trip at start may take, in ms. */
 const ROUND_TRIP_MS = 5000;
@@ -16,7 +22,7 @@ const SILENCE_MS = 3000;
 
 /** What the bell says. */
 export interface BellHandlers {
-  /** Somebody rang: look now. The payload says at most who. */
+  /** Somebody rang: look now. The payload says at most which server. */
   readonly onRing: (payload: string) => void;
   /** LISTEN is back after a loss: whatever rang meanwhile was not heard. */
   readonly onBack: () => void;
@@ -55,7 +61,7 @@ export class Bell {
    */
   async start(ring: (payload: string) => Promise<unknown>): Promise<void> {
     await this.#listen(this.#ear);
-    const hello = `hello ${randomUUID()}`;
+    const hello = randomUUID();
     const heard = new Promise<true>((resolve) => this.#awaited.set(hello, () => resolve(true)));
     const waited = new AbortController();
     try {

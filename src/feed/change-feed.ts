@@ -78,6 +78,8 @@ export class ChangeFeed {
   readonly #timers: NodeJS.Timeout[] = [];
   /** Names this server on the channel, and in the ids of its clients. */
   readonly instanceId = randomBytes(4).toString('hex');
+  /** The payload of this server's own notifications, as the leader. */
+  readonly #ringId = randomBytes(8).toString('hex');
   /** Asks other servers, and answers them. */
   readonly calls: ServerCalls;
   readonly #lead: Lead;
@@ -114,14 +116,14 @@ export class ChangeFeed {
     });
     this.#bell = new Bell(options.listenDatabaseUrl, {
       onRing: (payload) => {
-        if (payload === this.instanceId || this.calls.heard(payload)) return;
+        if (payload === this.#ringId || this.calls.heard(payload)) return;
         this.counts.heard(payload);
         this.#lead.rung(payload);
         this.#wake();
       },
       onBack: () => {
         this.#failures.succeeded(LISTENER_FAILED);
-        void this.calls.takeCalls();
+        this.calls.catchUp();
         if (!this.#stopping) void this.#reader?.readNow();
       },
       onLost: () => this.#failures.failed(LISTENER_FAILED),
@@ -129,7 +131,7 @@ export class ChangeFeed {
     });
     this.#lead = new Lead({
       databaseUrl: options.listenDatabaseUrl,
-      instanceId: this.instanceId,
+      ringId: this.#ringId,
       read: async () => {
         if (!(await this.#reader?.read())) return;
         const found = this.counts.changes - this.#foundBefore;

@@ -1,10 +1,9 @@
+import { VACANT } from './bell.js';
 import type { Reading } from './change-log.js';
 import { LagHistogram } from './lag-histogram.js';
 
-/** What a lead's rings carry: its server's id. A resource may be called so, and is then counted among them. */
-const SERVER_ID = /^[0-9a-f]{8}$/;
-/** What servers ring for themselves with: at their start, and when a lead goes. */
-const OF_SERVERS = /^(hello .*|vacant)$/;
+/** The payload of a leader's notification. */
+const OF_LEADER = /^[0-9a-f]{16}$/;
 
 /** What has happened to a feed since its start: plain numbers that only grow, for metrics to read when they are asked. */
 export class FeedCounts {
@@ -26,8 +25,9 @@ export class FeedCounts {
 
   /** Takes a ring, of anyone but this server. */
   heard(payload: string): void {
-    if (SERVER_ID.test(payload)) this.rings.lead += 1;
-    else if (!OF_SERVERS.test(payload)) this.rings.writer += 1;
+    if (payload === VACANT) return;
+    if (OF_LEADER.test(payload)) this.rings.lead += 1;
+    else this.rings.writer += 1;
   }
 
   /** Takes a reading of the feed's own, when everybody has been told. */

@@ -2,28 +2,16 @@ import pg from 'pg';
 import { sessionTo } from '../database/address.js';
 import type { Logger } from '../logger.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from './backoff.js';
-import { CHANNEL } from './bell.js';
+import { CHANNEL, VACANT } from './bell.js';
 import type { Failures } from './failure-log.js';
 
-/**
- * The advisory locks of the bell, in Postgres' space of two-int keys. Writers try SLEEP in `change_feed.ring()`: keep
- * the two in step.
- */
-const LOCK_CLASS = 1_346_847_558; // 'PGCF'
-const SLEEP = 1;
-const LEAD = 2;
-
-/** Says on the channel that there is no lead any more, so that another server takes over at once. */
-const VACANT = 'vacant';
-
-/** How often who does not lead asks for it, and who leads says that it lives, in ms. */
+/** How often a server that does not lead asks for it, and an idle leader says that it is there, in ms. */
 const BEAT_MS = 1000;
-/** Between two reads of a lead that is awake, in ms; the second while commits are under way. */
+/** Between two reads of a leader that is awake, in ms. */
 const AWAKE_MS = 5;
-const BUSY_MS = 10;
 /**
- * The same under writers at full speed: from the third time on that it found more than a change for each AWAKE_MS, or did
- * not get the lock. Each read costs them CPU, and a larger batch is told in fewer words (40 ms cost one writer 0.03 of its
+ * The same under writers at full speed: from the third time on that it found more than a change for each AWAKE_MS.
+ * Each read costs them CPU, and a larger batch is told in fewer words (40 ms cost one writer 0.03 of its
  * throughput more).
  */
 const PACED_MS = 60;
@@ -37,12 +25,13 @@ const BLIND_MS = 1000;
 
 const SESSION_FAILED = 'the session of the leader failed, opening another';
 
-/** After this, in seconds, Postgres ends the session of a lead that hangs, and its locks are free for another. */
+/** After this, in seconds, Postgres ends the session of a leader that hangs, and another server can lead. */
 const HANGING_S = 3;
 
 const SESSION = [
   // As the reader's sessions: see change-log.ts
   '-c search_path=pg_catalog,pg_temp -c row_security=off',
+  '-c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off',
   `-c idle_session_timeout=${HANGING_S}s`,
   // Its rings change nothing that a crash could lose, and a commit that waits for the disk holds up all notifiers.
   '-c synchronous_commit=off',
@@ -53,10 +42,10 @@ const SESSION = [
 
 /** What a lead stands on. */
 export interface LeadOptions {
-  /** Straight to Postgres: session locks do not work through a pooler in transaction mode. */
+  /** Straight to Postgres: the lock of a session does not work through a pooler in transaction mode. */
   readonly databaseUrl: string;
-  /** Its own rings carry this, so that the server which rings can pass them over. */
-  readonly instanceId: string;
+  /** 16 hexadecimal digits, the payload of its own notifications: the server that sends them ignores them. */
+  readonly ringId: string;
   /**
    * Reads the log, beginning after the call.
    * @returns how many changes were read since it was called before, by whomever; undefined where it failed.
@@ -69,14 +58,14 @@ export interface LeadOptions {
 }
 
 /**
- * Spares writers the bell. A transaction that has called NOTIFY commits under one global lock, so writers ring only
- * when somebody sleeps: of all servers one leads (it holds the lock LEAD), and says in the database when it sleeps.
- * A writer that has recorded a change asks. It sleeps: the writer rings at commit. It does not: the writer need not ring,
- * for the lead is awake, and reads once more after it has said that it sleeps. Whoever asked before that and has not ended
- * yet it goes on looking for. What it read it rings for the other servers.
+ * Spares writers NOTIFY. A transaction that has called NOTIFY commits under one lock of the whole cluster, so writers
+ * notify only while the leader is idle: of all servers one leads, and says in the database when it is idle.
+ * A writer that has recorded a change looks. The leader is idle: the writer notifies at commit. It is awake: the writer
+ * need not notify, because the leader reads once more after it has said that it is idle. Transactions that had looked
+ * before and have not ended yet it goes on looking for. It notifies the other servers of what it read.
  *
- * While it sleeps it holds the lock SLEEP, too: a lead that is gone can't say that it does not sleep any more, but its locks
- * go with its session.
+ * An idle leader renews each second what it said, and after 30 s without that writers notify nobody. So no server that is
+ * gone makes them queue. Everything here needs a right on the feed: see `change_feed.lead()` in sql/001-log.sql.
  */
 export class Lead {
   readonly #options: LeadOptions;
@@ -142,7 +131,7 @@ export class Lead {
       try {
         await this.#connect();
         while (!this.#stopped) {
-          if (await this.#tryLock(LEAD)) await this.#lead();
+          if (await this.#becomeLeader()) await this.#lead();
           else {
             this.#led = false;
             await this.#pause(BEAT_MS);
@@ -187,44 +176,43 @@ export class Lead {
       }
       unwell = 0;
       this.#rung = false;
-      // Who took the lock now would be rung for by every commit until it is given back.
-      const busy = found > sinceMs / AWAKE_MS;
-      if (busy || !(await this.#tryLock(SLEEP))) {
+      // Idle now, it would be notified by every commit until it says that it is awake.
+      if (found > sinceMs / AWAKE_MS) {
         hurried += 1;
-        await this.#pause(hurried >= PACED_FROM ? PACED_MS : busy ? AWAKE_MS : BUSY_MS);
+        await this.#pause(hurried >= PACED_FROM ? PACED_MS : AWAKE_MS);
         continue;
       }
       hurried = 0;
-      const [{ open = [] } = {}] = await this.#query('select change_feed.begin_sleep() as open');
-      // Of those who need not ring all but `open` are visible now. Only a read that begins now sees all of it: one
-      // statement that said it and read would have an older snapshot, and lose a wake-up.
+      const open = await this.#ask('select change_feed.begin_sleep() as open');
+      // Somebody has emptied change_feed.leader, or has restored the schema.
+      if (!open) throw new Error('This session does not lead any more');
+      // Of the transactions that need not notify all but `open` are visible now. Only a read that begins now sees all of
+      // them: one statement that said it and read would have an older snapshot, and lose a notification.
       if ((await read()) !== undefined) {
         await this.#tellOthers();
         this.#asleep = true;
         await this.#sleep(open);
         this.#asleep = false;
-        // Who has rung is being read for, and nothing of the lead's gets in the way of that. Who writes meanwhile rings,
-        // too, and cuts this short.
+        // What was notified of is being read now, and nothing of the leader's gets in the way of that. Who writes meanwhile
+        // notifies, too, and cuts this short.
         if (!this.#stopped) await this.#pause(AWAKE_MS);
       }
-      await this.#query(`select change_feed.end_sleep(), pg_advisory_unlock(${LOCK_CLASS}, ${SLEEP})`);
+      await this.#query('select change_feed.end_sleep()');
     }
   }
 
   /**
-   * Until somebody rings, or nothing would be heard or read any more.
-   * @param open transactions that may commit without a ring.
+   * Until somebody notifies, or nothing would be received or read any more.
+   * @param open transactions that may commit without a notification.
    */
   async #sleep(open: readonly string[]): Promise<void> {
     let lookMs = AWAKE_MS;
     while (!this.#rung && !this.#stopped && this.#options.canHear()) {
       await this.#pause(open.length > 0 ? lookMs : BEAT_MS);
       if (this.#rung) return;
-      // Says that it lives, too, and hears at once when its session, and so the lock, is gone.
-      const [{ open: still = [] } = {}] = await this.#query(
-        'select array(select virtualtransaction from change_feed.asked where virtualtransaction = any ($1)) as open',
-        [open],
-      );
+      // A session that is gone is noticed here, too.
+      const still = await this.#ask('select change_feed.stay_asleep($1) as open', [open]);
+      if (!still) return;
       lookMs = Math.min(2 * lookMs, LOOK_MS);
       if (still.length < open.length) {
         if ((await this.#options.read()) === undefined) return;
@@ -237,7 +225,7 @@ export class Lead {
   async #tellOthers(): Promise<void> {
     if (!this.#untold) return;
     this.#untold = false;
-    await this.#query('select pg_notify($1, $2)', [CHANNEL, this.#options.instanceId]);
+    await this.#query('select pg_notify($1, $2)', [CHANNEL, this.#options.ringId]);
     this.#rings += 1;
   }
 
@@ -247,15 +235,20 @@ export class Lead {
     await this.#query('select pg_notify($1, $2)', [CHANNEL, VACANT]);
   }
 
-  /** Tried, never waited for: a session that waits for a lock keeps VACUUM from cleaning up, everywhere. */
-  async #tryLock(lock: number): Promise<boolean> {
-    const rows = await this.#query(`select pg_try_advisory_lock(${LOCK_CLASS}, ${lock}) as got`);
-    return rows[0]?.got === true;
+  async #becomeLeader(): Promise<boolean> {
+    const [row] = await this.#query<{ leads: boolean }>('select change_feed.lead() as leads');
+    return row?.leads === true;
   }
 
-  async #query(text: string, values?: unknown[]): Promise<{ got?: boolean; open?: string[] }[]> {
+  /** Asks for the open transactions; undefined where there is no answer to rely on. */
+  async #ask(text: string, values?: unknown[]): Promise<readonly string[] | undefined> {
+    const [row] = await this.#query<{ open: string[] | null }>(text, values);
+    return row?.open ?? undefined;
+  }
+
+  async #query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
     if (!this.#client) throw new Error('The session is gone');
-    const { rows } = await this.#client.query(text, values);
+    const { rows } = await this.#client.query<Row>(text, values);
     // One that answers its first statements may refuse the next: only one that lasts is well.
     if (performance.now() - this.#connectedAt > LONGEST_BACKOFF_MS) {
       this.#failures = 0;

@@ -7,6 +7,10 @@ const ANSWER_MS = 2000;
 /** Calls that may be waiting at once; more are refused, so that they cost no memory while another server hangs. */
 const MAX_WAITING = 1000;
 
+/** A notification with a server's id says that a call waits for it, one with a call's id that there is an answer. */
+const SERVER_ID = /^[0-9a-f]{8}$/;
+const CALL_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
 /** The other server did not answer within two seconds, or could not. */
 export class NoAnswerError extends Error {
   override readonly name = 'NoAnswerError';
@@ -17,23 +21,23 @@ export type CallHandler = (request: unknown) => Promise<string>;
 
 /** What calls stand on. */
 export interface ServerCallsOptions {
-  /** Names this server: calls for it carry this. */
+  /** The id of this server, 8 hexadecimal digits: the notification of a call for it carries it. */
   readonly instanceId: string;
   readonly query: (text: string, values: unknown[]) => Promise<readonly Record<string, unknown>[]>;
   readonly logger: Logger;
 }
 
 /**
- * Passes requests on to another server through Postgres: the request lies in `change_feed.call`, where only servers may
- * write, and NOTIFY says that it is there. See sql/007-call.sql.
+ * Passes requests on to another server through Postgres: request and answer are rows of `change_feed.call`, which only
+ * servers may read and write, and NOTIFY says that they are there. See sql/007-call.sql.
  */
 export class ServerCalls {
   readonly #options: ServerCallsOptions;
   readonly #failures: FailureLog;
   readonly #waiting = new Map<string, (answer: string) => void>();
   #handler: CallHandler | undefined;
-  #taking = false;
-  #rungMeanwhile = false;
+  readonly #calls = new OneAtATime(() => this.#takeCalls());
+  readonly #answers = new OneAtATime(() => this.#takeAnswers());
 
   constructor(options: ServerCallsOptions) {
     this.#options = options;
@@ -69,36 +73,41 @@ export class ServerCalls {
     }
   }
 
-  /** Takes a payload of the bell. @returns whether it was about calls, and so not about changes. */
+  /** Takes the payload of a notification. @returns whether it was about calls, and so not about changes. */
   heard(payload: string): boolean {
-    // With commas, which no resource has in its name
-    const [kind, name, answer = ''] = payload.split(',', 3);
-    if (name === undefined) return false;
-    if (kind === 'call') {
-      if (name === this.#options.instanceId) void this.takeCalls();
+    if (SERVER_ID.test(payload)) {
+      if (payload === this.#options.instanceId) void this.takeCalls();
       return true;
     }
-    if (kind !== 'answer') return false;
-    this.#waiting.get(name)?.(answer);
+    if (!CALL_ID.test(payload)) return false;
+    // It proves nothing, because anybody can notify: the answer is a row that only servers may write.
+    if (this.#waiting.has(payload)) this.#answers.run();
     return true;
   }
 
-  /**
-   * Answers what was asked of this server. Call it, too, when LISTEN is back after a loss. Rings during a query lead to
-   * one more, not to many: anybody on the database can ring.
-   */
-  async takeCalls(): Promise<void> {
-    this.#rungMeanwhile = true;
-    if (this.#taking) return;
-    this.#taking = true;
-    while (this.#rungMeanwhile) {
-      this.#rungMeanwhile = false;
-      await this.#takeOnce();
-    }
-    this.#taking = false;
+  /** Takes what has come while no notification was received: requests for this server, and answers. */
+  catchUp(): void {
+    void this.takeCalls();
+    if (this.#waiting.size > 0) this.#answers.run();
   }
 
-  async #takeOnce(): Promise<void> {
+  /** Answers what was asked of this server. Resolves when all of it has been taken. */
+  takeCalls(): Promise<void> {
+    return this.#calls.run();
+  }
+
+  async #takeAnswers(): Promise<void> {
+    try {
+      const answers = await this.#options.query('select id, answer from change_feed.take_answers($1)', [
+        [...this.#waiting.keys()],
+      ]);
+      for (const { id, answer } of answers) this.#waiting.get(String(id))?.(String(answer));
+    } catch (error) {
+      this.#failures.happened('the answers of other servers could not be taken', error);
+    }
+  }
+
+  async #takeCalls(): Promise<void> {
     const { instanceId, query } = this.#options;
     const answer = async (id: unknown, request: unknown) => {
       const word = await this.#handler?.(request);
@@ -112,5 +121,31 @@ export class ServerCalls {
     } catch (error) {
       this.#failures.happened('the calls of other servers could not be taken', error);
     }
+  }
+}
+
+/** Runs a task one at a time: calls while it runs lead to one more run, not to many. Anybody can notify. */
+class OneAtATime {
+  readonly #task: () => Promise<void>;
+  #running: Promise<void> | undefined;
+  #again = false;
+
+  constructor(task: () => Promise<void>) {
+    this.#task = task;
+  }
+
+  /** Resolves when a run that begins after this call has ended. */
+  run(): Promise<void> {
+    this.#again = true;
+    this.#running ??= this.#runAll();
+    return this.#running;
+  }
+
+  async #runAll(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      await this.#task();
+    }
+    this.#running = undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { createDatabase } from '../../src/database/connection.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
@@ -13,6 +13,7 @@ import { until } from '../until.js';
 let dataDir: string;
 let postgres: EmbeddedPostgres;
 let psql: pg.Client;
+let leader: pg.Client;
 const sessions: pg.Client[] = [];
 
 beforeAll(async () => {
@@ -27,10 +28,13 @@ beforeAll(async () => {
   await db.transaction().execute((transaction) => installChangeFeed(transaction));
   await db.destroy();
   psql = await session();
-  await psql.query(`create table t (id int primary key); select change_feed.watch('t', '${'ü'.repeat(100)}')`);
-  // As a lead that sleeps: writers ring.
-  await (await session()).query('select pg_advisory_lock(1346847558, 1), change_feed.begin_sleep()');
+  await psql.query(`create table t (id int primary key); select change_feed.watch('t')`);
+  leader = await session();
+  await leader.query('select change_feed.lead()');
 });
+
+// An idle leader: writers notify.
+beforeEach(() => leader.query('select change_feed.begin_sleep()'));
 
 afterAll(async () => {
   for (const client of sessions) await client.end();
@@ -45,19 +49,9 @@ async function session(): Promise<pg.Client> {
   return client;
 }
 
-test('the longest name of a resource is rung with', async () => {
-  const listener = await session();
-  const heard: (string | undefined)[] = [];
-  listener.on('notification', ({ payload }) => heard.push(payload));
-  await listener.query('listen change_feed');
-  await psql.query('insert into t values (1)');
-  await until(() => heard.length === 1);
-  expect(heard).toEqual(['ü'.repeat(100)]);
-});
-
-test('a writer with a lock_timeout waits for the commit of another notifier, and does not fail', async () => {
+test('a writer with a lock_timeout or a transaction_timeout does not wait for the commit of another notifier', async () => {
   // A commit that waits for a standby that isn't there holds the lock that every notifier's commit takes.
-  await psql.query(`alter system set synchronous_standby_names = 'niemand'`);
+  await psql.query(`alter system set synchronous_standby_names = 'nobody'`);
   await psql.query('select pg_reload_conf()');
   const slow = await session();
   await until(
@@ -66,16 +60,23 @@ test('a writer with a lock_timeout waits for the commit of another notifier, and
   const { rows } = await slow.query('select pg_backend_pid() as pid');
   const waiting = async (event: string) =>
     (await psql.query('select from pg_stat_activity where wait_event = $1', [event])).rows.length > 0;
-  const slowCommit = slow.query('create table ohne_bedeutung (); notify beliebig');
+  const slowCommit = slow.query('create table irrelevant (); notify anything');
   await until(() => waiting('SyncRep'), 'the commit that waits');
 
+  let id = 10;
+  for (const settings of [`set lock_timeout = '1ms'`, `set transaction_timeout = '1min'`]) {
+    const writer = await session();
+    await writer.query(`set synchronous_commit = local; ${settings}`);
+    id += 1;
+    await writer.query('insert into t values ($1)', [id]);
+    await writer.query(`begin; insert into t values (${-id}); set constraints all immediate; commit`);
+    expect(await waiting('SyncRep')).toBe(true);
+  }
+  // The premise: a writer without such a limit waits.
   const writer = await session();
-  await writer.query(`set synchronous_commit = local; set lock_timeout = '20ms'`);
+  await writer.query('set synchronous_commit = local');
   const write = writer.query('insert into t values (2)');
-  write.catch(() => {}); // awaited below
   await until(() => waiting('object'), 'the writer to wait for the lock');
-  // Well over its lock_timeout
-  await psql.query('select pg_sleep(0.2)');
   await psql.query('select pg_cancel_backend($1)', [rows[0].pid]);
   await write;
   await slowCommit;

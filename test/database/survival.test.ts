@@ -140,23 +140,6 @@ test('SERIALIZABLE writers of different tables do not fail each other', async ()
   expect(rows).toEqual([{ n: 40 }]);
 });
 
-test("the writer's lock_timeout does not fail its commit while another notifier holds the commit lock", async () => {
-  await psql.query(`create table u (id int primary key); select change_feed.watch('u')`);
-  // As a lead that sleeps: only then does a writer ring.
-  const lead = await database.session();
-  await lead.query('select pg_advisory_lock(1346847558, 1), change_feed.begin_sleep()');
-  const { rows } = await psql
-    .query(`begin; set local lock_timeout = '1ms'; insert into u values (1);
-    set constraints all immediate; select current_setting('lock_timeout') as during; commit; `)
-    .then((results) => [results].flat()[4] as pg.QueryResult);
-  expect(rows).toEqual([{ during: '0' }]);
-  expect((await psql.query('show lock_timeout')).rows[0].lock_timeout).toBe('0');
-  await psql.query(`set lock_timeout = '7s'; insert into u values (2)`);
-  expect((await psql.query('show lock_timeout')).rows[0].lock_timeout).toBe('7s');
-  await psql.query('reset lock_timeout');
-  await lead.query('select pg_advisory_unlock_all()');
-});
-
 test("a writer's lastval() stays its own: drivers ask it for the key that a serial column has given", async () => {
   await psql.query(`create table seriell (id bigserial primary key, n int); select change_feed.watch('seriell')`);
   await psql.query('insert into seriell (n) values (1), (2)');

@@ -10,15 +10,13 @@ import { type HeldSession, StatementGate, type Step } from './statement-gate.js'
 const LEAD = 'pg-change-feed lead';
 const LOG = 'pg-change-feed log';
 const READ = /from change_feed\.change/;
-const SLEEP = /pg_try_advisory_lock\(1346847558, 1\)/;
 const SAY = /begin_sleep/;
 
 /** Everything that a lead does after it was woken, in this order, and where each can be met. */
 const STEPS: readonly (readonly [string, readonly Omit<Step, 'place'>[]])[] = [
-  ['it wakes up', [{ application: LEAD, statement: /pg_advisory_unlock\(1346847558, 1\)/ }]],
+  ['it wakes up', [{ application: LEAD, statement: /end_sleep/ }]],
   ['it reads', [{ application: LOG, statement: READ }]],
   ['it rings for the others', [{ application: LEAD, statement: /pg_notify/ }]],
-  ['it takes the lock for its sleep', [{ application: LEAD, statement: SLEEP }]],
   ['it says that it sleeps', [{ application: LEAD, statement: SAY }]],
   [
     'it reads before it sleeps',
@@ -27,7 +25,7 @@ const STEPS: readonly (readonly [string, readonly Omit<Step, 'place'>[]])[] = [
       { application: LOG, statement: READ },
     ],
   ],
-  ['it looks who is still open', [{ application: LEAD, statement: /change_feed\.asked/ }]],
+  ['it looks who is still open', [{ application: LEAD, statement: /stay_asleep/ }]],
 ];
 const PLACES = ['before', 'after'] as const;
 
@@ -104,11 +102,7 @@ class Case implements AsyncDisposable {
   }
 
   async #asleep(): Promise<boolean> {
-    const { rowCount } = await this.psql.query(
-      `select from pg_locks where locktype = 'advisory' and classid = 1346847558 and objid = 1 and granted
-        and database = (select oid from pg_database where datname = current_database())`,
-    );
-    return rowCount === 1;
+    return (await this.psql.query('select is_called from change_feed.asleep')).rows[0].is_called;
   }
 }
 
@@ -145,7 +139,7 @@ describe.each(STEPS)('where a lead is stopped while %s', (_name, steps) => {
 });
 
 describe('where a server is stopped while it asks for the lead', () => {
-  const ask = { application: LEAD, statement: /pg_try_advisory_lock\(1346847558, 2\)/ };
+  const ask = { application: LEAD, statement: /change_feed\.lead\(\)/ };
 
   test.concurrent.each(PLACES)('(%s), and goes on, no wake-up is lost', async (place) => {
     await using at = await Case.begin({ ...ask, place });

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
@@ -31,27 +31,30 @@ async function session(): Promise<pg.Client> {
   return client;
 }
 
-const locks = async (lock: number, mode: string, granted = true) =>
-  (
-    await server.psql(
-      `select l.pid from pg_locks l join pg_database d on d.oid = l.database
-        where d.datname = current_database() and locktype = 'advisory' and classid = 1346847558 and objid = $1 and mode = $2 and granted = $3`,
-      [lock, mode, granted],
-    )
-  ).rows.map(({ pid }) => pid as number);
-const asleep = async () => (await locks(1, 'ExclusiveLock')).length === 1;
-const leadPid = async () => (await locks(2, 'ExclusiveLock'))[0];
+const asleep = async () => (await server.psql('select is_called from change_feed.asleep')).rows[0].is_called === true;
+const leadPid = async () =>
+  (await server.psql('select pid from change_feed.leading')).rows[0]?.pid as number | undefined;
 
-/** Keeps the lead from sleeping until the session is ended. */
-async function keepAwake(): Promise<pg.Client> {
-  const other = await session();
-  const held = other.query('begin; select pg_advisory_xact_lock_shared(1346847558, 1)');
-  // Else the lead could sleep again before this has asked, and nobody would wake it.
-  await until(async () => (await locks(1, 'ShareLock', false)).length === 1, 'a lock that is waited for');
-  await insert(); // wakes it
-  await held;
-  await until(async () => !(await asleep()));
-  return other;
+/** Keeps the leader from being idle: it receives no notifications. */
+async function keepAwake(): Promise<{ end(): Promise<void> }> {
+  const query = pg.Client.prototype.query;
+  const failing = jest.spyOn(pg.Client.prototype, 'query').mockImplementation(function (
+    this: pg.Client,
+    ...args: unknown[]
+  ) {
+    if (String(args[0]).startsWith('LISTEN')) return Promise.reject(new Error('not now'));
+    return (query as (...all: unknown[]) => unknown).apply(this, args);
+  } as typeof query);
+  await server.psql(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name = 'pg-change-feed bell'`);
+  await until(() => !server.feed.health.listener, 'the leader to receive nothing');
+  await until(async () => !(await asleep()), 'the leader to be awake');
+  return {
+    end: async () => {
+      failing.mockRestore();
+      await until(() => server.feed.health.listener, 'listening again');
+    },
+  };
 }
 
 let lastKey = 0;
@@ -68,13 +71,13 @@ async function ringsOfWriters(): Promise<string[]> {
   const last = `witness ${Math.random()}`;
   await witness.query('select pg_notify($1, $2)', ['change_feed', last]);
   await until(() => rings.includes(last));
-  return rings.filter((payload) => payload === 'zaehler');
+  return rings.filter((payload) => payload === '');
 }
 
 describe('a writer', () => {
   test('rings for a lead that sleeps', async () => {
     await insert();
-    expect(await ringsOfWriters()).toEqual(['zaehler']);
+    expect(await ringsOfWriters()).toEqual(['']);
   });
 
   test('does not ring for one that is awake, and is heard all the same', async () => {
@@ -132,7 +135,7 @@ describe('a writer', () => {
     await heard(second);
     expect(await ringsOfWriters()).toEqual(rung);
     await heard(await insert()); // who did not ask before rings
-    await until(() => rings.filter((payload) => payload === 'zaehler').length === rung.length + 1, 'its ring');
+    await until(() => rings.filter((payload) => payload === '').length === rung.length + 1, 'its ring');
     await sleeps();
     await writers[2]?.query('commit');
     await heard(third);
@@ -146,7 +149,7 @@ describe('a writer', () => {
     rings.length = 0;
     await insert();
     expect((await server.psql('table change_feed.wake_up')).rows).toEqual([]);
-    await server.psql('select change_feed.begin_sleep()');
+    await server.psql(`select setval('change_feed.asleep', extract(epoch from clock_timestamp())::bigint - 31)`);
     await insert();
     await insert();
     expect(await ringsOfWriters()).toEqual([]);
@@ -200,14 +203,14 @@ describe('a lead', () => {
 
   test('that hangs asleep does not hold up anybody: Postgres ends its session, and another leads', async () => {
     const holder = await session();
-    const first = await leadPid();
     // As a process that was stopped: its session stays, and says nothing any more.
-    await server.psql('select pg_terminate_backend($1)', [first]);
     await holder.query(`set idle_session_timeout = '3s'`);
     const { rows } = await holder.query('select pg_backend_pid() as pid');
-    await holder.query(
-      'select pg_advisory_lock(1346847558, 2), pg_advisory_lock(1346847558, 1), change_feed.begin_sleep()',
-    );
+    await until(async () => {
+      await server.psql('select pg_terminate_backend(pid) from change_feed.leading');
+      return (await holder.query('select change_feed.lead() as leads')).rows[0].leads;
+    }, 'the lead');
+    await holder.query('select change_feed.begin_sleep()');
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
     const key = await insert();
@@ -222,7 +225,7 @@ describe('a lead', () => {
     const first = await leadPid();
     await server.feed.stop();
     await until(async () => ![undefined, first].includes(await leadPid()), 'another lead');
-    expect(rings).toContain('vacant');
+    expect(rings).toContain('0000000000000000');
     const { openStream } = await import('../event-stream.js');
     const stream = await openStream(`${other.url}/api/events?resources=zaehler`, {
       Authorization: `Bearer ${await server.token()}`,

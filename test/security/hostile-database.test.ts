@@ -106,16 +106,7 @@ describe('NOTIFY by anybody', () => {
   test('with any payload: no crash, no complaint, no event, and the next change is heard', async () => {
     const stream = await open();
     const { instanceId } = server.feed;
-    const kind = fc.constantFrom(
-      'call',
-      'answer',
-      'hello',
-      'vacant',
-      instanceId,
-      'veranstaltung',
-      '{"a":',
-      '__proto__',
-    );
+    const kind = fc.constantFrom('call', '0000000000000000', instanceId, 'veranstaltung', '{"a":', '__proto__');
     const payload = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 2000 }).map((text) => text.replaceAll('\0', '')),
       fc
@@ -138,9 +129,10 @@ describe('NOTIFY by anybody', () => {
 
   test('in a flood of forged calls leads to a query at a time, and holds nobody up', async () => {
     const stream = await open();
-    await guest.query(
-      `select pg_notify('change_feed', 'call,${server.feed.instanceId},' || i) from generate_series(1, 20000) i`,
-    );
+    // Not in one transaction, which would send the same payload once
+    await guest.query(`do $$ begin for i in 1 .. 5000 loop
+      perform pg_notify('change_feed', '${server.feed.instanceId}'); perform pg_notify('change_feed', gen_random_uuid()::text);
+      commit; end loop; end $$`);
     await server.psql(`select change_feed.emit('nach der flut')`);
     await until(() => stream.updates.includes('nach der flut'));
 
@@ -150,14 +142,14 @@ describe('NOTIFY by anybody', () => {
       queries += 1;
       return [];
     };
-    const calls = new ServerCalls({ instanceId: 'ich', query, logger });
-    for (let i = 0; i < 1000; i += 1) expect(calls.heard(`call,ich,${i}`)).toBe(true);
+    const calls = new ServerCalls({ instanceId: '0123abcd', query, logger });
+    for (let i = 0; i < 1000; i += 1) expect(calls.heard('0123abcd')).toBe(true);
     await calls.takeCalls();
     await until(() => queries >= 2);
     expect(queries).toBe(2);
   });
 
-  test('a resource that is called like a call is told at once, as any other', async () => {
+  test('a resource that is called like a message between servers is told at once, as any other', async () => {
     const stream = await open();
     for (const name of [
       'call',
@@ -165,8 +157,8 @@ describe('NOTIFY by anybody', () => {
       `call ${server.feed.instanceId}`,
       'answer',
       'answer x y',
-      'vacant',
-      'hello',
+      '0000000000000000',
+      server.feed.instanceId,
     ]) {
       await server.psql('select change_feed.emit($1)', [name]);
       await until(() => stream.updates.includes(name), name);

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { createDatabase } from '../../src/database/connection.js';
-import { migrateChangeFeed } from '../../src/database/migrate.js';
+import { migrateDatabase } from '../../src/commands/serve.js';
 import { packageRoot } from '../../src/package-root.js';
 import { type RunningServer, startServer } from '../../src/server/server.js';
 import { signToken } from '../../src/server/token.js';
@@ -26,9 +25,7 @@ beforeAll(async () => {
   psql = new pg.Client(databaseUrl(NAME));
   await psql.connect();
   await psql.query(readFileSync(join(packageRoot, 'test/chinook/chinook.sql'), 'utf8'));
-  const db = createDatabase(databaseUrl(NAME));
-  await migrateChangeFeed(db);
-  await db.destroy();
+  await migrateDatabase(databaseUrl(NAME), true);
   await psql.query(`select change_feed.watch('artist')`);
   server = await startServer({
     databaseUrl: databaseUrl(NAME),

@@ -117,6 +117,9 @@ test('anyone can NOTIFY: forged calls and answers subscribe nobody, and stop not
   const clientId = await stream.clientId();
   const { instanceId } = server.feed;
   for (const payload of [
+    '',
+    instanceId,
+    randomUUID(),
     'call',
     'call,',
     `call,${instanceId}`,

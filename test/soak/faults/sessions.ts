@@ -35,11 +35,9 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** The session that holds the lead's lock, and, or not, that of its sleep. */
+/** The session that leads, while the leader is idle or not. */
 const LEAD = (sleeps: 'exists' | 'not exists') => `
-  pid = (select pid from pg_locks where locktype = 'advisory' and classid = 1346847558 and objid = 2 and granted)
-  and ${sleeps} (select from pg_locks
-    where locktype = 'advisory' and classid = 1346847558 and objid = 1 and mode = 'ExclusiveLock' and granted)`;
+  pid in (select pid from change_feed.leading) and ${sleeps} (select from change_feed.asleep where is_called)`;
 
 async function terminate({ postgres }: Target, which: string): Promise<void> {
   await postgres.sql(`select pg_terminate_backend(pid) from pg_stat_activity

@@ -1,15 +1,13 @@
-import { stopOnSignal } from '../commands/stop-on-signal.js';
-import { keysOf } from '../commands/token.js';
+import { startApplication } from '../app/server.js';
+import { readConfig } from '../config.js';
 import { createDatabase } from '../database/connection.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
-import { databaseFailure } from '../database/failure.js';
 import { seed } from '../database/seed.js';
 import { createLogger } from '../server/logger.js';
-import { embeddedSecret } from '../server/secret.js';
 import { signToken } from '../server/token.js';
-import { migrateApplication } from './migrate.js';
-import { startApplication } from './server.js';
-import { readApplicationSettings } from './settings.js';
+import { migrateDatabase } from './serve.js';
+import { stopOnSignal } from './stop-on-signal.js';
+import { keysOf } from './token.js';
 
 /** The token that is printed holds for an hour. */
 const TOKEN_S = 3600;
@@ -21,19 +19,15 @@ const SEEDED_BY = '0003-anmeldung';
  * Everything in one go: a database (an embedded one, unless DATABASE_URL names another), its schema, some events and
  * registrations the first time (in the embedded one only), the server, and what to do next.
  */
-export async function start(): Promise<void> {
-  const settings = readApplicationSettings();
-  const keys =
-    settings.databaseUrl || settings.jwtSecret || settings.jwksUrl
-      ? keysOf(settings)
-      : { jwtSecret: await embeddedSecret(settings.dataDir) };
+export async function dev(): Promise<void> {
+  const config = readConfig();
+  const keys = await keysOf(config);
   let postgres: EmbeddedPostgres | undefined;
   try {
-    postgres = settings.databaseUrl
-      ? undefined
-      : await startEmbeddedPostgres({ ...settings, port: settings.embeddedPort });
-    const databaseUrl = settings.databaseUrl ?? postgres?.url ?? '';
-    await prepare(databaseUrl, postgres !== undefined);
+    postgres = config.databaseUrl ? undefined : await startEmbeddedPostgres({ ...config, port: config.embeddedPort });
+    const databaseUrl = config.databaseUrl ?? postgres?.url ?? '';
+    const migrated = await migrateDatabase(databaseUrl);
+    if (postgres && migrated.includes(SEEDED_BY)) await seedDatabase(databaseUrl);
 
     const tokenFor = async (sub: string) =>
       keys.jwtSecret
@@ -41,17 +35,17 @@ export async function start(): Promise<void> {
             sub,
             expiresInS: TOKEN_S,
             secret: keys.jwtSecret,
-            issuer: settings.jwtIssuer,
-            audience: settings.jwtAudience,
+            issuer: config.jwtIssuer,
+            audience: config.jwtAudience,
           })
         : 'TOKEN'; // the identity provider of JWKS_URL gives them out
     // Only over the embedded database: another one may hold more than the demo.
     const demoToken = postgres && keys.jwtSecret ? () => tokenFor('demo') : undefined;
     const server = await startApplication({
-      ...settings,
+      ...config,
       ...keys,
       databaseUrl,
-      logger: createLogger(settings.logLevel),
+      logger: createLogger(config.logLevel),
       demoToken,
     });
     stopOnSignal(async () => {
@@ -67,14 +61,10 @@ export async function start(): Promise<void> {
   }
 }
 
-/** Makes the tables, and some rows the first time in the embedded database. @throws {OperatorError} */
-async function prepare(databaseUrl: string, embedded: boolean): Promise<void> {
+async function seedDatabase(databaseUrl: string): Promise<void> {
   const db = createDatabase(databaseUrl);
   try {
-    const migrated = await migrateApplication(db);
-    if (embedded && migrated.includes(SEEDED_BY)) await seed(db);
-  } catch (error) {
-    throw databaseFailure(error, databaseUrl);
+    await seed(db);
   } finally {
     await db.destroy();
   }
