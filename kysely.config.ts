@@ -1,11 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { defineConfig } from 'kysely-ctl';
-import { readConfig } from './src/config.js';
+import { readApplicationSettings } from './src/app/settings.js';
 import { createDatabase } from './src/database/connection.js';
 import { findEmbeddedPostgres } from './src/database/embedded-postgres.js';
 
 // For development: `npm run migrate -- list`, `up`, `down`, `make NAME`. The server uses the compiled files.
-const { databaseUrl, dataDir } = readConfig();
+const { databaseUrl, dataDir } = readApplicationSettings();
 const url = databaseUrl ?? (await findEmbeddedPostgres(dataDir))?.url;
 if (!url) throw new Error('No embedded Postgres is running: start it with `npm start`, or set DATABASE_URL.');
 

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { migrateApplication } from '../src/app/migrate.js';
 import { createDatabase } from '../src/database/connection.js';
 import { startEmbeddedPostgres } from '../src/database/embedded-postgres.js';
-import { migrateToLatest } from '../src/database/migrate.js';
 
 /** A Postgres for the benchmarks. */
 export interface BenchPostgres {
@@ -60,7 +60,7 @@ async function createMigrated(serverUrl: string, name: string): Promise<BenchDat
   const own = new URL(serverUrl);
   own.pathname = `/${name}`;
   const db = createDatabase(own.href);
-  await migrateToLatest(db);
+  await migrateApplication(db);
   await db.destroy();
   const session = await connect(own.href);
   return {

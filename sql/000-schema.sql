@@ -180,7 +180,7 @@ $$;
 revoke execute on function change_feed.check_owner() from public;
 
 -- Hands the schema and everything in it over to change_feed_owner, with the rights that it needs, and says how much it
--- mended. Safe to call at any time: it locks nothing that is well. Runs with the rights of the caller: a superuser, or the
+-- mended. Ends the epoch if it mended anything. Safe to call at any time: it locks nothing that is well. Runs with the rights of the caller: a superuser, or the
 -- owner of what is to be handed over.
 create function change_feed.repair() returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
@@ -211,6 +211,9 @@ begin
   loop
     execute format($policy$create policy feed_owner on %s using (current_user = 'change_feed_owner')$policy$, guarded);
   end loop;
+  if mended > 0 and to_regclass('change_feed.epoch') is not null then
+    delete from change_feed.epoch; -- changes may not have been recorded: every client has to refetch
+  end if;
   return case mended when 0 then 'nothing to repair' else format('repaired %s', mended) end;
 end
 $$;

@@ -96,12 +96,25 @@ declare
   asleep constant text := $sql$pg_catalog.pg_sequence_last_value('change_feed.asleep'::pg_catalog.regclass)$sql$;
   insert_change constant text :=
     'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
-  beginning constant text := $sql$
+  beginning constant text := format($sql$
 #variable_conflict use_column
 declare
   changed pg_catalog.int8;
   named pg_catalog.jsonb;
-begin$sql$;
+begin
+  -- Where the log was given to another owner, or a right on it was revoked, the write goes on, and repair() ends the epoch.
+  -- Two looks, for the name of the log can be read by who may use the schema only.
+  if not pg_catalog.has_schema_privilege('change_feed', 'USAGE') then
+    %1$s
+  elsif not (pg_catalog.has_table_privilege('change_feed.change'::pg_catalog.regclass, 'INSERT')%2$s) then
+    %1$s
+  end if;$sql$, $sql$raise warning using
+      message = 'a change was not recorded, because the recorder may not write the log',
+      hint = 'As a superuser: select change_feed.repair()';
+    return null;$sql$,
+    -- later versions answer null to who may not look at a sequence
+    case when current_setting('server_version_num')::int < 180000 then
+      $sql$ and pg_catalog.has_sequence_privilege('change_feed.asleep'::pg_catalog.regclass, 'SELECT')$sql$ end);
   record_any constant text := format($sql$
     %s
     values (%L, pg_catalog.lower(tg_op collate pg_catalog."C"), named::pg_catalog.text, changed,

@@ -34,111 +34,6 @@ where r.name = 'change_feed_insert'
   );
 comment on view change_feed.watched_table is 'The tables that watch() has put into the feed';
 
--- Raises for a partition of a watched table: only the two together are watched or not.
-create function change_feed.check_not_partition(target regclass) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  parent regclass;
-begin
-  select a.relid into parent from pg_partition_ancestors(target) a
-    join change_feed.recorder_trigger r on r.relation = a.relid where a.relid <> target limit 1;
-  if found then
-    raise wrong_object_type using message = format('%s is a partition of %s, which is watched', target, parent);
-  end if;
-end
-$$;
-revoke execute on function change_feed.check_not_partition(regclass) from public;
-
--- Raises unless the caller may add and remove our triggers.
-create function change_feed.check_rights(target regclass) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  other regclass;
-begin
-  select p.relid into other from (select target as relid union select relid from pg_partition_tree(target)) p
-    join pg_class c on c.oid = p.relid where not pg_has_role(c.relowner, 'USAGE') limit 1;
-  if found then
-    raise insufficient_privilege using message = format('only the owner of %s can have it watched', other);
-  end if;
-  if not pg_has_role('change_feed_owner', 'USAGE') then
-    raise insufficient_privilege using
-      message = format('%I may not change what is watched', current_user),
-      hint = format('As a superuser: grant change_feed_owner to %I', current_user);
-  end if;
-end
-$$;
-revoke execute on function change_feed.check_rights(regclass) from public;
-
--- Raises where a table cannot be watched, with what to do instead.
-create function change_feed.check_watchable(target regclass, keys boolean) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  class pg_class;
-  other regclass;
-begin
-  if target is null then
-    raise invalid_parameter_value using message = 'the name of the table is null';
-  end if;
-  if keys is null then
-    raise invalid_parameter_value using message = 'keys is true or false, not null';
-  end if;
-  select * into class from pg_class where oid = target;
-  if not found then
-    raise undefined_table using message = format('there is no table with oid %s', target::oid);
-  end if;
-  if class.relkind not in ('r', 'p') then
-    raise wrong_object_type using message = format('%s is %s, and only tables can be watched', target,
-      case class.relkind when 'v' then 'a view' when 'm' then 'a materialized view' when 'f' then 'a foreign table'
-        when 'S' then 'a sequence' when 'c' then 'a composite type' when 't' then 'a TOAST table' else 'an index' end);
-  end if;
-  if class.relpersistence = 't' then
-    raise wrong_object_type using message = format('%s is a temporary table: only its own session sees it', target);
-  end if;
-  if target::oid::int8 < 16384 or class.relnamespace = 'change_feed'::regnamespace then
-    raise wrong_object_type using message = format('%s is a system table and cannot be watched', target);
-  end if;
-  perform change_feed.check_not_partition(target);
-  select p.relid into other from pg_partition_tree(target) p
-    join pg_class c on c.oid = p.relid where c.relkind = 'f' limit 1;
-  if found and keys then
-    -- INSERTs that are routed to it would fail: foreign tables cannot have transition tables.
-    raise wrong_object_type using
-      message = format('%s has the foreign table %s as a partition and cannot be watched', target, other),
-      hint = format('Only without keys: select change_feed.watch(%L, keys => false)', target);
-  end if;
-  perform change_feed.check_rights(target);
-  perform change_feed.check_owner();
-end
-$$;
-revoke execute on function change_feed.check_watchable(regclass, boolean) from public;
-
--- The name that a table has in the feed unless it is given one: its own.
-create function change_feed.default_resource(target regclass) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  named constant text := (select relname from pg_class where oid = target);
-  other regclass;
-begin
-  begin
-    perform change_feed.check_resource(named);
-  exception when invalid_parameter_value then
-    raise invalid_parameter_value using
-      message = format('%L cannot name a resource', named),
-      hint = format('Give the table another name in the feed: select change_feed.watch(%L, ''name'')', target);
-  end;
-  -- a table that has this name already keeps it, also beside another that was given the same
-  select w.relation into other from change_feed.watched_table w
-    where w.resource = named order by w.relation <> target limit 1;
-  if other <> target then
-    raise duplicate_object using
-      message = format('%s is already watched as %L', other, named),
-      hint = format('Give this table a name of its own: select change_feed.watch(%L, %L)', target, target);
-  end if;
-  return named;
-end
-$$;
-revoke execute on function change_feed.default_resource(regclass) from public;
-
 -- The function that records target's changes: made, replaced or left as it is.
 create function change_feed.ensure_recorder(
   target regclass, resource text, keys boolean, out recorder regprocedure, out made boolean)
@@ -245,6 +140,7 @@ declare
   recorder regprocedure;
   changed boolean;
   member regclass;
+  inheriting record;
   operation text;
 begin
   perform change_feed.check_watchable(target, keys);
@@ -260,14 +156,18 @@ begin
       changed := change_feed.ensure_trigger(member, operation, recorder, named, keys) or changed;
     end loop;
   end loop;
-  for member in
-    select i.inhrelid from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = target and not c.relispartition
-      and not exists (select from change_feed.recorder_trigger r where r.relation = i.inhrelid)
+  for inheriting in
+    select m.relation, m.kind = 'f' as is_foreign from change_feed.member(target) m
+    where m.relation <> target and not m.temporary
+      and (select not relispartition from pg_class where oid = m.relation)
+      and not exists (select from change_feed.recorder_trigger r where r.relation = m.relation)
+    order by m.relation
   loop
     raise notice using
-      message = format('%s inherits from %s: what is written to it directly is not recorded', member, target),
-      hint = format('Watch it under the same name: select change_feed.watch(%L, %L)', member, named);
+      message = format('%s inherits from %s: what is written to it directly is not recorded', inheriting.relation, target),
+      hint = case when inheriting.is_foreign then 'A foreign table cannot be watched. Write to it through ' || target
+        else format('Watch it under the same name: select change_feed.watch(%L, %L%s)', inheriting.relation, named,
+          case when not keys then ', keys => false' end) end;
   end loop;
   return format(case when changed then 'watching %s as %L' else 'already watching %s as %L' end, target, named);
 exception when lock_not_available then

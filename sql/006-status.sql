@@ -71,8 +71,17 @@ create view change_feed.status as
   from (select distinct resource from change_feed.watched_table) w full join newest n on n.resource = w.resource
   union all
   select 'log', 'change_feed.change', (select c.at from change_feed.change c order by c.xid, c.lsn limit 1),
-    format('since then, about %s changes, %s', greatest(k.reltuples, 0)::int8, pg_size_pretty(pg_total_relation_size(k.oid)))
-  from pg_class k where k.oid = 'change_feed.change'::regclass;
+    format('%s, %s',
+      case when few.changes = 0 then 'no changes'
+        when few.changes = 1 then 'since then, 1 change'
+        when few.changes <= 10000 then format('since then, %s changes', few.changes)
+        -- Before the first ANALYZE Postgres knows no number, and says -1.
+        when k.reltuples > few.changes then format('since then, about %s changes', k.reltuples::int8)
+        else 'since then, more than 10000 changes' end,
+      pg_size_pretty(pg_total_relation_size(k.oid)))
+  from pg_class k
+  cross join (select count(*) as changes from (select from change_feed.change limit 10001) c) few
+  where k.oid = 'change_feed.change'::regclass;
 comment on view change_feed.status is 'Servers that report, the last change of each resource, and the size of the log';
 
 do $$

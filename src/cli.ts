@@ -6,7 +6,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`pg-change-feed needs Node.js ${required.join('.')} or later, and this is ${process.versions.node}.`);
   process.exit(1);
 }
-const { run } = await import('./command-line.js');
-await run(process.argv);
+const { runCommandLine } = await import('./command-line.js');
+await runCommandLine(process.argv);
 
 export {};

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { Command, InvalidArgumentError } from 'commander';
-import { dev } from './commands/dev.js';
 import { doctor } from './commands/doctor.js';
 import { migrate, serve } from './commands/serve.js';
 import { sql } from './commands/sql.js';
@@ -15,13 +14,24 @@ import { packageVersion } from './package-root.js';
 import { redact } from './server/redaction.js';
 
 /**
- * Runs the command line. A failure that the operator can mend is one sentence on stderr, and exit code 1; a command that
- * can't be understood has exit code 2.
+ * Runs the command line of `pg-change-feed`, with the settings of the environment and of `.env`. A failure that the
+ * operator can mend is one sentence on stderr, and exit code 1; a command that can't be understood has exit code 2.
+ * @param argv as `process.argv`: two words before the command.
  */
-export async function run(argv: readonly string[]): Promise<void> {
-  try {
+export function runCommandLine(argv: readonly string[]): Promise<void> {
+  return orExitWithSentence(async () => {
     if (existsSync('.env')) process.loadEnvFile('.env');
     await program().parseAsync(argv);
+  });
+}
+
+/**
+ * Runs a program. What it throws is printed on stderr, without tokens and passwords: an {@link OperatorError} as its
+ * sentence, all else with its stack. The exit code is then 1.
+ */
+export async function orExitWithSentence(program: () => Promise<void>): Promise<void> {
+  try {
+    await program();
   } catch (error) {
     console.error(redact(error instanceof OperatorError ? error.message : inspect(error)));
     process.exitCode = 1;
@@ -36,18 +46,13 @@ function program(): Command {
     .addHelpText('after', '\nSettings come from the environment and from .env; .env.example lists them.');
 
   command
-    .command('dev')
-    .description('everything in one go: an embedded Postgres (unless DATABASE_URL is set), its schema, the server')
-    .action(dev);
-  command
     .command('serve')
     .description('serve the database of DATABASE_URL')
     .option('--migrate', 'bring it to the newest schema first', false)
     .action(serve);
   command
     .command('migrate')
-    .description('bring the database of DATABASE_URL to the newest schema')
-    .option('--feed-only', 'the schema change_feed alone, for the database of another application', false)
+    .description('make the schema change_feed in the database of DATABASE_URL, or bring it to this version')
     .action(migrate);
   command
     .command('token')
@@ -72,7 +77,7 @@ function program(): Command {
     );
   command
     .command('sql')
-    .description('run SQL in the database of DATABASE_URL, or in the embedded one that is running')
+    .description('run SQL in the database of DATABASE_URL')
     .argument('<statements>', 'one argument: quote it')
     .action((text: string) => sql(text))
     .addHelpText('after', '\nExample:\n  pg-change-feed sql "UPDATE veranstaltung SET ort = \'Lübeck\' WHERE id = 1"');

@@ -2,23 +2,15 @@ import { z } from 'zod';
 import { parseAddress } from './database/address.js';
 import { OperatorError } from './operator-error.js';
 
-/** Where an embedded Postgres listens and keeps its data. */
-export interface EmbeddedConfig {
-  /** TCP port on 127.0.0.1. */
-  readonly embeddedPort: number;
-  /** The folder of its data, its log and its secrets. */
-  readonly dataDir: string;
-}
-
 /** Every setting of the server, validated. */
-export interface Config extends EmbeddedConfig {
+export interface Config {
   readonly port: number;
   readonly host: string;
-  /** Absent: use an embedded Postgres. */
+  /** The database, as the application's writers reach it. */
   readonly databaseUrl: string | undefined;
   /** The direct address, for LISTEN and for reading the log, where `databaseUrl` goes through a pooler. */
   readonly listenDatabaseUrl: string | undefined;
-  /** HS256 key. Absent, and no `jwksUrl`: the embedded mode makes its own. */
+  /** HS256 key; not beside `jwksUrl`. */
   readonly jwtSecret: string | undefined;
   /** Where an identity provider's public keys are, a JSON Web Key Set; not beside `jwtSecret`. */
   readonly jwksUrl: string | undefined;
@@ -49,9 +41,6 @@ export interface Config extends EmbeddedConfig {
   readonly requestTimeoutS: number;
   /** A client that does not read for this long is cut off, in ms. */
   readonly stallMs: number;
-  /** How long the database may take for an answer to REST, and to a statement of a write, in ms. */
-  readonly queryTimeoutMs: number;
-  readonly writeTimeoutMs: number;
   /** Who sends it may read `/metrics`. Absent: nobody. */
   readonly metricsToken: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -124,8 +113,6 @@ const schema = z.object({
   HOST: z.string().default('localhost'),
   DATABASE_URL: postgresUrl.optional(),
   LISTEN_DATABASE_URL: postgresUrl.optional(),
-  EMBEDDED_PORT: wholeNumber(0, 65_535).default(54_329),
-  DATA_DIR: z.string().default('.data'),
   // RFC 7518, 3.2: a key of the same size as the hash output, or larger, must be used
   JWT_SECRET: z
     .string()
@@ -153,8 +140,6 @@ const schema = z.object({
   HEADERS_TIMEOUT_S: wholeNumber(1, 600).default(10),
   REQUEST_TIMEOUT_S: wholeNumber(1, 3600).default(30),
   STALL_S: wholeNumber(1, 3600).default(60),
-  QUERY_TIMEOUT_S: wholeNumber(1, 3600).default(5),
-  WRITE_TIMEOUT_S: wholeNumber(1, 3600).default(30),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\w.~+/=-]{16,}$/, 'expected at least 16 letters, digits or -._~+/=: try `openssl rand -hex 32`')
@@ -193,8 +178,6 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     host: settings.HOST,
     databaseUrl: settings.DATABASE_URL,
     listenDatabaseUrl: settings.LISTEN_DATABASE_URL,
-    embeddedPort: settings.EMBEDDED_PORT,
-    dataDir: settings.DATA_DIR,
     jwtSecret: settings.JWT_SECRET,
     jwksUrl: settings.JWKS_URL,
     jwtIssuer: settings.JWT_ISSUER,
@@ -213,8 +196,6 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     headersTimeoutS: settings.HEADERS_TIMEOUT_S,
     requestTimeoutS: settings.REQUEST_TIMEOUT_S,
     stallMs: settings.STALL_S * 1000,
-    queryTimeoutMs: settings.QUERY_TIMEOUT_S * 1000,
-    writeTimeoutMs: settings.WRITE_TIMEOUT_S * 1000,
     metricsToken: settings.METRICS_TOKEN,
     logLevel: settings.LOG_LEVEL,
     heartbeatS: settings.HEARTBEAT_S,

@@ -3,9 +3,9 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { migrateApplication } from '../dist/src/app/migrate.js';
 import { createDatabase } from '../dist/src/database/connection.js';
 import { startEmbeddedPostgres } from '../dist/src/database/embedded-postgres.js';
-import { migrateToLatest } from '../dist/src/database/migrate.js';
 
 const TEMPLATE = 'pg_change_feed_template';
 
@@ -45,7 +45,7 @@ async function makeTemplate(serverUrl) {
   url.pathname = `/${TEMPLATE}`;
   const db = createDatabase(url.href);
   try {
-    await migrateToLatest(db);
+    await migrateApplication(db);
   } finally {
     await db.destroy();
   }

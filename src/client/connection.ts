@@ -1,7 +1,9 @@
 import { endpoint } from './endpoints.js';
 import type { StreamEvent } from './event-reader.js';
+import type { Fallback } from './fallback.js';
 import type { Settings, TokenReason } from './options.js';
 import { isOnline, isVisible } from './page.js';
+import type { Unanswered } from './polling.js';
 import type { SentChange } from './registration.js';
 import type { Requests } from './requests.js';
 import { backoff } from './retry.js';
@@ -22,11 +24,13 @@ const QUIET_MS = 3000;
 
 /** What a connection brings, and asks for. */
 export interface ConnectionHandlers {
-  /** The position to begin at, and the resources for the URL. */
-  begin(): { readonly from: string | undefined; readonly resources: readonly string[] };
+  /** The position to begin at, and the resources for the URL of a stream or poll. */
+  begin(by: 'stream' | 'poll'): { readonly from: string | undefined; readonly resources: readonly string[] };
   /** A stream is open. */
   onOpen(stream: OpenStream): void;
   onChange(change: SentChange): void;
+  /** A poll's answer brings these resources from `from` on. */
+  onAnswer(resources: readonly string[], from: string | undefined, signal: AbortSignal): void;
   /** Everything up to this position has been brought. */
   onPosition(position: string | undefined): void;
   onState(state: SSEState): void;
@@ -62,8 +66,14 @@ export class Connection {
   #heardAt = 0;
   #heartbeatMs: number | undefined;
   #retryMs = DEFAULT_RETRY_MS;
+  /** A stream that has not begun by then is taken for kept back, in ms. */
+  #deadlineMs: number | undefined;
+  #fallback: Fallback | undefined;
+  /** Set while a proxy keeps streams back: how many were tried since. */
+  #trials: number | undefined;
   #cancelTimer = () => {};
   #cancelQuiet = () => {};
+  #cancelDeadline = () => {};
 
   constructor(settings: () => Settings, requests: Requests, handlers: ConnectionHandlers) {
     this.#settings = settings;
@@ -92,6 +102,11 @@ export class Connection {
     this.#begin('connect');
   }
 
+  /** Other resources are wanted while there is no stream. */
+  changed(): void {
+    this.#fallback?.changed();
+  }
+
   /** The open stream is of no use any more. */
   lose(why: string): void {
     this.#retryIn(this.#retryMs, why);
@@ -117,7 +132,8 @@ export class Connection {
   #begin(reason: TokenReason): void {
     const stream = new AbortController();
     this.#stream = stream;
-    void this.#run(stream.signal, reason);
+    if (this.#trials === undefined) void this.#run(stream.signal, reason);
+    else void this.#judge(stream.signal);
   }
 
   async #run(signal: AbortSignal, reason: TokenReason): Promise<void> {
@@ -130,7 +146,7 @@ export class Connection {
     if (authorized === 'failed') return this.#failed('there is no token');
     if (!authorized) return this.#rest('unauthorized');
 
-    const { from, resources } = this.#handlers.begin();
+    const { from, resources } = this.#handlers.begin('stream');
     // Proxies strip the header, and the URL says the same.
     if (from !== undefined) authorized.headers.set('Last-Event-ID', from);
     authorized.headers.set('Accept', 'text/event-stream');
@@ -141,10 +157,18 @@ export class Connection {
     });
     this.#expired = false;
     this.#readable = true;
+    const attempt = new AbortController();
+    let mute = false;
     const end = await readStream({
-      send: (sending) => this.#requests.send(url, authorized, { signal: sending }),
+      send: (sending) =>
+        this.#requests.send(url, authorized, { signal: sending }, () => {
+          this.#cancelDeadline = later(this.#deadlineMs ?? this.#settings().connectMs, () => {
+            mute = true;
+            attempt.abort();
+          });
+        }),
       silenceMs: () => this.#silenceMs(),
-      signal,
+      signal: AbortSignal.any([signal, attempt.signal]),
       onHeard: () => {
         this.#heardAt = now();
       },
@@ -154,10 +178,13 @@ export class Connection {
         this.#retryMs = boundedWait(ms);
       },
     });
-    if (signal.aborted || end.kind === 'closed') return;
+    this.#cancelDeadline();
+    if (signal.aborted) return;
+    if (mute) return this.#judge(signal);
+    if (end.kind === 'closed') return;
     logger.debug('SSE connection error', end.reason);
     if (end.kind === 'refused' && end.status === 401) this.#requests.refuse(authorized);
-    this.#ended(end, reason);
+    this.#ended(end, reason, signal);
   }
 
   #silenceMs(): number {
@@ -183,32 +210,93 @@ export class Connection {
     } else if (event === 'connected') {
       const { clientId, resumed, heartbeatMs } = JSON.parse(data) as Connected;
       if (heartbeatMs !== undefined && heartbeatMs > 0) this.#heartbeatMs = heartbeatMs;
-      this.#failures = 0;
       this.#failedBefore = this.#failingSince;
-      this.#failingSince = undefined;
-      this.#requests.forgive();
-      this.#open = true;
+      this.#begun();
+      this.#cancelDeadline();
       this.#openedAt = now();
-      this.#cancelQuiet();
       this.#settings().logger.debug(`SSE connected with client ID: ${clientId}`);
       this.#setState(this.#readable ? 'connected' : 'stale');
       this.#handlers.onOpen({ clientId, resources, from, resumed: resumed || from === undefined, signal });
     }
   }
 
-  #ended(end: StreamEnd, reason: TokenReason): void {
+  #ended(end: StreamEnd, reason: TokenReason, signal: AbortSignal): void {
     const wasOpen = this.#open;
     if (this.#expired && now() - this.#openedAt >= SHORT_MS) this.#connect('expired');
     else if (this.#expired) {
       this.#failingSince = this.#failedBefore;
       this.#failed('the token ended at once', undefined, 'expired');
     } else if (end.kind !== 'refused' && wasOpen) this.#retryIn(this.#retryMs, 'the stream ended');
+    else if (this.#failures > 0 && (end.kind !== 'refused' || end.status === 0)) void this.#judge(signal);
     else if (end.kind !== 'refused') this.#failed('the stream ended before it had begun');
     else if (end.status === 401 && reason !== 'refused') this.#connect('refused');
     else if (end.status === 401) this.#rest('unauthorized');
     // One name that is refused refuses them all: each by itself, then.
     else if ((end.status === 400 || end.status === 403) && this.#handlers.onRefused()) this.#connect('connect');
     else this.#failed(end.reason, end.retryAfterMs);
+  }
+
+  /** A stream has not begun, or is kept back: a poll tells a mute proxy from a slow network and from none. */
+  async #judge(signal: AbortSignal): Promise<void> {
+    const fallback = await this.#loadFallback(signal);
+    const verdict = await fallback?.judge();
+    if (signal.aborted) return;
+    if (!fallback || !verdict) return this.#unanswered(undefined);
+    if (verdict.kind === 'down') return this.#unanswered(verdict.end);
+    if (verdict.kind === 'slow' && this.#trials === undefined) {
+      this.#deadlineMs = verdict.deadlineMs;
+      return this.#connect('connect');
+    }
+    this.#settings().logger.debug('SSE: streams are kept back on the way, polling instead');
+    this.#begun();
+    this.#setState('connected');
+    const end = await fallback.run(this.#trials ?? 0);
+    if (!signal.aborted) this.#unanswered(end);
+  }
+
+  #unanswered(end: Unanswered | undefined): void {
+    if (end?.kind === 'unauthorized' || (end?.kind === 'refused' && end.status === 401)) this.#rest('unauthorized');
+    else this.#failed('no poll is answered', end?.kind === 'refused' ? end.retryAfterMs : undefined);
+  }
+
+  /** The code for polls is loaded when it is needed. Undefined where it cannot be had. */
+  async #loadFallback(signal: AbortSignal): Promise<Fallback | undefined> {
+    const loaded = await import('./fallback.js').catch(() => undefined);
+    if (!loaded || signal.aborted) return undefined;
+    const deadlineMs = this.#deadlineMs ?? this.#settings().connectMs;
+    this.#fallback = new loaded.Fallback({
+      settings: this.#settings,
+      requests: this.#requests,
+      begin: () => this.#handlers.begin('poll'),
+      onAnswer: (resources, from) => this.#handlers.onAnswer(resources, from, signal),
+      onChange: (change) => this.#handlers.onChange(change),
+      onPosition: (position) => this.#handlers.onPosition(position),
+      onReadable: (readable) => {
+        this.#begun();
+        this.#setState(readable ? 'connected' : 'stale');
+      },
+      answerMs: deadlineMs,
+      deadlineMs,
+      onTrial: (trials) => {
+        this.#trials = trials;
+      },
+      onStreamWorks: () => {
+        this.#trials = undefined;
+        this.replace();
+      },
+      signal,
+    });
+    return this.#fallback;
+  }
+
+  /** The server is reached. */
+  #begun(): void {
+    this.#failures = 0;
+    this.#failingSince = undefined;
+    this.#open = true;
+    this.#heardAt = now();
+    this.#requests.forgive();
+    this.#cancelQuiet();
   }
 
   #failed(why: string, waitMs?: number, reason?: TokenReason): void {
@@ -250,6 +338,8 @@ export class Connection {
   #endStream(): void {
     this.#cancelTimer();
     this.#cancelQuiet();
+    this.#cancelDeadline();
+    this.#fallback = undefined;
     this.#open = false;
     this.#stream?.abort();
     this.#stream = undefined;

@@ -33,6 +33,11 @@ export interface SSEServiceOptions {
   restMs?: number | undefined;
   /** A stream that is silent for this long is dead, in ms. Default: one and a half of the server's heartbeats. */
   silenceMs?: number | undefined;
+  /**
+   * A stream that has not begun for so long, in ms, is given up, and polls take its place if they are answered sooner.
+   * Default 10,000.
+   */
+  connectMs?: number | undefined;
   /** A tab that is hidden for this long closes its stream, in ms; `Infinity`: never. Default 30,000. */
   hiddenMs?: number | undefined;
   /** Default: the page's own. */
@@ -56,7 +61,7 @@ export type Settings = {
   [Name in Exclude<keyof SSEServiceOptions, Optional>]-?: Exclude<SSEServiceOptions[Name], undefined>;
 } & Pick<SSEServiceOptions, Optional>;
 
-const TIMES = ['maxAttempts', 'retryBaseMs', 'restAfterMs', 'restMs', 'silenceMs', 'hiddenMs'] as const;
+const TIMES = ['maxAttempts', 'retryBaseMs', 'restAfterMs', 'restMs', 'silenceMs', 'connectMs', 'hiddenMs'] as const;
 
 /**
  * Puts options over what is set already.
@@ -79,6 +84,7 @@ const DEFAULTS: Settings = {
   retryBaseMs: 1000,
   restAfterMs: 120_000,
   restMs: 60_000,
+  connectMs: 10_000,
   hiddenMs: 30_000,
   // Called as a method of something else, the browser's own would throw.
   fetch: (...request) => fetch(...request),

@@ -87,12 +87,14 @@ export class Registrations {
   /**
    * A stream or poll has begun that brings these resources from `from` on.
    * @param resumed false: what was missed since `from` cannot be told.
+   * @param anew false: those that catch up already go on.
    * @returns those that have to catch up from a position of their own.
    */
-  begin(resources: readonly string[], from: string | undefined, resumed: boolean): Registration[] {
+  begin(resources: readonly string[], from: string | undefined, resumed: boolean, anew = true): Registration[] {
     this.#settle();
     const late: Registration[] = [];
     for (const registration of [...this.#all]) {
+      if (!anew && registration.behind?.waiting) continue;
       const since = registration.behind ? (registration.behind.since ?? this.#given) : this.#position;
       registration.behind = { since };
       if (!resources.includes(registration.resource)) continue;

@@ -46,9 +46,15 @@ export class Requests {
   }
 
   /** Fetches when it is its turn. Rejects as `fetch` does. */
-  async send(url: string, { headers }: Authorized, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+  async send(
+    url: string,
+    { headers }: Authorized,
+    init: RequestInit & { signal: AbortSignal },
+    onSent = () => {},
+  ): Promise<Response> {
     const { fetch, credentials } = this.#settings();
     if (!(await this.#gate.pass(init.signal))) throw new Error('The request was given up before it was sent');
+    onSent();
     return fetch(url, { cache: 'no-store', credentials, headers, ...init });
   }
 }

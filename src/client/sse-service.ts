@@ -70,13 +70,17 @@ export class SSEService {
       onStreamGone: () => this.#connection.lose('its stream is gone'),
     });
     this.#connection = new Connection(settings, requests, {
-      begin: () => ({ from: registrations.start(), resources: this.#subscriptions.forUrl() }),
+      begin: (by) => ({
+        from: registrations.start(),
+        resources: by === 'stream' ? this.#subscriptions.forUrl() : registrations.resources,
+      }),
       onOpen: ({ clientId, resources, from, resumed, signal }) => {
         this.#clientIds.unshift(clientId);
         this.#clientIds.length = Math.min(this.#clientIds.length, KNOWN_CLIENT_IDS);
         void missed(registrations.begin(resources, from, resumed), signal);
         this.#subscriptions.opened({ clientId, signal }, resources);
       },
+      onAnswer: (resources, from, signal) => void missed(registrations.begin(resources, from, true, false), signal),
       onChange: (change) => registrations.change(change),
       onPosition: (position) => registrations.moveTo(position),
       onState: ({ status }) => {
@@ -151,7 +155,7 @@ export class SSEService {
     const live = this.#subscriptions.brings(resource);
     const registration = this.#registrations.add(resource, listener, since || undefined, live);
     if (this.status === 'idle' && !this.#disconnected) this.#open();
-    else if (registration.behind) this.#subscriptions.reconcile();
+    else if (registration.behind) this.#listenersChanged();
     return () => this.#off(registration);
   }
 
@@ -180,12 +184,17 @@ export class SSEService {
 
   #off(registration: Registration): void {
     if (!this.#registrations.remove(registration)) return;
-    this.#subscriptions.reconcile();
+    this.#listenersChanged();
     if (!this.#registrations.isEmpty) return;
     this.#cancelUnused = later(UNUSED_MS, () => {
       if (!this.#disconnected) this.#close();
       this.#registrations.forget();
     });
+  }
+
+  #listenersChanged(): void {
+    this.#subscriptions.reconcile();
+    this.#connection.changed();
   }
 
   #open(): void {

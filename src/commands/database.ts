@@ -1,29 +1,27 @@
 import pg from 'pg';
 import { readConfig } from '../config.js';
 import { sessionTo } from '../database/address.js';
-import { findEmbeddedPostgres } from '../database/embedded-postgres.js';
 import { databaseFailure } from '../database/failure.js';
 import { OperatorError } from '../operator-error.js';
 
 /**
- * The addresses of the database of DATABASE_URL, or of the embedded one that is running.
- * @throws {OperatorError} when there is none.
+ * Reads the addresses of the database: DATABASE_URL, and LISTEN_DATABASE_URL where it is another.
+ * @throws {OperatorError} when DATABASE_URL is not set.
  */
-export async function databaseAddresses(): Promise<{ readonly url: string; readonly listenUrl: string }> {
-  const { databaseUrl, listenDatabaseUrl, dataDir } = readConfig();
-  const url = databaseUrl ?? (await findEmbeddedPostgres(dataDir))?.url;
+export function databaseAddresses(): { readonly url: string; readonly listenUrl: string } {
+  const { databaseUrl: url, listenDatabaseUrl } = readConfig();
   if (!url) refusePgVariables();
-  if (!url) throw new OperatorError('No embedded Postgres is running: start it with `npm start`, or set DATABASE_URL.');
+  if (!url) throw new OperatorError('DATABASE_URL: expected postgres://user:password@host:port/database');
   return { url, listenUrl: listenDatabaseUrl ?? url };
 }
 
 /**
- * A session with the database of DATABASE_URL, or with the embedded one that is running. The caller ends it.
+ * Opens a session with the database of DATABASE_URL. The caller ends it.
  * @param name the command's, for the session's application_name: `pg-change-feed sql`.
- * @throws {OperatorError} when there is none, or it can't be used.
+ * @throws {OperatorError} when DATABASE_URL is not set, or can't be used.
  */
 export async function connectToDatabase(name: string): Promise<pg.Client> {
-  const { url } = await databaseAddresses();
+  const { url } = databaseAddresses();
   const client = new pg.Client(sessionTo(url, { name: `pg-change-feed ${name}` }));
   try {
     await client.connect();
@@ -34,7 +32,7 @@ export async function connectToDatabase(name: string): Promise<pg.Client> {
 }
 
 /** @throws {OperatorError} where the variables of psql name a database, which is not served unless DATABASE_URL says so. */
-export function refusePgVariables(): void {
+function refusePgVariables(): void {
   if (process.env.PGSERVICE) {
     throw new OperatorError('PGSERVICE is not read: set DATABASE_URL=postgres://user:password@host:port/database.');
   }

@@ -6,7 +6,13 @@ import { checkOwners, checkRowSecurity, checkStrangers } from '../doctor/owners.
 import { checkFunctions, checkSchema } from '../doctor/schema.js';
 import { checkLog, checkOpenTransactions, checkServer } from '../doctor/server.js';
 import { checkServerRights } from '../doctor/server-rights.js';
-import { checkForeignTriggers, checkRecorders, checkTables, checkTriggers } from '../doctor/tables.js';
+import {
+  checkForeignMembers,
+  checkForeignTriggers,
+  checkRecorders,
+  checkTables,
+  checkTriggers,
+} from '../doctor/tables.js';
 import { connectToDatabase, databaseAddresses } from './database.js';
 
 const COLOURS = { ok: 'green', info: 'blue', warn: 'yellow', fail: 'red' } as const;
@@ -18,7 +24,7 @@ const COLOURS = { ok: 'green', info: 'blue', warn: 'yellow', fail: 'red' } as co
  * @throws {OperatorError} when the database can't be used at all.
  */
 export async function doctor(tables: readonly string[], { json }: { readonly json: boolean }): Promise<void> {
-  const { url, listenUrl } = await databaseAddresses();
+  const { url, listenUrl } = databaseAddresses();
   const findings = [
     ...(await lookInside(tables)),
     ...(await checkPooler(listenUrl)),
@@ -63,6 +69,7 @@ function insideSchema(tables: readonly string[]): readonly [string, Check][] {
     ['rights', checkStrangers],
     ['triggers', checkTriggers],
     ['triggers', checkRecorders],
+    ['triggers', checkForeignMembers],
     ['triggers', checkForeignTriggers],
     ['tables', checkTables(tables)],
     ['publications', checkPublications],

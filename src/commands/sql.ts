@@ -4,7 +4,6 @@ import { connectToDatabase } from './database.js';
 
 /**
  * Runs SQL like psql does, for people without it, and prints rows as a table and else what was done (`UPDATE 1`).
- * The database is DATABASE_URL's, or the embedded one that is running.
  * @throws {OperatorError} with what Postgres said.
  */
 export async function sql(text: string): Promise<void> {

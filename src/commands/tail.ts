@@ -29,7 +29,7 @@ const INTERRUPTED = 130;
  * @throws {OperatorError} where the feed can't be read, in one sentence.
  */
 export async function tail(resources: readonly string[], options: TailOptions): Promise<void> {
-  const { url, listenUrl } = await databaseAddresses();
+  const { url, listenUrl } = databaseAddresses();
   const log = new ChangeLog(listenUrl, () => {});
   const wanted = resources.length > 0 ? new Set(resources) : undefined;
   const lines = options.json || !process.stdout.isTTY ? jsonLines : textLines;
@@ -39,7 +39,8 @@ export async function tail(resources: readonly string[], options: TailOptions): 
     if (shown.length > 0) process.stdout.write(shown.map(({ text }) => `${text}\n`).join(''));
   };
 
-  let position = await start(log, url, options.since);
+  const begin = await start(log, url, options.since);
+  let { position } = begin;
   const reader = new LogReader(log, position, failuresNoted(), (reading) => {
     print(reading, position);
     position = reading.position;
@@ -55,6 +56,7 @@ export async function tail(resources: readonly string[], options: TailOptions): 
   } catch (error) {
     throw databaseFailure(error, listenUrl);
   }
+  note(begin.note);
   const looking = setInterval(() => void reader.read(), LOOK_MS);
   void reader.read();
 
@@ -66,14 +68,24 @@ export async function tail(resources: readonly string[], options: TailOptions): 
   process.exit(code);
 }
 
-/** Where it begins. */
-async function start(log: ChangeLog, url: string, since: string | undefined): Promise<Position> {
+/** Where it begins, and a sentence about that. */
+async function start(
+  log: ChangeLog,
+  url: string,
+  since: string | undefined,
+): Promise<{ position: Position; note: string }> {
   const position = since === undefined ? undefined : parsePosition(since);
   const seconds = since === undefined || position ? undefined : secondsOf(since);
   try {
     await checkDatabaseServer(log, url);
-    const earlier = seconds === undefined ? undefined : await log.positionBefore(seconds);
-    return position ?? earlier ?? (await log.position());
+    const now = await log.position();
+    if (position) return { position, note: 'Listening from the position that --since names.' };
+    if (seconds === undefined) return { position: now, note: 'Listening from now on.' };
+    const earlier = await log.positionBefore(seconds);
+    if (!earlier) return { position: now, note: `Listening from now on: the log has no change of the last ${since}.` };
+    const { position: start, firstAt } = earlier;
+    const from = firstAt ? `${firstAt.toISOString()}, the first change in the log since then` : `${since} ago`;
+    return { position: start, note: `Listening from ${from}.` };
   } catch (error) {
     await log.close();
     throw databaseFailure(error, url);

@@ -1,7 +1,5 @@
-import type { Config } from '../config.js';
-import { readConfig } from '../config.js';
+import { type Config, readConfig } from '../config.js';
 import { OperatorError } from '../operator-error.js';
-import { embeddedSecret } from '../server/secret.js';
 import { signToken } from '../server/token.js';
 
 /** What a token is made of. */
@@ -16,28 +14,20 @@ export interface TokenOptions {
 /** Prints a JWT, alone, for `TOKEN=$(pg-change-feed token --sub ada)`. */
 export async function token(options: TokenOptions): Promise<void> {
   const config = readConfig();
-  const { jwtSecret: secret } = await keysOf(config);
+  const { jwtSecret: secret } = keysOf(config);
   if (!secret)
     throw new OperatorError('JWKS_URL: its identity provider signs the tokens, and there is no key for it here');
   console.log(await signToken({ ...options, secret, issuer: config.jwtIssuer, audience: config.jwtAudience }));
 }
 
 /**
- * JWT_SECRET or JWKS_URL, or else, in the embedded mode, the secret that is kept in DATA_DIR.
- * @throws {OperatorError} where there is none.
+ * Returns the one of JWT_SECRET and JWKS_URL that is set.
+ * @throws {OperatorError} where neither is.
  */
-export async function keysOf({
-  jwtSecret,
-  jwksUrl,
-  databaseUrl,
-  dataDir,
-}: Config): Promise<{ readonly jwtSecret?: string; readonly jwksUrl?: string }> {
+export function keysOf({ jwtSecret, jwksUrl }: Config): { readonly jwtSecret?: string; readonly jwksUrl?: string } {
   if (jwksUrl) return { jwksUrl };
   if (jwtSecret) return { jwtSecret };
-  if (databaseUrl) {
-    throw new OperatorError(
-      'JWT_SECRET: expected at least 32 bytes, the key that tokens are signed with: try `openssl rand -hex 32`; or set JWKS_URL',
-    );
-  }
-  return { jwtSecret: await embeddedSecret(dataDir) };
+  throw new OperatorError(
+    'JWT_SECRET: expected at least 32 bytes, the key that tokens are signed with: try `openssl rand -hex 32`; or set JWKS_URL',
+  );
 }

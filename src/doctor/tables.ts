@@ -93,6 +93,26 @@ export const checkRecorders: Check = async (client) => {
   }));
 };
 
+/** Foreign tables that have become a partition or an heir of a table watched with keys: writes to their rows fail. */
+export const checkForeignMembers: Check = async (client) => {
+  const { rows } = await client.query<{ relation: string; resource: string; member: string }>(`
+    select w.relation::text as relation, w.resource, m.relation::text as member
+    from change_feed.watched_table w
+    join lateral (
+      with recursive tree (relation) as (
+        select w.relation::oid union select i.inhrelid from tree join pg_inherits i on i.inhparent = tree.relation)
+      select c.oid::regclass as relation from tree join pg_class c on c.oid = tree.relation where c.relkind = 'f' limit 1
+    ) m on true
+    where w.keys
+    order by 1`);
+  return rows.map(({ relation, resource, member }) => ({
+    level: 'fail',
+    about: `triggers of ${relation}`,
+    says: `the foreign table ${member} belongs to it since it was watched with keys: writes to its rows fail`,
+    cure: `select change_feed.watch(${client.escapeLiteral(relation)}, ${client.escapeLiteral(resource)}, keys => false)`,
+  }));
+};
+
 /** Triggers of others that call NOTIFY for each row: beside ours they only cost. */
 export const checkForeignTriggers: Check = async (client) => {
   const { rows } = await client.query<{ relation: string; name: string }>(`

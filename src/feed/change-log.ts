@@ -119,6 +119,14 @@ const READ_SUMMED_UP = `
   ) c on true
   order by c.lsn`;
 const NOW = `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot`;
+const POSITION_BEFORE = `
+  (select ${EPOCH} as epoch, t.snapshot::text as snapshot, null::timestamptz as "firstAt"
+    from change_feed.tick t where t.at <= clock_timestamp() - $1 * interval '1 s' order by t.id desc limit 1)
+  union all
+  -- The key begins with the transaction id and holds the time: nothing but it is read.
+  (select ${EPOCH}, format('%1$s:%1$s:', c.xid), c.at
+    from change_feed.change c where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)
+  limit 1`;
 const WATCHED_RESOURCES = 'select resource from change_feed.watched_table';
 const LOGGED_RESOURCES = 'select distinct resource from change_feed.change';
 
@@ -266,18 +274,15 @@ export class ChangeLog {
   }
 
   /**
-   * A position of `seconds` ago or before; where none was noted so early, the oldest. Undefined when there is none.
-   * One is noted each minute.
+   * A position of `seconds` ago or before. Servers note one each minute; where none was noted so early, that of the first
+   * change in the log since then, with its time. Undefined where there is neither.
    */
-  async positionBefore(seconds: number): Promise<Position | undefined> {
-    const { rows } = await this.#rest.query<{ epoch: string | null; snapshot: string }>(
-      `select ${EPOCH} as epoch, snapshot::text as snapshot from change_feed.tick
-        order by at <= clock_timestamp() - $1 * interval '1 s' desc,
-          case when at <= clock_timestamp() - $1 * interval '1 s' then -id else id end limit 1`,
-      [seconds],
-    );
-    const row = rows[0];
-    return row?.epoch ? positionOf(row.epoch, row.snapshot) : undefined;
+  async positionBefore(seconds: number): Promise<{ position: Position; firstAt?: Date } | undefined> {
+    const [row] = await this.query<{ epoch: string | null; snapshot: string; firstAt: Date | null }>(POSITION_BEFORE, [
+      seconds,
+    ]);
+    if (!row?.epoch) return undefined;
+    return { position: positionOf(row.epoch, row.snapshot), ...(row.firstAt && { firstAt: row.firstAt }) };
   }
 
   /** Names of the resources that tables are watched as. */

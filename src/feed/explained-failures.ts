@@ -1,3 +1,4 @@
+import { ownerFault } from '../database/owner-fault.js';
 import { rowSecurityFault } from '../database/row-security.js';
 import { type Query, schemaFault, schemaState } from '../database/schema-state.js';
 import { OperatorError } from '../operator-error.js';
@@ -9,7 +10,7 @@ import type { Failures } from './failure-log.js';
  */
 const MISFITS: ReadonlySet<unknown> = new Set(['42501', '3F000', '42883', '42P01', '42703', '42804', '0A000']);
 
-const OTHER_SCHEMA = 'the schema is not that of this server';
+const SCHEMA_FAULT = 'the schema change_feed is not well';
 
 /**
  * Passes failures on, and replaces the error of a statement that no longer fits the schema by the reason, in one sentence
@@ -36,11 +37,14 @@ export class ExplainedFailures implements Failures {
     this.#failures.succeeded(work);
   }
 
-  /** Logs where the schema is that of another version, although nothing has failed yet. @throws what the query throws. */
+  /**
+   * Logs where the schema is that of another version, or changes may not be recorded, although nothing has failed here.
+   * @throws what the query throws.
+   */
   async checkSchema(): Promise<void> {
-    const fault = schemaFault(await schemaState(this.#query));
-    if (fault === undefined) this.#failures.succeeded(OTHER_SCHEMA);
-    else this.#failures.failed(OTHER_SCHEMA, new OperatorError(fault));
+    const fault = schemaFault(await schemaState(this.#query)) ?? (await ownerFault(this.#query));
+    if (fault === undefined) this.#failures.succeeded(SCHEMA_FAULT);
+    else this.#failures.failed(SCHEMA_FAULT, new OperatorError(fault));
   }
 
   async #explain(work: string, error: unknown): Promise<void> {

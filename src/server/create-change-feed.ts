@@ -49,7 +49,7 @@ const LAST_QUERIES_MS = 2000;
 
 /**
  * A change feed for a Koa application, to be mounted with {@link changeFeedRoutes}. The database needs the schema
- * `change_feed`: `pg-change-feed migrate --feed-only`, or {@link migrateChangeFeed}.
+ * `change_feed`: `pg-change-feed migrate`, or {@link migrateChangeFeed}.
  *
  * It takes an address and no pool: LISTEN, the locks and the reads of the log need up to seven sessions with settings
  * of their own. Nothing connects before {@link FeedWithStreams.start}.

@@ -1,8 +1,7 @@
 import type { Context } from 'koa';
 import { parsePosition } from '../feed/position.js';
 import { HttpError } from '../http-error.js';
-import type { Start } from './replay.js';
-import { EVERY_RESOURCE } from './subscription.js';
+import { EVERY_RESOURCE, type Start } from './client.js';
 
 /**
  * The resources of a URL: `?resources=a,b`, or repeated.

@@ -22,7 +22,7 @@ type Step =
   | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'cut'; readonly broken: boolean }
   | { readonly do: 'half an event' | 'expire' | 'prune' | 'connect' | 'set the clock' | 'beat' }
-  | { readonly do: 'strip'; readonly on: boolean }
+  | { readonly do: 'strip' | 'mute'; readonly on: boolean }
   | { readonly do: 'retry'; readonly ms: number }
   | { readonly do: 'faults'; readonly faults: readonly Fault[] };
 
@@ -39,7 +39,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 5000, max: 300_000 }) }),
   { weight: 2, arbitrary: fc.record({ do: fc.constant('cut' as const), broken: fc.boolean() }) },
   fc.record({ do: fc.constantFrom('half an event', 'expire', 'prune', 'connect', 'set the clock', 'beat', 'leave') }),
-  fc.record({ do: fc.constant('strip' as const), on: fc.boolean() }),
+  fc.record({ do: fc.constantFrom('strip', 'mute'), on: fc.boolean() }),
   fc.record({ do: fc.constant('retry' as const), ms: fc.constantFrom(0, 1, 1000, 10_000) }),
   {
     weight: 2,
@@ -127,6 +127,10 @@ async function run(steps: readonly Step[]): Promise<void> {
         break;
       case 'strip':
         server.stripsPosition = each.on;
+        break;
+      case 'mute':
+        server.mute = each.on;
+        server.cut();
         break;
       case 'retry':
         server.retryMs = each.ms;

@@ -44,6 +44,13 @@ export class ScriptedServer {
   horizon = 1;
   /** Streams forget the position, as behind a proxy that strips it. */
   stripsPosition = false;
+  /** Streams are accepted, and nothing of them arrives. */
+  mute = false;
+  /** Every answer takes so long, in ms. */
+  delayMs = 0;
+  /** Requests end after so long, in ms, with whatever they have got. */
+  cutMs = Number.POSITIVE_INFINITY;
+  readonly #waiting = new Set<() => void>();
   readonly #log: Logged[] = [];
   #next = 1;
   #named = 0;
@@ -75,8 +82,14 @@ export class ScriptedServer {
     if (fault === 'busy') return new Response('', { status: 503 });
     if (fault === 'forbidden') return Response.json({ error: { message: 'not allowed' } }, { status: 403 });
     if (fault) await delayed(fault.delayMs, signal);
+    if (this.delayMs > 0) await delayed(this.delayMs, signal);
     if (signal.aborted) throw signal.reason;
-    if (url.pathname.endsWith('/poll')) return this.#poll(request);
+    const stream = init.method !== 'POST' && !url.pathname.endsWith('/poll');
+    if (stream && this.mute) {
+      await delayed(2 ** 31 - 1, signal);
+      throw signal.reason;
+    }
+    if (url.pathname.endsWith('/poll')) return this.#poll(request, signal);
     if (init.method === 'POST') return this.#post(request);
     return this.#open(request, signal);
   };
@@ -86,6 +99,7 @@ export class ScriptedServer {
     const change: Change = { resource, operation: 'emit', data };
     this.#log.push({ xid: this.#next, change });
     this.#next += 1;
+    for (const wake of this.#waiting) wake();
     for (const stream of this.open) {
       if (stream.resources.has(resource) || stream.resources.has('*'))
         this.#send(stream, update(change, this.position));
@@ -156,14 +170,29 @@ export class ScriptedServer {
     return Response.json({ success: true, resource: body.resource, watched: true });
   }
 
-  #poll({ query }: Request): Response {
+  async #poll({ query }: Request, signal: AbortSignal): Promise<Response> {
     const since = query.get('lastEventId') ?? undefined;
     const resources = (query.get('resources') ?? '').split(',');
-    const missed = this.#since(since);
-    const events =
-      missed?.filter(({ resource }) => resources.includes(resource) || resources.includes('*')) ??
-      (since === undefined ? [] : resources.map((resource) => ({ resource, reason: 'resync' })));
-    return Response.json({ events, position: this.position });
+    const answer = () => {
+      const missed = this.#since(since);
+      return (
+        missed?.filter(({ resource }) => resources.includes(resource) || resources.includes('*')) ??
+        (since === undefined ? [] : resources.map((resource) => ({ resource, reason: 'resync' })))
+      );
+    };
+    const waitMs = since === undefined ? 0 : Number(query.get('wait')) * 1000;
+    const end = performance.now() + waitMs;
+    const cutAt = performance.now() + this.cutMs;
+    while (answer().length === 0 && performance.now() < end) {
+      if (performance.now() >= cutAt) throw new TypeError('network error');
+      const changed = new AbortController();
+      const wake = () => changed.abort();
+      this.#waiting.add(wake);
+      await delayed(Math.min(end, cutAt) - performance.now(), AbortSignal.any([signal, changed.signal]));
+      this.#waiting.delete(wake);
+      if (signal.aborted) throw signal.reason;
+    }
+    return Response.json({ events: answer(), position: this.position });
   }
 
   /** Undefined: it cannot be told. */

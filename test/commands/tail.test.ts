@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { packageRoot } from '../../src/package-root.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { TcpProxy, targetOf } from '../tcp-proxy.js';
+import { createTestDatabase } from '../test-database.js';
 import { until } from '../until.js';
 
 const CLI = join(packageRoot, 'dist/src/cli.js');
@@ -104,6 +106,41 @@ describe('tail', () => {
     await until(() => tail.lines().length === 1);
   });
 
+  test('--since where no server ever ran begins with what the log has, and says so', async () => {
+    const database = await createTestDatabase();
+    const psql = new pg.Client({ connectionString: database.url });
+    await psql.connect();
+    for (const name of ['one', 'two', 'three']) await psql.query('select change_feed.emit($1)', [name]);
+    await psql.query(`update change_feed.change set at = at - interval '20 min' where resource = 'one'`);
+    const tail = startTail(['--since', '10m'], database.url);
+    await until(() => tail.lines().length === 2, 'what was written');
+    expect(tail.lines().map(({ resource }) => resource)).toEqual(['two', 'three']);
+    expect(tail.said.err).toMatch(/^Listening from \d{4}-[\d:.T-]+Z, the first change in the log since then\.\n$/);
+    tail.child.kill('SIGKILL');
+
+    await psql.query(`update change_feed.change set at = at - interval '20 min'`);
+    const none = startTail(['--since', '10m'], database.url);
+    await until(() => none.said.err !== '', 'the note');
+    expect(none.said.err).toBe('Listening from now on: the log has no change of the last 10m.\n');
+    none.child.kill('SIGKILL');
+    await psql.end();
+    await database.drop();
+  });
+
+  test('says that it listens, and from where', async () => {
+    await server.psql(`delete from change_feed.tick; select change_feed.note_tick();
+      update change_feed.tick set at = at - interval '5 min'`);
+    for (const [args, note] of [
+      [[], 'Listening from now on.\n'],
+      [['--since', '3m'], 'Listening from 3m ago.\n'],
+      [['--since', await server.feed.currentPosition()], 'Listening from the position that --since names.\n'],
+    ] as const) {
+      const tail = startTail([...args]);
+      await until(() => tail.said.err !== '', 'the note');
+      expect(tail.said.err).toBe(note);
+    }
+  });
+
   test('where nobody serves, nobody rings; it looks by itself', async () => {
     const alone = await startTestServer();
     const url = alone.database.url;
@@ -135,7 +172,9 @@ describe('tail', () => {
     await emit('verpasst');
     target = targetOf(server.database.url);
     await until(() => tail.lines().some(({ resource }) => resource === 'verpasst'));
-    expect(tail.said.err).toBe('The database does not answer; trying again.\nThe database answers again.\n');
+    expect(tail.said.err).toBe(
+      'Listening from now on.\nThe database does not answer; trying again.\nThe database answers again.\n',
+    );
     tail.child.kill('SIGKILL');
     await way.close();
     await detour.close();
@@ -214,12 +253,34 @@ describe('status', () => {
     );
     expect(of('resource', 'ereignis')).toBe('emit via psql, no table is watched as it');
     expect(of('resource', 'anmeldung')).toBe('not among the last 10,000 changes');
-    expect(of('log', 'change_feed.change')).toMatch(/^since then, about \d+ changes, \d+ kB$/);
+    expect(of('log', 'change_feed.change')).toMatch(/^since then, \d+ changes?, \d+ kB$/);
 
     const text = status().stdout;
     expect(text).toMatch(/^server {4}[0-9a-f]{8} /m);
     expect(text).toMatch(/^resource {2}ereignis /m);
     expect(JSON.parse(status('--json').stdout)).toHaveLength(rows.length);
+  });
+
+  test('counts the changes of a small log, also before the first ANALYZE', async () => {
+    const database = await createTestDatabase();
+    const psql = new pg.Client({ connectionString: database.url });
+    await psql.connect();
+    const said = async () =>
+      (await psql.query(`select state from change_feed.status where what = 'log'`)).rows[0].state.replace(
+        /, \d+ kB$/,
+        '',
+      );
+    expect(await said()).toBe('no changes');
+    await psql.query(`select change_feed.emit('one')`);
+    expect(await said()).toBe('since then, 1 change');
+    await psql.query(`do $$ begin for i in 1..41 loop perform change_feed.emit('more'); end loop; end $$`);
+    expect(await said()).toBe('since then, 42 changes');
+    await psql.query(`do $$ begin for i in 1..10000 loop perform change_feed.emit('more'); end loop; end $$`);
+    expect(await said()).toBe('since then, more than 10000 changes');
+    await psql.query('analyze change_feed.change');
+    expect(await said()).toBe('since then, about 10042 changes');
+    await psql.end();
+    await database.drop();
   });
 
   test('says nothing of an application or an actor without a name', async () => {

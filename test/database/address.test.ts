@@ -5,10 +5,10 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import pg from 'pg';
+import { migrateApplication } from '../../src/app/migrate.js';
 import { parseAddress, sessionTo } from '../../src/database/address.js';
 import { createDatabase } from '../../src/database/connection.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
 import { OperatorError } from '../../src/operator-error.js';
 import { createChangeFeed } from '../../src/server/create-change-feed.js';
 import { createTestDatabase } from '../test-database.js';
@@ -191,7 +191,7 @@ test('a feed works over a socket of Unix', async () => {
   const url = `postgresql://${username}:${password}@${pathname}?host=${sockets}&port=${postgres.port}`;
   const db = createDatabase(url);
   try {
-    await migrateToLatest(db);
+    await migrateApplication(db);
     const feed = createChangeFeed({ databaseUrl: url });
     const heard: string[] = [];
     await feed.start();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { migrateApplication } from '../../src/app/migrate.js';
 import { createDatabase } from '../../src/database/connection.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { change, createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
 
@@ -26,7 +26,7 @@ describe.each(LOCALES)('in a database with the locale %s', (_name, locale) => {
       `create database ${template} template template0 encoding 'UTF8' locale_provider icu icu_locale '${locale}'`,
     );
     const db = createDatabase(databaseUrl(template));
-    await migrateToLatest(db);
+    await migrateApplication(db);
     await db.destroy();
     database = await createWatchedDatabase(template);
   });

@@ -49,9 +49,16 @@ test.each<[string, string, string]>([
     'alter function change_feed.record_t() security invoker',
     'rights of the writer',
   ],
-])('%s: watch() refuses with the cure, and repair() mends it', async (_name, breakIt, fault) => {
-  const { psql, watch, recorded } = database;
+])('%s: no write fails, watch() refuses with the cure, and repair() mends it', async (_name, breakIt, fault) => {
+  const { psql, watch, recorded, session } = database;
+  await psql.query('insert into t values (20)');
+  const { rows: epoch } = await psql.query('select change_feed.ensure_epoch() as id');
   await psql.query(breakIt);
+  // Neither in a session that has written before nor in a new one. What is not recorded ends the epoch.
+  if (fault !== 'a right on the routine') {
+    for (const writer of [psql, await session()])
+      await writer.query('insert into t values (10) on conflict do nothing');
+  }
   await psql.query('create table u (id int primary key)');
   await expect(watch('u')).rejects.toMatchObject({
     message: expect.stringMatching(new RegExp(`^changes cannot be recorded: .*${fault}`)),
@@ -61,6 +68,7 @@ test.each<[string, string, string]>([
   expect(rows[0].said).toMatch(/^repaired \d+$/);
   expect((await psql.query('select * from change_feed.owner_fault')).rows).toEqual([]);
   expect((await psql.query('select change_feed.repair() as said')).rows).toEqual([{ said: 'nothing to repair' }]);
+  expect((await psql.query('select change_feed.ensure_epoch() as id')).rows).not.toEqual(epoch);
   expect(await recorded('insert into t values (1)')).toEqual([change('t', 'insert', [1])]);
   await watch('u');
   expect(await recorded('insert into u values (1)')).toEqual([change('u', 'insert', [1])]);

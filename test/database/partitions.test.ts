@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import { change, createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
 
@@ -238,5 +238,73 @@ describe('inheritance', () => {
     expect(await recorded('update hauptstadt set n = n + 1')).toEqual([change('stadt', 'update', null, 1)]);
     expect(await recorded('update stadt set n = n + 1')).toEqual([change('stadt', 'update', [2, 1])]);
     expect(await recorded('delete from only stadt')).toEqual([change('stadt', 'delete', [2])]);
+  });
+});
+
+describe('a foreign table that inherits', () => {
+  const notices: { message: string; hint: string }[] = [];
+  const onNotice = ({ message = '', hint = '' }) => notices.push({ message, hint });
+  /** far, of this database, as a foreign table at the end of top, middle and bottom. */
+  const bottom = `create foreign table bottom () inherits (middle) server far options (table_name 'far')`;
+
+  beforeEach(async () => {
+    const { username, password, port, pathname } = new URL(database.url);
+    await psql.query(`drop table if exists top, far cascade; create extension if not exists postgres_fdw;
+      create table far (id int, n int); insert into far values (9, 0);
+      create server if not exists far foreign data wrapper postgres_fdw
+        options (host '127.0.0.1', port '${port}', dbname '${pathname.slice(1)}');
+      create user mapping if not exists for public server far options (user '${username}', password '${password}');
+      create table top (id int primary key, n int); create table middle () inherits (top);
+      insert into top values (1, 0); insert into middle values (2, 0)`);
+    notices.length = 0;
+    psql.on('notice', onNotice);
+  });
+  afterEach(() => {
+    psql.off('notice', onNotice);
+  });
+
+  test.each(['top', 'middle'])('makes watch() of %s refuse keys, and without them no write fails', async (table) => {
+    await psql.query(bottom);
+    await expect(watch(table)).rejects.toMatchObject({
+      message: `public.${table} is inherited by the foreign table public.bottom and cannot be watched`,
+      hint: `Only without keys: select change_feed.watch('public.${table}', keys => false)`,
+    });
+    await watch(table, undefined, false);
+    expect(await recorded(`update ${table} set n = 1`)).toEqual([change(table, 'update', null)]);
+    expect((await psql.query('select n from far')).rows).toEqual([{ n: 1 }]);
+    expect(await recorded(`insert into ${table} values (3, 0)`)).toEqual([change(table, 'insert', null)]);
+    expect(await recorded(`delete from ${table}`)).toEqual([change(table, 'delete', null)]);
+    expect((await psql.query('select n from far')).rows).toEqual([]);
+  });
+
+  test('is not advised to be watched; what is advised is not refused', async () => {
+    await psql.query(`${bottom}; create temp table passing () inherits (top)`);
+    await watch('top', undefined, false);
+    expect(notices).toEqual([
+      {
+        message: 'public.middle inherits from public.top: what is written to it directly is not recorded',
+        hint: "Watch it under the same name: select change_feed.watch('public.middle', 'top', keys => false)",
+      },
+      {
+        message: 'public.bottom inherits from public.top: what is written to it directly is not recorded',
+        hint: 'A foreign table cannot be watched. Write to it through public.top',
+      },
+    ]);
+    await watch('middle', 'top', false);
+    expect(await recorded('update middle set n = 1')).toEqual([change('top', 'update', null)]);
+    await psql.query('drop table passing');
+  });
+
+  // Postgres asks nobody when a foreign table begins to inherit.
+  test('from a table that is watched with keys makes writes to its rows fail, until that is watched without', async () => {
+    await watch('top');
+    await psql.query(bottom);
+    expect(await recorded('insert into top values (3, 0)')).toEqual([change('top', 'insert', [3])]);
+    expect(await recorded('update only top set n = 1 where id = 1')).toEqual([change('top', 'update', [1])]);
+    await expect(psql.query('update top set n = 2')).rejects.toThrow(
+      'cannot collect transition tuples from child foreign tables',
+    );
+    await watch('top', undefined, false);
+    expect(await recorded('update top set n = 2')).toEqual([change('top', 'update', null)]);
   });
 });

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Kysely } from 'kysely';
 import pg from 'pg';
+import { migrateApplication } from '../../src/app/migrate.js';
 import { createDatabase } from '../../src/database/connection.js';
 import { removeChangeFeed } from '../../src/database/install.js';
-import { migrateChangeFeed, migrateToLatest } from '../../src/database/migrate.js';
+import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { schemaState } from '../../src/database/schema-state.js';
 import { SCHEMA_VERSION } from '../../src/database/shipped-schema.js';
 import { packageRoot } from '../../src/package-root.js';
@@ -156,10 +157,10 @@ test("the application's migrations upgrade the schema that an earlier build has 
     await admin.query('insert into kysely_migration values ($1, $2)', [name, '2030']);
   }
   await makeUnversioned(admin);
-  expect(await migrateToLatest(db)).toEqual(sqlFiles);
+  expect(await migrateApplication(db)).toEqual(sqlFiles);
   expect(await state()).toEqual({ kind: 'current', differs: [] });
   expect((await admin.query(WATCHED)).rows).toHaveLength(2);
-  expect(await migrateToLatest(db)).toEqual([]);
+  expect(await migrateApplication(db)).toEqual([]);
 });
 
 test('a member of change_feed_owner who owns the tables upgrades, too', async () => {

@@ -96,6 +96,19 @@ describe('finds, and says what to run: ', () => {
       { level: 'fail', about: 'triggers of teil_1', cure: `select change_feed.watch('teil')` },
     ],
     [
+      'a foreign table that inherits from a table watched with keys',
+      `create foreign data wrapper nowhere; create server nowhere foreign data wrapper nowhere;
+        create table heirs (id int primary key); select change_feed.watch('heirs', 'the heirs');
+        create foreign table heir () inherits (heirs) server nowhere`,
+      'drop table heirs cascade; drop foreign data wrapper nowhere cascade',
+      {
+        level: 'fail',
+        about: 'triggers of heirs',
+        says: 'the foreign table heir belongs to it since it was watched with keys: writes to its rows fail',
+        cure: "select change_feed.watch('heirs', 'the heirs', keys => false)",
+      },
+    ],
+    [
       'row-level notify triggers of others',
       `create function laut() returns trigger language plpgsql as $$ begin perform pg_notify('x', ''); return null; end $$;
         create trigger laut after insert on anmeldung for each row execute function laut()`,

@@ -5,7 +5,7 @@ import { expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { createDatabase } from '../../src/database/connection.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
+import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { ChangeFeed } from '../../src/feed/change-feed.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer } from '../running-server.js';
@@ -88,7 +88,7 @@ test('where transactions can be prepared no writer rings, none fails, and the fe
     settings: { fsync: 'off', max_prepared_transactions: '5' },
   });
   const db = createDatabase(postgres.url);
-  await migrateToLatest(db);
+  await migrateChangeFeed(db);
   const psql = new pg.Client({ connectionString: postgres.url });
   await psql.connect();
   const silent = () => {};

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { createDatabase } from '../../src/database/connection.js';
 import { readHolder } from '../../src/database/embedded/holder.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
+import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { ChangeLog } from '../../src/feed/change-log.js';
 
 test('after a crash that reuses transaction ids an old position is lost, and does not skip what is written under them', async () => {
@@ -16,7 +16,7 @@ test('after a crash that reuses transaction ids an old position is lost, and doe
   const settings = { wal_writer_delay: '10s', synchronous_commit: 'off', autovacuum: 'off' };
   let postgres = await startEmbeddedPostgres({ dataDir, port: 0, settings });
   const db = createDatabase(postgres.url);
-  await migrateToLatest(db);
+  await migrateChangeFeed(db);
   await db.destroy();
   const connect = async () => {
     const client = new pg.Client({ connectionString: postgres.url });

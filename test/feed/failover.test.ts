@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { createDatabase } from '../../src/database/connection.js';
 import { serverAccount } from '../../src/database/embedded/account.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
+import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { checkServer } from '../../src/doctor/server.js';
 import { parsePosition } from '../../src/feed/position.js';
 import { openStream } from '../event-stream.js';
@@ -84,7 +84,7 @@ withPostgres15(
     await run('initdb', ['-D', primaryData, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8']);
     const primary = await start(primaryData);
     const db = createDatabase(urlOf(primary));
-    await migrateToLatest(db);
+    await migrateChangeFeed(db);
     await db.destroy();
 
     let current = primary;

@@ -1,19 +1,21 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { migrateApplication } from '../../src/app/migrate.js';
 import { createDatabase } from '../../src/database/connection.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
 import { SCHEMA_VERSION } from '../../src/database/shipped-schema.js';
+import type { Logger } from '../../src/logger.js';
 import { createChangeFeed, type FeedWithStreams } from '../../src/server/create-change-feed.js';
 import { makeUnversioned, makeVersion } from '../database/earlier-schema.js';
 import { createTestDatabase, type TestDatabase } from '../test-database.js';
 import { until } from '../until.js';
 
-// The schema is replaced while a server runs, as in a rolling upgrade.
+// The schema is replaced or altered while a server runs, as in a rolling upgrade.
 
 let database: TestDatabase;
 let admin: pg.Client;
 let feed: FeedWithStreams;
 let told: string[];
+let logger: Logger;
 let logged: { level: string; text: string; message: string }[];
 
 beforeEach(async () => {
@@ -27,8 +29,8 @@ beforeEach(async () => {
     (level: string) =>
     ({ err }: { err?: Error }, text: string) =>
       logged.push({ level, text, message: err?.message ?? '' });
-  const logger = { debug: () => {}, info: at('info'), warn: at('warn'), error: at('error') };
-  feed = createChangeFeed({ databaseUrl: database.url, logger: logger as never, readIntervalMs: 20 });
+  logger = { debug: () => {}, info: at('info'), warn: at('warn'), error: at('error') } as never;
+  feed = createChangeFeed({ databaseUrl: database.url, logger, readIntervalMs: 20 });
   await feed.start();
   feed.changes.listen({
     onChanges: (changes) => told.push(...changes.map(({ resource }) => resource)),
@@ -63,10 +65,20 @@ test('a server that cannot read a newer schema says so in one sentence, and read
 test('a server goes on with a schema that was made anew under it: every client refetches, and hears of new changes', async () => {
   await makeUnversioned(admin);
   const db = createDatabase(database.url);
-  await migrateToLatest(db);
+  await migrateApplication(db);
   await db.destroy();
   await until(() => told.includes('lost'), 'the end of the epoch');
   await admin.query(`update veranstaltung set ort = 'x' where false; select change_feed.emit('own')`);
   await until(() => told.includes('own'), 'the change');
   expect(feed.changes.health.database).toBe(true);
+});
+
+test('a server says when it starts that changes may not be recorded', async () => {
+  await admin.query('alter table change_feed.change owner to current_user');
+  const another = createChangeFeed({ databaseUrl: database.url, logger });
+  await another.start();
+  const sentence =
+    /^Changes may not be recorded, because the table change_feed.change belongs to .*: run `select change_feed.repair\(\)` as a superuser\.$/;
+  await until(() => logged.some(({ level, message }) => level === 'error' && sentence.test(message)), 'the sentence');
+  await another.stop();
 });

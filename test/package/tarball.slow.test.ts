@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -111,8 +111,9 @@ const schemaOf = (url: string) =>
   );
 
 test('it holds what is needed to run, and nothing else', () => {
-  const allowed = /^(dist\/(src|migrations|web)\/.*|sql\/.*\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
-  expect(files.filter((file) => !allowed.test(file))).toEqual([]);
+  const allowed = /^(dist\/src\/.*|(sql|docs|ops)\/.*|\.env\.example|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+  const foreign = /^dist\/src\/(app|embedded)\/|veranstaltung.*\.(js|ts)$|embedded/;
+  expect(files.filter((file) => !allowed.test(file) || foreign.test(file))).toEqual([]);
   expect(files).toEqual(expect.arrayContaining(['dist/src/cli.js', 'dist/src/index.d.ts', 'sql/001-log.sql']));
 });
 
@@ -147,36 +148,58 @@ test('the browser client runs without Vue, and asks for nothing that is not inst
   expect(stdout).toBe('idle\n');
 });
 
-describe('migrate', () => {
-  test('--feed-only makes the schema change_feed, the same as without it, and none of our tables', async () => {
-    const [other, own] = [await emptyDatabase(), await emptyDatabase()];
-    expect((await command(other, 'migrate', '--feed-only')).stdout).toMatch(
-      /^Migrated: 001-log\.sql, 002-watch\.sql, /,
-    );
-    expect((await command(own, 'migrate')).stdout).toMatch(/^Migrated: 0001-change-feed, 0002-veranstaltung, /);
-    const made = (await tables(other)).flat();
-    expect(made.filter((name) => (name as string).startsWith('public.'))).toEqual([]);
-    expect(made).toContain('change_feed.change');
-    // The recorders of its tables are made by watch().
-    await query(own, `select change_feed.unwatch('veranstaltung'), change_feed.unwatch('anmeldung')`);
-    expect(await schemaOf(other)).toEqual(await schemaOf(own));
-    expect((await command(other, 'migrate', '--feed-only')).stdout).toBe('The schema is the newest already.\n');
+test('migrate makes the schema change_feed, the same as the files of sql/, and nothing else', async () => {
+  const [one, other] = [await emptyDatabase(), await emptyDatabase()];
+  expect((await command(one, 'migrate')).stdout).toMatch(/^Migrated: 000-schema\.sql, 001-log\.sql, /);
+  expect((await command(one, 'migrate')).stdout).toBe('The schema is the newest already.\n');
+  const made = (await tables(one)).flat() as string[];
+  expect(made.filter((name) => !name.startsWith('change_feed.'))).toEqual([]);
+  expect(made).toContain('change_feed.change');
+  for (const file of files.filter((name) => /^sql\/\d.*\.sql$/.test(name)).sort()) {
+    await query(other, await readFile(join(app, 'node_modules/pg-change-feed', file), 'utf8'));
+  }
+  expect(await schemaOf(other)).toEqual(await schemaOf(one));
+});
+
+describe('the package of the browser client', () => {
+  let page: string;
+
+  beforeAll(async () => {
+    page = join(folder, 'page');
+    const pack = ['pack', './dist/client-package', '--ignore-scripts', '--json', '--pack-destination', folder];
+    const [packed] = JSON.parse((await run('npm', pack, { cwd: packageRoot })).stdout);
+    await mkdir(page);
+    const dependencies = { 'pg-change-feed-client': `file:${join(folder, packed.filename)}` };
+    await writeFile(join(page, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }));
+    await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: page });
+  }, 180_000);
+
+  test('installs neither Koa nor pg', async () => {
+    expect((await readdir(join(page, 'node_modules'))).filter((name) => !name.startsWith('.'))).toEqual([
+      'eventsource-parser',
+      'pg-change-feed-client',
+    ]);
   });
 
-  test('tells the two ways apart', async () => {
-    const [other, own] = [await emptyDatabase(), await emptyDatabase()];
-    await command(other, 'migrate', '--feed-only');
-    await command(own, 'migrate');
-    await expect(command(other, 'migrate')).rejects.toMatchObject({
-      code: 1,
-      stderr:
-        'The schema change_feed was made with --feed-only or from the files of sql/: go on with `pg-change-feed migrate --feed-only`.\n',
-    });
-    await expect(command(own, 'migrate', '--feed-only')).rejects.toMatchObject({
-      code: 1,
-      stderr: 'The schema change_feed was made without --feed-only: go on with `pg-change-feed migrate`.\n',
-    });
+  test('runs', async () => {
+    const script = `import { SSEService } from 'pg-change-feed-client'; console.log(new SSEService({}).status)`;
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: page });
+    expect(stdout).toBe('idle\n');
   });
+});
+
+test('source maps lead to the sources', async () => {
+  const maps = files.filter((file) => file.endsWith('.js.map'));
+  expect(maps).toContain('dist/src/index.js.map');
+  for (const file of maps) {
+    const { sources, sourcesContent = [] } = JSON.parse(
+      await readFile(join(app, 'node_modules/pg-change-feed', file), 'utf8'),
+    );
+    expect({ file, missing: sources.filter((_: string, i: number) => !sourcesContent[i]) }).toEqual({
+      file,
+      missing: [],
+    });
+  }
 });
 
 describe('the example', () => {
@@ -186,7 +209,7 @@ describe('the example', () => {
 
   test('tells of a write by psql, keeps to its own rights, and stops', async () => {
     const database = await emptyDatabase();
-    await command(database, 'migrate', '--feed-only');
+    await command(database, 'migrate');
     await query(database, 'create table kunde (id int primary key)');
     await query(database, `select change_feed.watch('kunde')`);
     const port = await freePort();

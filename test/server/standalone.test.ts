@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { migrateDatabase } from '../../src/commands/serve.js';
+import { createDatabase } from '../../src/database/connection.js';
+import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { packageRoot } from '../../src/package-root.js';
 import { type RunningServer, startServer } from '../../src/server/server.js';
 import { signToken } from '../../src/server/token.js';
@@ -25,7 +26,9 @@ beforeAll(async () => {
   psql = new pg.Client(databaseUrl(NAME));
   await psql.connect();
   await psql.query(readFileSync(join(packageRoot, 'test/chinook/chinook.sql'), 'utf8'));
-  await migrateDatabase(databaseUrl(NAME), true);
+  const db = createDatabase(databaseUrl(NAME));
+  await migrateChangeFeed(db);
+  await db.destroy();
   await psql.query(`select change_feed.watch('artist')`);
   server = await startServer({
     databaseUrl: databaseUrl(NAME),

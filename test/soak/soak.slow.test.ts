@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createDatabase } from '../../src/database/connection.js';
-import { migrateToLatest } from '../../src/database/migrate.js';
+import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { signToken } from '../../src/server/token.js';
 import { until } from '../until.js';
 import { type Habits, HEARTBEAT_S, SoakClient } from './clients.js';
@@ -58,7 +58,7 @@ const report = new Report();
 beforeAll(async () => {
   postgres = await SoakPostgres.start();
   const db = createDatabase(postgres.url);
-  await migrateToLatest(db);
+  await migrateChangeFeed(db);
   await db.destroy();
   for (const table of TABLES) {
     await postgres.sql(`create table ${table} (id int primary key, stand int not null default 0);

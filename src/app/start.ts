@@ -1,13 +1,15 @@
-import { startApplication } from '../app/server.js';
-import { readConfig } from '../config.js';
+import { stopOnSignal } from '../commands/stop-on-signal.js';
+import { keysOf } from '../commands/token.js';
 import { createDatabase } from '../database/connection.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
+import { databaseFailure } from '../database/failure.js';
 import { seed } from '../database/seed.js';
 import { createLogger } from '../server/logger.js';
+import { embeddedSecret } from '../server/secret.js';
 import { signToken } from '../server/token.js';
-import { migrateDatabase } from './serve.js';
-import { stopOnSignal } from './stop-on-signal.js';
-import { keysOf } from './token.js';
+import { migrateApplication } from './migrate.js';
+import { startApplication } from './server.js';
+import { readApplicationSettings } from './settings.js';
 
 /** The token that is printed holds for an hour. */
 const TOKEN_S = 3600;
@@ -19,15 +21,19 @@ const SEEDED_BY = '0003-anmeldung';
  * Everything in one go: a database (an embedded one, unless DATABASE_URL names another), its schema, some events and
  * registrations the first time (in the embedded one only), the server, and what to do next.
  */
-export async function dev(): Promise<void> {
-  const config = readConfig();
-  const keys = await keysOf(config);
+export async function start(): Promise<void> {
+  const settings = readApplicationSettings();
+  const keys =
+    settings.databaseUrl || settings.jwtSecret || settings.jwksUrl
+      ? keysOf(settings)
+      : { jwtSecret: await embeddedSecret(settings.dataDir) };
   let postgres: EmbeddedPostgres | undefined;
   try {
-    postgres = config.databaseUrl ? undefined : await startEmbeddedPostgres({ ...config, port: config.embeddedPort });
-    const databaseUrl = config.databaseUrl ?? postgres?.url ?? '';
-    const migrated = await migrateDatabase(databaseUrl);
-    if (postgres && migrated.includes(SEEDED_BY)) await seedDatabase(databaseUrl);
+    postgres = settings.databaseUrl
+      ? undefined
+      : await startEmbeddedPostgres({ ...settings, port: settings.embeddedPort });
+    const databaseUrl = settings.databaseUrl ?? postgres?.url ?? '';
+    await prepare(databaseUrl, postgres !== undefined);
 
     const tokenFor = async (sub: string) =>
       keys.jwtSecret
@@ -35,17 +41,17 @@ export async function dev(): Promise<void> {
             sub,
             expiresInS: TOKEN_S,
             secret: keys.jwtSecret,
-            issuer: config.jwtIssuer,
-            audience: config.jwtAudience,
+            issuer: settings.jwtIssuer,
+            audience: settings.jwtAudience,
           })
         : 'TOKEN'; // the identity provider of JWKS_URL gives them out
     // Only over the embedded database: another one may hold more than the demo.
     const demoToken = postgres && keys.jwtSecret ? () => tokenFor('demo') : undefined;
     const server = await startApplication({
-      ...config,
+      ...settings,
       ...keys,
       databaseUrl,
-      logger: createLogger(config.logLevel),
+      logger: createLogger(settings.logLevel),
       demoToken,
     });
     stopOnSignal(async () => {
@@ -61,10 +67,14 @@ export async function dev(): Promise<void> {
   }
 }
 
-async function seedDatabase(databaseUrl: string): Promise<void> {
+/** Makes the tables, and some rows the first time in the embedded database. @throws {OperatorError} */
+async function prepare(databaseUrl: string, embedded: boolean): Promise<void> {
   const db = createDatabase(databaseUrl);
   try {
-    await seed(db);
+    const migrated = await migrateApplication(db);
+    if (embedded && migrated.includes(SEEDED_BY)) await seed(db);
+  } catch (error) {
+    throw databaseFailure(error, databaseUrl);
   } finally {
     await db.destroy();
   }

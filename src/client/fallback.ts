@@ -1,0 +1,97 @@
+import { endpoint } from './endpoints.js';
+import { Polling, type PollingOptions, type Unanswered } from './polling.js';
+import { readStream } from './stream.js';
+import { later } from './timing.js';
+
+/** A stream is tried beside the polls after so many minutes, and then each time after the last of them. */
+const TRIALS_MIN = [1, 2, 4, 8, 10];
+const MINUTE_MS = 60_000;
+/** On a slow network a stream has so many times longer than an answer took, and at the most so long, in ms. */
+const TIMES_SLOWER = 3;
+const LONGEST_DEADLINE_MS = 120_000;
+
+/** What becomes of a stream that did not begin. */
+export type Verdict =
+  /** Nobody answers. */
+  | { readonly kind: 'down'; readonly end: Unanswered }
+  /** The network is slow: a stream gets so long, in ms. */
+  | { readonly kind: 'slow'; readonly deadlineMs: number }
+  /** A proxy keeps streams back. */
+  | { readonly kind: 'mute' };
+
+/** What a fallback stands on. */
+export interface FallbackOptions extends PollingOptions {
+  /** How long a stream had to begin, in ms. */
+  readonly deadlineMs: number;
+  /** So many streams have been tried beside the polls. */
+  readonly onTrial: (trials: number) => void;
+  /** A stream has begun beside the polls. */
+  readonly onStreamWorks: () => void;
+}
+
+/** Finds out by one poll why a stream did not begin, and takes its place with polls while a proxy keeps streams back. */
+export class Fallback {
+  readonly #options: FallbackOptions;
+  readonly #polling: Polling;
+  #cancelTrial = () => {};
+
+  constructor(options: FallbackOptions) {
+    this.#options = options;
+    this.#polling = new Polling(options);
+    options.signal.addEventListener('abort', () => this.#cancelTrial());
+  }
+
+  /** Asks once. The stream has to be given up before: six that are kept back block all requests of a browser. */
+  async judge(): Promise<Verdict> {
+    const { deadlineMs } = this.#options;
+    const took = await this.#polling.probe();
+    if (typeof took !== 'number') return { kind: 'down', end: took };
+    if (took < deadlineMs) return { kind: 'mute' };
+    return { kind: 'slow', deadlineMs: Math.min(took * TIMES_SLOWER, LONGEST_DEADLINE_MS) };
+  }
+
+  /** Polls until that fails. @param trials how many streams have been tried already. */
+  run(trials: number): Promise<Unanswered> {
+    this.#tryLater(trials);
+    return this.#polling.run();
+  }
+
+  /** Other resources are wanted. */
+  changed(): void {
+    this.#polling.changed();
+  }
+
+  #tryLater(trial: number): void {
+    this.#options.onTrial(trial);
+    const minutes = TRIALS_MIN[Math.min(trial, TRIALS_MIN.length - 1)] as number;
+    this.#cancelTrial = later(minutes * MINUTE_MS, () => void this.#try(trial));
+  }
+
+  /** Opens a stream without resources, to see whether it begins. */
+  async #try(trial: number): Promise<void> {
+    const { settings, requests, signal, deadlineMs, onStreamWorks } = this.#options;
+    let works = false;
+    const attempt = new AbortController();
+    const cancel = later(deadlineMs, () => attempt.abort());
+    const authorized = await requests.authorize('connect').catch(() => undefined);
+    if (authorized && !signal.aborted) {
+      authorized.headers.set('Accept', 'text/event-stream');
+      await readStream({
+        send: (sending) => requests.send(endpoint(settings().url, '', {}), authorized, { signal: sending }),
+        silenceMs: () => deadlineMs,
+        signal: AbortSignal.any([signal, attempt.signal]),
+        onHeard: () => {},
+        onId: () => {},
+        onRetry: () => {},
+        onEvent: ({ event }) => {
+          works ||= event === 'connected';
+          if (works) attempt.abort();
+        },
+      });
+    }
+    cancel();
+    if (signal.aborted) return;
+    if (works) onStreamWorks();
+    else this.#tryLater(trial + 1);
+  }
+}

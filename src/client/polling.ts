@@ -1,0 +1,132 @@
+import type { Settings } from './options.js';
+import { type PollEnd, poll } from './poll.js';
+import type { SentChange } from './registration.js';
+import type { Requests } from './requests.js';
+import { later, pause } from './timing.js';
+
+/** How long a server waits for a change, in s: below the 30 s after which many proxies give up. */
+const WAIT_S = 25;
+/** A probe may take so long, in ms: a slow network is no mute proxy. */
+const PROBE_MS = 60_000;
+/** While the server cannot read the log it is asked this often, in ms. */
+const UNREADABLE_MS = 2000;
+/** A poll that fails sooner was not cut while it waited, in ms. */
+const CUT_FROM_MS = 1000;
+
+/** What polling stands on. */
+export interface PollingOptions {
+  readonly settings: () => Settings;
+  readonly requests: Requests;
+  /** The position to ask from, and the resources. */
+  readonly begin: () => { readonly from: string | undefined; readonly resources: readonly string[] };
+  /** An answer brings these resources from `from` on. */
+  readonly onAnswer: (resources: readonly string[], from: string | undefined) => void;
+  readonly onChange: (change: SentChange) => void;
+  readonly onPosition: (position: string) => void;
+  /** Every answer says whether the server can read the log. */
+  readonly onReadable: (readable: boolean) => void;
+  /** The answer of a server that is reached has to be there so long after the wait, in ms. */
+  readonly answerMs: number;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** A poll that was not answered. */
+export type Unanswered = Exclude<PollEnd, { kind: 'answer' }>;
+
+/**
+ * Asks with long polls, where a proxy keeps streams back. A poll that is cut while it waits halves the wait of the next.
+ */
+export class Polling {
+  readonly #options: PollingOptions;
+  readonly #refused = new Set<string>();
+  #waitS = WAIT_S;
+  #current = new AbortController();
+  #cancel = () => {};
+
+  constructor(options: PollingOptions) {
+    this.#options = options;
+  }
+
+  /** Asks once, without a wait. @returns how long the answer took, in ms, or why there is none. */
+  async probe(): Promise<number | Unanswered> {
+    const begun = performance.now();
+    let end = await this.#ask(0, PROBE_MS, this.#options.signal);
+    if (isRefusal(end)) {
+      await this.#findRefused();
+      end = await this.#ask(0, PROBE_MS, this.#options.signal);
+    }
+    return end.kind === 'answer' ? performance.now() - begun : end;
+  }
+
+  /** Asks again and again. @returns why it cannot any more. */
+  async run(): Promise<Unanswered> {
+    const { signal, answerMs, onReadable } = this.#options;
+    while (!signal.aborted) {
+      const current = new AbortController();
+      this.#current = current;
+      const begun = performance.now();
+      const end = await this.#ask(this.#waitS, answerMs, AbortSignal.any([signal, current.signal]));
+      if (signal.aborted) break;
+      if (current.signal.aborted) continue; // other resources are wanted
+      if (end.kind === 'answer') {
+        onReadable(end.readable);
+        if (!end.readable) await pause(UNREADABLE_MS, signal);
+      } else if (isRefusal(end)) {
+        await this.#findRefused();
+      } else if (
+        end.kind === 'refused' &&
+        end.status === 0 &&
+        this.#waitS > 1 &&
+        performance.now() - begun > CUT_FROM_MS
+      ) {
+        this.#waitS = Math.max(1, Math.floor(this.#waitS / 2));
+      } else return end;
+    }
+    return { kind: 'closed' };
+  }
+
+  /** Other resources are wanted than the poll that waits asks for. */
+  changed(): void {
+    this.#cancel();
+    this.#cancel = later(20, () => this.#current.abort());
+  }
+
+  async #ask(waitS: number, withinMs: number, signal: AbortSignal): Promise<PollEnd> {
+    const { settings, requests, begin, onAnswer, onChange, onPosition } = this.#options;
+    const { from, resources: all } = begin();
+    const resources = all.filter((resource) => !this.#refused.has(resource));
+    if (resources.length === 0) {
+      await pause(WAIT_S * 1000, signal);
+      return { kind: 'closed' };
+    }
+    const ask = { settings: settings(), requests, resources, since: from, waitS, withinMs, signal };
+    let end = await poll(ask);
+    if (end.kind === 'refused' && end.status === 401) end = await poll({ ...ask, reason: 'refused' });
+    if (end.kind !== 'answer' || signal.aborted) return end;
+    onAnswer(resources, from);
+    for (const change of end.events) onChange(change);
+    onPosition(end.position);
+    return end;
+  }
+
+  /** One name that is refused refuses them all: asks for each by itself. */
+  async #findRefused(): Promise<void> {
+    const { settings, requests, begin, signal } = this.#options;
+    const { from, resources } = begin();
+    for (const resource of resources) {
+      if (this.#refused.has(resource)) continue;
+      const ask = { settings: settings(), requests, resources: [resource], since: from, waitS: 0 };
+      const end = await poll({ ...ask, withinMs: PROBE_MS, signal });
+      if (!isRefusal(end)) continue;
+      this.#refused.add(resource);
+      const { logger } = settings();
+      (logger.warn ?? logger.debug).call(logger, `SSE: the server refuses the resource ${resource} (${end.status})`);
+    }
+  }
+}
+
+/** Whether the server answers, and refuses a resource. */
+function isRefusal(end: PollEnd): end is PollEnd & { kind: 'refused' } {
+  return end.kind === 'refused' && (end.status === 400 || end.status === 403);
+}

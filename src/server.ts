@@ -1,0 +1,15 @@
+/**
+ * The parts of `pg-change-feed serve`, for an application that is served with the feed: settings, logs, tokens, the server,
+ * and the command line.
+ *
+ * @packageDocumentation
+ */
+export { orExitWithSentence, runCommandLine } from './command-line.js';
+export { stopOnSignal } from './commands/stop-on-signal.js';
+export { type Config, readConfig } from './config.js';
+export { databaseFailure } from './database/failure.js';
+export { FailureLog } from './feed/failure-log.js';
+export type { ApplicationRoutes, ServedApplication } from './server/app.js';
+export { createLogger } from './server/logger.js';
+export { type RunningServer, type ServerOptions, startServer } from './server/server.js';
+export { signToken } from './server/token.js';
