@@ -14,8 +14,8 @@ const SCHEMA_FAULT = 'the schema change_feed is not well';
 
 /**
  * Passes failures on, and replaces the error of a statement that no longer fits the schema by the reason, in one sentence
- * that says what to run: the schema was replaced by that of another version while the server runs, or row level security
- * hides it. So all failures with that cause are logged as one.
+ * that says what to run: the schema was replaced by that of another version while the server runs, row level security
+ * hides it, or its owner was changed. So all failures with that cause are logged as one.
  */
 export class ExplainedFailures implements Failures {
   readonly #failures: Failures;
@@ -58,7 +58,11 @@ export class ExplainedFailures implements Failures {
 
   async #reason(): Promise<string | undefined> {
     try {
-      return schemaFault(await schemaState(this.#query)) ?? (await rowSecurityFault(this.#query));
+      return (
+        schemaFault(await schemaState(this.#query)) ??
+        (await rowSecurityFault(this.#query)) ??
+        (await ownerFault(this.#query))
+      );
     } catch {
       return undefined; // the error itself is logged then
     }

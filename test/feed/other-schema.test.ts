@@ -77,8 +77,11 @@ test('a server says when it starts that changes may not be recorded', async () =
   await admin.query('alter table change_feed.change owner to current_user');
   const another = createChangeFeed({ databaseUrl: database.url, logger });
   await another.start();
-  const sentence =
-    /^Changes may not be recorded, because the table change_feed.change belongs to .*: run `select change_feed.repair\(\)` as a superuser\.$/;
-  await until(() => logged.some(({ level, message }) => level === 'error' && sentence.test(message)), 'the sentence');
-  await another.stop();
+  try {
+    const sentence =
+      /^Changes may not be recorded, because the table change_feed.change belongs to .*: run `select change_feed.repair\(\)` as a superuser\.$/;
+    await until(() => logged.some(({ level, message }) => level === 'error' && sentence.test(message)), 'the sentence');
+  } finally {
+    await another.stop();
+  }
 });
