@@ -3,11 +3,10 @@ import type { LoggedChange } from '../change.js';
 import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/position.js';
 import { Bundle, bundleOf, MAX_EVENTS } from './bundle.js';
 import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
+import { earlier, type Replay, type Start, WaitingChanges } from './replay.js';
 import type { EndReason, StreamCounts } from './stream-counts.js';
+import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 import { cutWire, endWire } from './wire.js';
-
-/** Every resource that the client may read. */
-export const EVERY_RESOURCE = '*';
 
 /** A client whose socket has so many bytes waiting is full. */
 const MAX_BUFFERED = 65_536;
@@ -15,24 +14,9 @@ const MAX_BUFFERED = 65_536;
 const MAX_REMEMBERED = 1000;
 /** The same in writes: each costs the process memory, though its bytes are shared with other clients. */
 const MAX_WRITES = 64;
-/** Changes that wait for a replay; more are summed up to one per resource. */
-const MAX_WAITING = 1000;
 
 /** The id of what can't be resumed: no position parses from it, so a stream that is cut here is still lost. */
 const LOST_ID = 'resync';
-
-/** Where a stream goes on from; `lost` where that can't be told any more. */
-export type Start = Position | 'lost';
-
-/** One subscription of a client. */
-export interface Subscription {
-  /** A resource's name, or `*`. */
-  readonly resource: string;
-  /** What a replay has covered already: live changes that it has seen are not sent again. */
-  replayedTo?: Position;
-  /** Live changes that wait until the replay before them has been sent; absent when none is under way. */
-  waiting?: LoggedChange[];
-}
 
 /** What a stream is opened with. */
 export interface ClientOptions {
@@ -74,6 +58,9 @@ export class Client {
   readonly #wire: Writable;
   // Made when they are needed: ten thousand idle clients need none of them.
   #readable: Map<string, boolean> | undefined;
+  /** Replays that run, or are about to. */
+  #replays: Set<Replay> | undefined;
+  #waiting: WaitingChanges | undefined;
   #replayed: Set<Subscription> | undefined;
   #outgoing: Bundle | undefined;
   /** Writes that wait in a socket which is not empty. */
@@ -83,7 +70,6 @@ export class Client {
   #cutOff: NodeJS.Timeout | undefined;
   /** Set while ids stay at an earlier position. */
   #held: { readonly start: Start; readonly until: number } | undefined;
-  #replays = 0;
 
   constructor({ id, subject, wire, mayRead, shared }: ClientOptions) {
     this.id = id;
@@ -125,7 +111,7 @@ export class Client {
 
   /** Where ids are kept; undefined when they follow the feed. */
   get heldAt(): Start | undefined {
-    if (this.#held && this.#replays === 0 && performance.now() >= this.#held.until) this.#held = undefined;
+    if (this.#held && !this.#replays && performance.now() >= this.#held.until) this.#held = undefined;
     return this.#held?.start;
   }
 
@@ -136,49 +122,55 @@ export class Client {
     return held === 'lost' ? LOST_ID : formatPosition(held);
   }
 
-  /** Begins a replay: until it is sent no id goes past `start`, and live changes of these subscriptions wait. */
-  beginReplay(start: Start, subscriptions: readonly Subscription[]): void {
+  /** Begins a replay, or widens one: until it is sent no id goes past `start`, and live changes of what it covers wait. */
+  beginReplay(replay: Replay, start: Start): void {
     const held = this.heldAt;
-    const heldIsOlder = held === 'lost' || (held && start !== 'lost' && isAtLeast(start, held));
-    if (!heldIsOlder) this.#held = { start, until: this.#held?.until ?? 0 };
-    this.#replays += 1;
-    for (const subscription of subscriptions) subscription.waiting ??= [];
+    this.#held = { start: held === undefined ? start : earlier(held, start), until: this.#held?.until ?? 0 };
+    this.#replays ??= new Set();
+    this.#replays.add(replay);
   }
 
   /**
-   * Sends what a replay found, then what waited for it, and lets the ids go on.
+   * Sends what a replay found, then what waited for it and for no other, and lets the ids go on.
    * @param replayedTo how far the replay went; absent where it says that everything may have changed.
    */
-  endReplay(events: readonly EncodedEvent[], subscriptions: readonly Subscription[], replayedTo?: Position): void {
+  endReplay(replay: Replay, events: readonly EncodedEvent[], replayedTo?: Position): void {
     // Back to where the replay starts, first: cut in its middle, the stream has to start from there again.
     const startId = this.currentId;
     const told = new Set(events.map(({ resource }) => resource));
-    this.#replays -= 1;
+    this.#replays?.delete(replay);
+    if (this.#replays?.size === 0) this.#replays = undefined;
     // Not one by one: a bundle for each of thousands would stay with the first of them, for each place to resume from.
     if (events.length > MAX_EVENTS) this.#outgoing = bundleOf(told, this.#outgoing);
     else for (const event of events) this.#add(event);
-    for (const subscription of subscriptions) {
-      const waiting = subscription.waiting ?? [];
-      delete subscription.waiting;
-      if (replayedTo) {
+    if (replayedTo) {
+      this.#replayed ??= new Set();
+      for (const subscription of replay.subscriptions()) {
         subscription.replayedTo = replayedTo;
-        this.#replayed ??= new Set();
         this.#replayed.add(subscription);
       }
-      for (const change of waiting) {
-        // "Everything may have changed" covers what it names; of `*` it can't name what is only just new.
-        if (replayedTo || !told.has(change.resource)) this.take(subscription, change, tableUpdate(change));
-      }
     }
+    for (const change of this.#waiting?.takeAll() ?? []) {
+      // "Everything may have changed" covers what it names; of `*` it can't name what is only just new.
+      if (!replayedTo && told.has(change.resource)) continue;
+      // It came for a subscription of then, which may have been ended, and another still wants it.
+      const subscription = this.#subscriptionTo(change.resource);
+      if (subscription) this.take(subscription, change, tableUpdate(change));
+    }
+    if (!this.#replays) this.#waiting = undefined;
     this.flush(startId);
   }
 
+  #subscriptionTo(resource: string): Subscription | undefined {
+    const direct = this.subscriptions.get(resource);
+    return direct ?? (this.mayRead(resource) ? this.subscriptions.get(EVERY_RESOURCE) : undefined);
+  }
+
   /** Takes a live change for a subscription. It goes out with the next {@link Client.flush}. */
-  take(subscription: Subscription, change: LoggedChange, event: EncodedEvent): void {
-    const { waiting, replayedTo } = subscription;
-    if (waiting) {
-      waiting.push(change);
-      if (waiting.length > MAX_WAITING) subscription.waiting = sumUp(waiting);
+  take({ replayedTo }: Subscription, change: LoggedChange, event: EncodedEvent): void {
+    if (this.#isAwaited(change.resource)) {
+      this.#waiting ??= new WaitingChanges();
+      this.#waiting.push(change);
     } else if (
       !replayedTo ||
       change.xid === undefined ||
@@ -187,6 +179,12 @@ export class Client {
     ) {
       this.#add(event);
     }
+  }
+
+  /** Returns whether a replay is to tell of a resource: a live change would come before older ones. */
+  #isAwaited(resource: string): boolean {
+    for (const replay of this.#replays ?? []) if (replay.covers(resource)) return true;
+    return false;
   }
 
   /**
@@ -275,9 +273,4 @@ export class Client {
     }
     if (replayed.size === 0) this.#replayed = undefined;
   }
-}
-
-/** One change per resource, without operation: something changed, refetch all of it. */
-function sumUp(changes: readonly LoggedChange[]): LoggedChange[] {
-  return [...new Set(changes.map(({ resource }) => resource))].map((resource) => ({ resource }));
 }

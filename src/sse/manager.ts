@@ -5,13 +5,15 @@ import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { formatPosition, type Position } from '../feed/position.js';
 import type { Logger } from '../logger.js';
-import { Client, EVERY_RESOURCE, type SharedByClients, type Start, type Subscription } from './client.js';
+import { Client, type SharedByClients } from './client.js';
 import { condense } from './condense.js';
 import { CROWD_FROM, Crowds } from './crowds.js';
 import { tableUpdate } from './event-format.js';
 import { Expiry } from './expiry.js';
+import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
+import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 import { openWire } from './wire.js';
 
 /** At the stop a thousand clients a second come back, over three seconds at the most. */
@@ -146,7 +148,9 @@ export class SSEManager {
    */
   async subscribe(clientId: string, subject: string, resource: string, since?: Position): Promise<void> {
     const client = this.requireClient(clientId, subject);
-    const start = since ?? client.heldAt;
+    // What it was subscribed to before is not held to have been seen, where `since` is ahead of this server.
+    const known = client.subscriptions.has(resource) || client.subscriptions.has(EVERY_RESOURCE);
+    const start = since && known ? earlier(since, this.#feed.position) : (since ?? client.heldAt);
     const subscription = this.#add(client, resource);
     if (start !== undefined) await this.#replays.replay(client, start, [subscription]);
   }

@@ -6,13 +6,13 @@ import type { Reading } from '../feed/change-log.js';
 import { formatPosition, type Position } from '../feed/position.js';
 import { HttpError } from '../http-error.js';
 import { MAX_EVENTS, MAX_TEXT } from './bundle.js';
-import { EVERY_RESOURCE } from './client.js';
 import { condense } from './condense.js';
 import { changeJson } from './event-format.js';
 import type { SSEManager } from './manager.js';
 import type { SSERoutesOptions } from './routes.js';
 import type { StreamLimits } from './stream-limits.js';
 import { requestedResources, resumePosition } from './stream-query.js';
+import { EVERY_RESOURCE } from './subscription.js';
 import { forbidden, isAllowed } from './subscriptions.js';
 
 /** How long a poll waits for a change unless told otherwise, and at the most, in s. */

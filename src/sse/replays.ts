@@ -2,9 +2,11 @@ import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
-import { type Client, EVERY_RESOURCE, type Start, type Subscription } from './client.js';
+import type { Client } from './client.js';
 import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
+import { Replay, type Start } from './replay.js';
 import type { StreamCounts } from './stream-counts.js';
+import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
 /** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
 const CONNECTED_WITHIN_MS = 1000;
@@ -12,6 +14,8 @@ const CONNECTED_WITHIN_MS = 1000;
 /** Tells clients what they have missed: those that come back, and those that subscribe from an earlier position. */
 export class Replays {
   readonly #events = new WeakMap<LoggedChange, EncodedEvent>();
+  /** The turn of each client that is being told. */
+  readonly #turns = new Map<Client, Turn>();
   readonly #feed: ChangeFeed;
   readonly #failures: FailureLog;
   readonly #counts: StreamCounts;
@@ -50,7 +54,10 @@ export class Replays {
 
   /**
    * Sends a client what it missed of these subscriptions: the changes since `start`, or else the advice to refetch.
-   * @param found hears where the replay really started, before anything is sent.
+   *
+   * One replay of a client runs at a time, and the next one is for all that were asked for meanwhile. Its read begins when
+   * the one before has been sent, so it never tells an older state of a row after a newer one.
+   * @param found hears where the replay really started, before anything is sent. Only for a client's first replay.
    */
   async replay(
     client: Client,
@@ -58,9 +65,32 @@ export class Replays {
     subscriptions: readonly Subscription[],
     found?: (start: Start) => void,
   ): Promise<void> {
-    client.beginReplay(start, subscriptions);
+    const running = this.#turns.get(client);
+    const turn = running ? (running.next ?? new Turn()) : new Turn();
+    turn.replay.add(start, subscriptions);
+    client.beginReplay(turn.replay, start);
+    if (running) running.next = turn;
+    else void this.#take(client, turn, start, found);
+    await turn.ended;
+  }
+
+  /** Takes a turn, and all that are asked for meanwhile. */
+  async #take(client: Client, first: Turn, start: Start, found?: (start: Start) => void): Promise<void> {
+    let turn: Turn | undefined = first;
+    while (turn) {
+      this.#turns.set(client, turn);
+      // A stream that has ended reads no more.
+      if (!client.closed)
+        await this.#tell(client, turn.replay, turn.replay.start ?? start, turn === first ? found : undefined);
+      turn.end();
+      turn = turn.next;
+    }
+    this.#turns.delete(client);
+  }
+
+  async #tell(client: Client, replay: Replay, start: Start, found?: (start: Start) => void): Promise<void> {
     try {
-      const names = subscriptions.map(({ resource }) => resource);
+      const names = Array.from(replay.subscriptions(), ({ resource }) => resource);
       const every = names.includes(EVERY_RESOURCE);
       const reading =
         start === 'lost'
@@ -69,14 +99,21 @@ export class Replays {
       const events: EncodedEvent[] = [];
       if (reading && !reading.lost) {
         found?.(start);
-        for (const change of reading.changes) if (client.mayRead(change.resource)) events.push(this.#encoded(change));
-        client.endReplay(events, subscriptions, reading.position);
+        for (const change of reading.changes) {
+          if (client.mayRead(change.resource) && replay.missed(change, client.subscriptions)) {
+            events.push(this.#encoded(change));
+          }
+        }
+        client.endReplay(replay, events, reading.position);
       } else {
         this.#counts.resyncs += 1;
         const missed = every ? (await this.#feed.allResources()).filter((name) => client.mayRead(name)) : names;
         found?.('lost');
-        for (const resource of missed) events.push(tableUpdate({ resource, reason: 'resync' }));
-        client.endReplay(events, subscriptions);
+        for (const resource of missed) {
+          if (replay.missed({ resource }, client.subscriptions))
+            events.push(tableUpdate({ resource, reason: 'resync' }));
+        }
+        client.endReplay(replay, events);
       }
     } catch (error) {
       // The client comes back with the position that it has, and nothing is lost.
@@ -84,6 +121,7 @@ export class Replays {
       client.end('what it missed could not be read');
     }
   }
+
   /** Encoded once for all who missed it. */
   #encoded(change: LoggedChange): EncodedEvent {
     let event = this.#events.get(change);
@@ -92,5 +130,20 @@ export class Replays {
       this.#events.set(change, event);
     }
     return event;
+  }
+}
+
+/** One replay of a client, and the one that follows it. */
+class Turn {
+  readonly replay = new Replay();
+  /** Resolves when it has been sent. */
+  readonly ended: Promise<void>;
+  next: Turn | undefined;
+  end: () => void = () => {};
+
+  constructor() {
+    this.ended = new Promise((resolve) => {
+      this.end = resolve;
+    });
   }
 }

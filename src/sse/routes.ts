@@ -4,11 +4,11 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { HttpError } from '../http-error.js';
-import { EVERY_RESOURCE } from './client.js';
 import type { SSEManager } from './manager.js';
 import { pollRoute } from './poll-routes.js';
 import { StreamLimits, type StreamLimitsOptions } from './stream-limits.js';
 import { requestedResources, requireResource, resumePosition } from './stream-query.js';
+import { EVERY_RESOURCE } from './subscription.js';
 import { forbidden, isAllowed, requirePosition, Subscriptions } from './subscriptions.js';
 
 /** Who asks, and what they may hear of. */

@@ -1,7 +1,8 @@
 import type { Context } from 'koa';
 import { parsePosition } from '../feed/position.js';
 import { HttpError } from '../http-error.js';
-import { EVERY_RESOURCE, type Start } from './client.js';
+import type { Start } from './replay.js';
+import { EVERY_RESOURCE } from './subscription.js';
 
 /**
  * The resources of a URL: `?resources=a,b`, or repeated.

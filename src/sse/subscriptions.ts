@@ -3,8 +3,8 @@ import type { ChangeFeed } from '../feed/change-feed.js';
 import { type Position, parsePosition } from '../feed/position.js';
 import { NoAnswerError } from '../feed/server-calls.js';
 import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http-error.js';
-import { EVERY_RESOURCE } from './client.js';
 import { type SSEManager, UnknownClientError } from './manager.js';
+import { EVERY_RESOURCE } from './subscription.js';
 
 /** A stream's id: the server that has it, and a random part. */
 const CLIENT_ID = /^([0-9a-f]{8})\.[\w-]+$/;
