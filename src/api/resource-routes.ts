@@ -61,6 +61,13 @@ export type Write = <Result>(
 /** A stream's clientId, that a page sends along so that it knows its own change. */
 const clientHeader = z.string().regex(/^[A-Za-z0-9._-]{0,100}$/, 'Change-Feed-Client: expected a clientId');
 
+/** Takes `vorher` out of a change: what the client knows of the fields that it changes. */
+const expected = z.unknown().transform((given) => {
+  if (typeof given !== 'object' || given === null || !('vorher' in given)) return { body: given };
+  const { vorher, ...body } = given;
+  return { body, vorher: z.record(z.string(), z.unknown(), 'vorher: expected an object').parse(vorher) };
+});
+
 /** List, read, create, update and delete for one table. Mount behind authentication and a parser of JSON bodies. */
 export function resourceRoutes<Row extends { id: number }, Query, Create, Update>(
   { db, position, crowdAt, onChange, mayUse, actorOf }: ApiOptions,
@@ -111,10 +118,12 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
 
   router.patch('/:id', async (ctx) => {
     const id = idOf(ctx);
-    const values = table.update.parse(ctx.request.body);
+    const { vorher, body } = expected.parse(ctx.request.body);
+    const values = table.update.parse(body);
     const row = await write(ctx, async (transaction) => {
       const current = found(await table.find(transaction, id, true), ctx);
       requireMatch(ctx.get('If-Match'), current);
+      if (vorher) requireValues(vorher, values as object, current);
       return table.change(transaction, id, values);
     });
     ctx.set('ETag', etagOf(row));
@@ -152,6 +161,18 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
 function withETags<Row extends object>(page: Page<Row>, computed: readonly string[]): Page<Row & { etag: string }> {
   const versionOf = (row: Row) => Object.fromEntries(Object.entries(row).filter(([name]) => !computed.includes(name)));
   return { ...page, items: page.items.map((row) => ({ ...row, etag: etagOf(versionOf(row)) })) };
+}
+
+/**
+ * Holds a change to what the client knows of the fields that it changes: others may have changed meanwhile.
+ * @throws {HttpError} 412 where one of them has, or is not named.
+ */
+function requireValues(before: Readonly<Record<string, unknown>>, values: object, current: object): void {
+  const now = JSON.parse(JSON.stringify(current)) as Record<string, unknown>;
+  const same = (name: string) => name in before && JSON.stringify(before[name]) === JSON.stringify(now[name]);
+  if (!Object.keys(values).every(same)) {
+    throw new HttpError('precondition_failed', 'The fields have changed since they were read: read the row again');
+  }
 }
 
 function idOf(ctx: Context): number {

@@ -41,20 +41,32 @@ function veranstaltungen(): NewVeranstaltung[] {
   ];
 }
 
+// biome-ignore format: pairs
 const PEOPLE = [
   ['Ada', 'Schröder'], ['Jonas', 'Petersen'], ['Mira', 'Yılmaz'], ['Lukas', 'Hoffmann'], ['Nele', 'Brandt'],
   ['Emil', 'Nowak'], ['Frieda', 'Köhler'], ['Ole', 'Jansen'], ['Samira', 'Haddad'], ['Theo', 'Winkler'],
-] as const; // biome-ignore format: pairs
+  ['Greta', 'Ärmel'], ['Hannes', 'Armbruster'], ['Ida', 'Österreicher'], ['Jasper', 'Ostermann'], ['Klara', 'Über'],
+  ['Levin', 'Strauß'], ['Marlene', 'Strasser'], ['Noah', 'Vogt'], ['Paula', 'de Vries'], ['Ruben', 'von der Heide'],
+  ['Sofie', 'Lindqvist'], ['Tarek', 'Aziz'], ['Ulrike', 'Müller-Lüdenscheidt'], ['Viktor', 'Zöllner'],
+] as const;
+
+const COMMENTS = ['Bitte vegetarisch.', 'Reist erst am zweiten Tag an.', 'Braucht eine Rechnung auf den Verein.'];
+
+/** As many of the people as each event has, in the order of the events. */
+const REGISTERED = [12, 24, 19, 9, 15];
 
 function anmeldungen(veranstaltungId: number, index: number): NewAnmeldung[] {
-  const status = ['OFFEN', 'BESTAETIGT', 'BESTAETIGT', 'STORNIERT', 'OFFEN'] as const;
-  return PEOPLE.slice(index, index + 5).map(([vorname, nachname], place) => ({
+  const status = ['OFFEN', 'BESTAETIGT', 'BESTAETIGT', 'BESTAETIGT', 'STORNIERT', 'BESTAETIGT', 'BESTAETIGT'] as const;
+  // From another one on for each event
+  const people = [...PEOPLE.slice(index * 3), ...PEOPLE.slice(0, index * 3)].slice(0, REGISTERED[index]);
+  return people.map(([vorname, nachname], place) => ({
     veranstaltungId,
     vorname,
     nachname,
-    email: `${vorname}.${nachname}@example.org`.toLowerCase(),
-    status: status[place] ?? 'OFFEN',
-    kommentar: place === 2 ? 'Bitte vegetarisch.' : null,
+    email: `${vorname}.${nachname}@example.org`.toLowerCase().replaceAll(' ', '-'),
+    status: status[place % status.length] ?? 'OFFEN',
+    kommentar: place % 4 === 2 ? (COMMENTS[(place >> 2) % COMMENTS.length] ?? null) : null,
+    erstelltAm: new Date(Date.now() - (people.length - place) * 0.9 * DAY_MS),
   }));
 }
 

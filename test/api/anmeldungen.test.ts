@@ -140,6 +140,18 @@ test('a status for several at once: not for those that have changed since, nor f
   expect((await call('POST', 'anmeldungen/status', { status: 'OFFEN', rows: many })).status).toBe(400);
 });
 
+test('a change may name what it knows of its own fields, where others write the row all the time', async () => {
+  const id = await add('Schröder');
+  const change = async (values: object) => (await call('PATCH', `anmeldungen/${id}`, values)).status;
+  await server.psql(`update anmeldung set kommentar = 'neu'`);
+  expect(await change({ status: 'BESTAETIGT', vorher: { status: 'OFFEN', kommentar: 'alt' } })).toBe(200);
+  expect(await change({ status: 'STORNIERT', vorher: { status: 'OFFEN' } })).toBe(412);
+  expect(await change({ status: 'STORNIERT', vorher: {} })).toBe(412);
+  expect(await change({ status: 'STORNIERT', vorher: 'OFFEN' })).toBe(400);
+  expect(await change({ vorher: { status: 'BESTAETIGT' } })).toBe(400);
+  expect((await list('')).items[0]).toMatchObject({ status: 'BESTAETIGT', kommentar: 'neu' });
+});
+
 test('an event with more registrations than the client knows of is not deleted', async () => {
   await add('A');
   await add('B');

@@ -117,7 +117,7 @@ describeInBrowser('the connection', (pages) => {
     const page = await pages.open(url(), { prepare: (tab) => tab.clock.install() });
     await openDemo(page);
     const ends: (() => Promise<void>)[] = [
-      () => page.getByRole('button', { name: 'neu verbinden' }).click(),
+      () => page.getByRole('button', { name: 'jetzt verbinden' }).click(),
       () => page.evaluate(() => window.dispatchEvent(new Event('online'))).then(() => {}),
       async () => {
         await setVisible(page, false);
@@ -134,7 +134,7 @@ describeInBrowser('the connection', (pages) => {
         await page.clock.fastForward(10_000);
         return resting.isVisible();
       });
-      await page.getByText('keine Verbindung').waitFor();
+      await page.locator('.connection').getByText('keine Verbindung').waitFor();
       running = before;
       await end();
       await connected(page);

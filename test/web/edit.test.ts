@@ -58,46 +58,40 @@ describeInBrowser('editing', (pages) => {
     await page.locator('dialog').waitFor({ state: 'detached' });
     await page.getByRole('link', { name: 'Fest' }).waitFor();
     await other.locator('tr.marked').getByText('neu von ada').waitFor();
-    expect(await page.locator('tr.marked').count()).toBe(0);
+    expect(await page.locator('tr.marked td.change').allTextContents()).toEqual(['gespeichert']);
 
     await page.getByRole('button', { name: 'Fest löschen' }).press('Enter');
-    await page.getByText('„Fest“ und alle Anmeldungen dazu werden gelöscht.').waitFor();
+    await page.getByText('„Fest“ (01.05.2031) wird gelöscht, ohne Anmeldungen.').waitFor();
     await page.keyboard.press('Escape');
     await page.locator('dialog').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Fest löschen' }).press('Enter');
+    await page.getByText('wird gelöscht').waitFor();
     await page.getByRole('button', { name: 'Löschen', exact: true }).press('Enter');
+    await page.getByText('„Fest“ wurde gelöscht.').waitFor();
     await page.getByRole('link', { name: 'Fest' }).waitFor({ state: 'detached' });
   });
 
-  test('does not delete what somebody else has changed meanwhile', async () => {
+  test('deletes only what was shown: what others have changed meanwhile is shown, and asked about again', async () => {
     const page = await open();
-    const refused = async () => {
-      await page.getByRole('button', { name: 'Löschen', exact: true }).click();
-      await page.getByText('Der Eintrag wurde inzwischen geändert.').waitFor();
-      await page.getByRole('button', { name: 'Abbrechen' }).click();
-      expect(await stored('name')).toBe('Lauf');
-    };
+    const remove = page.getByRole('button', { name: 'Löschen', exact: true });
     await page.getByRole('button', { name: 'Lauf löschen' }).click();
+    await page.getByText('(01.07.2030 – 02.07.2030) wird gelöscht, ohne Anmeldungen.').waitFor();
     await server.psql(`update veranstaltung set ort = 'Kiel' where id = $1`, [id]);
-    await row(page, id).getByText('Kiel').waitFor();
-    await refused();
-
-    // After the page has looked at the row, before its DELETE arrives
-    await page.getByRole('button', { name: 'Lauf löschen' }).click();
-    await page.route(
-      `**/api/veranstaltungen/${id}`,
-      async (route) => {
-        const response = await route.fetch();
-        await server.psql(`update veranstaltung set ort = 'Husum' where id = $1`, [id]);
-        await route.fulfill({ response });
-      },
-      { times: 1 },
+    await remove.click();
+    await page.getByText('Die Veranstaltung wurde inzwischen geändert. Trotzdem löschen?').waitFor();
+    await page.getByText('(01.07.2030 – 02.07.2030, Kiel) wird gelöscht').waitFor();
+    await server.psql(
+      `insert into anmeldung (veranstaltung_id, vorname, nachname, email)
+        select $1, 'Ada', 'Nr. ' || n, 'ada@example.org' from generate_series(1, 2) as n`,
+      [id],
     );
-    await refused();
-    await row(page, id).getByText('Husum').waitFor();
-    await page.getByRole('button', { name: 'Lauf löschen' }).click();
-    await page.getByRole('button', { name: 'Löschen', exact: true }).click();
+    await remove.click();
+    await page.getByText('Inzwischen sind Anmeldungen dazugekommen: 2. Trotzdem löschen?').waitFor();
+    await page.getByText('mit 2 Anmeldungen').waitFor();
+    expect(await stored('name')).toBe('Lauf');
+    await remove.click();
     await row(page, id).waitFor({ state: 'detached' });
+    await page.getByText('„Lauf“ wurde gelöscht.').waitFor();
   });
 
   test('saves what was typed, and no more', async () => {
@@ -115,9 +109,9 @@ describeInBrowser('editing', (pages) => {
     await edit(page);
     await page.getByLabel('Name').fill('Mein Lauf');
     await server.psql(`update veranstaltung set name = 'Deren Lauf' where id = $1`, [id]);
-    await page.getByText('Der Eintrag wurde gerade geändert über psql. Was soll gelten?').waitFor();
-    expect((await page.locator('.conflict dl').textContent())?.trim()).toBe('Name: Deren Lauf');
-    await page.getByRole('button', { name: 'Neuen Stand übernehmen' }).click();
+    await page.getByText('Der Eintrag wurde gerade über psql geändert. Was soll gelten?').waitFor();
+    expect(await page.locator('.conflict dd').allTextContents()).toEqual(['Deren Lauf']);
+    await page.getByRole('button', { name: 'neuen Stand übernehmen' }).click();
     await until(async () => (await page.getByLabel('Name').inputValue()) === 'Deren Lauf');
     await page.getByLabel('Ort').fill('Kiel');
     await page.getByRole('button', { name: 'Speichern' }).click();
@@ -141,7 +135,8 @@ describeInBrowser('editing', (pages) => {
     await page.getByRole('button', { name: 'Speichern' }).click();
     await page.getByText('Was soll gelten?').waitFor();
     expect(await stored('name')).toBe('Deren Lauf');
-    await page.getByRole('button', { name: 'Meinen Stand darüber speichern' }).click();
+    await page.getByRole('button', { name: 'meine Eingabe behalten' }).click();
+    await page.getByRole('button', { name: 'Speichern' }).click();
     await page.locator('dialog').waitFor({ state: 'detached' });
     expect(await stored('name')).toBe('Mein Lauf');
   });
@@ -174,7 +169,7 @@ describeInBrowser('editing', (pages) => {
       await route.fulfill({ response: old });
     });
     await edit(page);
-    await page.getByText('Der Eintrag wurde gerade geändert über psql.').waitFor();
+    await until(async () => (await page.getByLabel('Name').inputValue()) === 'Deren Lauf');
   });
 
   test('a row that is deleted under the form', async () => {
@@ -195,26 +190,39 @@ describeInBrowser('editing', (pages) => {
     const select = page.getByLabel('Status von Grace Hopper');
     await select.selectOption('bestätigt');
     await page.getByText('1 von 20 Plätzen belegt').waitFor();
-    // The answer to the page's look at the row comes after another's change
+    // The page's change arrives after another's
     await page.route('**/api/anmeldungen/*', async (route) => {
-      if (route.request().method() === 'GET') {
+      if (route.request().method() === 'PATCH') {
         await server.psql(`update anmeldung set status = 'ABGELEHNT' where id = $1`, [rows[0].id]);
       }
       await route.continue();
     });
     await select.selectOption('storniert');
-    await page.getByText('Grace Hopper: Der Status wurde inzwischen geändert.').waitFor();
+    await page.getByText('Grace Hopper: Der Status ist inzwischen „abgelehnt“.').waitFor();
     await until(async () => (await select.inputValue()) === 'ABGELEHNT');
   });
 
-  test('what the server refuses is said in German', async () => {
+  test('what is wrong is said at its field, in German: by the page, and by the server', async () => {
     const page = await open();
     await edit(page);
+    const problem = (label: string) =>
+      page
+        .locator('.field')
+        .filter({ has: page.getByLabel(label, { exact: true }) })
+        .locator('.problem');
     await page.getByLabel('Ende').fill('2030-06-01');
-    await page.evaluate(() => document.querySelector('form')?.setAttribute('novalidate', ''));
+    await page.getByLabel('Name').fill('   ');
     await page.getByRole('button', { name: 'Speichern' }).click();
-    await page.getByRole('alert').waitFor();
-    expect(await page.getByRole('alert').textContent()).toMatch(/Bitte prüfen|widerspricht/);
+    await problem('Ende').getByText('Nicht vor dem 01.07.2030.').waitFor();
+    await problem('Name').getByText('Bitte ausfüllen.').waitFor();
+    expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('name');
+    await page.getByLabel('Name').fill('Lauf');
+    await problem('Name').waitFor({ state: 'detached' });
+
+    await page.evaluate(() => document.querySelector('[name=ende]')?.removeAttribute('min'));
+    await page.getByRole('button', { name: 'Speichern' }).click();
+    await page.getByText('Bitte prüfen: Beginn, Ende.').waitFor();
+    await problem('Ende').getByText('Das passt nicht zu den anderen Angaben.').waitFor();
   });
 
   test('a token that the server does not take leads back to the sign-in, and what is no token is named', async () => {
@@ -224,7 +232,7 @@ describeInBrowser('editing', (pages) => {
     await page.getByText('Das ist kein JWT').waitFor();
     await page.getByLabel('JSON Web Token').fill('eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl');
     await page.getByRole('button', { name: 'Anmelden' }).click();
-    await page.getByText('Anmeldung abgelaufen').waitFor();
+    await page.getByText('Sitzung abgelaufen').first().waitFor();
     expect(await page.getByRole('button', { name: 'Zur Demo' }).count()).toBe(0);
   });
 

@@ -1,5 +1,6 @@
 import { computed, shallowRef } from 'vue';
-import type { TokenReason } from '../client/index.js';
+import type { TokenReason } from '../../client/index.js';
+import { hasUnsaved } from '../form/unsaved.js';
 
 // What is known of who uses the page: a JWT in localStorage, so that all tabs share it.
 
@@ -8,6 +9,9 @@ const TOKEN = 'jwt';
 const DEMO = 'jwt-demo';
 
 const token = shallowRef(localStorage.getItem(TOKEN));
+
+/** Whether the server no longer takes the token, and there is no other: sign in again, in place. */
+export const ended = shallowRef(false);
 
 /** Whether there is a token, taken by the server or not. */
 export const signedIn = computed(() => token.value !== null);
@@ -24,21 +28,30 @@ export const subject = computed(() => {
 });
 
 window.addEventListener('storage', ({ key }) => {
-  if (key === TOKEN || key === null) token.value = localStorage.getItem(TOKEN);
+  if (key !== TOKEN && key !== null) return;
+  const stored = localStorage.getItem(TOKEN);
+  // Signed out in another tab: what was typed in this one must not go with it.
+  if (stored === null && hasUnsaved()) ended.value = true;
+  else take(stored);
 });
+
+function take(jwt: string | null): void {
+  token.value = jwt;
+  ended.value = false;
+}
 
 /** Signs in with a token. */
 export function signIn(jwt: string): void {
   localStorage.setItem(TOKEN, jwt);
   localStorage.removeItem(DEMO);
-  token.value = jwt;
+  take(jwt);
 }
 
 /** Forgets the token. */
 export function signOut(): void {
   localStorage.removeItem(TOKEN);
   localStorage.removeItem(DEMO);
-  token.value = null;
+  take(null);
 }
 
 /** Takes a token that was handed over as `#token=…`, and takes it out of the address and the history. @returns whether one was. */
@@ -77,13 +90,16 @@ let renewal: Promise<boolean> | undefined;
 export async function getToken(reason: TokenReason): Promise<string | null> {
   if (reason === 'connect') return token.value;
   const stored = localStorage.getItem(TOKEN);
-  if (stored !== token.value) {
-    token.value = stored;
+  if (stored !== null && stored !== token.value) {
+    take(stored);
     return stored;
   }
-  if (!localStorage.getItem(DEMO)) return null;
-  renewal ??= signInToDemo().finally(() => {
-    renewal = undefined;
-  });
-  return (await renewal) ? token.value : null;
+  if (localStorage.getItem(DEMO)) {
+    renewal ??= signInToDemo().finally(() => {
+      renewal = undefined;
+    });
+    if (await renewal) return token.value;
+  }
+  ended.value = token.value !== null;
+  return null;
 }

@@ -1,0 +1,48 @@
+/** Where the registrations are. */
+export const ANMELDUNGEN = '/api/anmeldungen';
+
+/** Where a registration stands. */
+export type Status = 'OFFEN' | 'BESTAETIGT' | 'STORNIERT' | 'ABGELEHNT';
+
+/** How a registration's status reads. */
+export const STATUS_TEXTS: Readonly<Record<Status, string>> = {
+  OFFEN: 'offen',
+  BESTAETIGT: 'bestätigt',
+  STORNIERT: 'storniert',
+  ABGELEHNT: 'abgelehnt',
+};
+
+/** A registration for an event. */
+export interface Anmeldung {
+  id: number;
+  veranstaltungId: number;
+  vorname: string;
+  nachname: string;
+  email: string;
+  status: Status;
+  kommentar: string | null;
+  erstelltAm: string;
+}
+
+/** A row of the list, with its version. */
+export interface AnmeldungInList extends Anmeldung {
+  etag: string;
+  /** The place in the queue of those who wait for a decision, from 1. */
+  warteplatz: number | null;
+  /** Another one for the same event has the same name or address. */
+  doppelt: boolean;
+}
+
+/** How many registrations of an event have each status. */
+export type Zahlen = Readonly<Record<Status, number>>;
+
+/** The counts once a registration has gone from one status to another. */
+export function moved(zahlen: Zahlen, from: Status | undefined, to: Status): Zahlen {
+  if (from === undefined || from === to) return zahlen;
+  return { ...zahlen, [from]: zahlen[from] - 1, [to]: zahlen[to] + 1 };
+}
+
+/** `Ada Schröder` */
+export function nameOf({ vorname, nachname }: Pick<Anmeldung, 'vorname' | 'nachname'>): string {
+  return `${vorname} ${nachname}`;
+}

@@ -1,0 +1,47 @@
+import { shallowReactive, shallowRef } from 'vue';
+
+/** How long a message that all went well stays, in ms. */
+const DONE_MS = 8000;
+/** Older ones give way. */
+const MAX_NOTICES = 3;
+
+/** What the page has to say about something that was done. */
+export interface Notice {
+  readonly kind: 'done' | 'problem';
+  readonly text: string;
+  /** What it is about: a newer one of the same replaces it. */
+  readonly about: string;
+  readonly action?: { readonly label: string; readonly run: () => void } | undefined;
+}
+
+/** What is shown, oldest first. */
+export const notices: Notice[] = shallowReactive([]);
+
+/** What a screen reader says next. */
+export const announcement = shallowRef('');
+
+/** Shows a message. A problem stays until it is over or closed. @returns how to take it away. */
+export function notify(kind: Notice['kind'], text: string, about: string, action?: Notice['action']): () => void {
+  settle(about);
+  const notice: Notice = { kind, text, about, action };
+  notices.push(notice);
+  if (notices.length > MAX_NOTICES) notices.shift();
+  const remove = () => {
+    const index = notices.indexOf(notice);
+    if (index >= 0) notices.splice(index, 1);
+  };
+  if (kind === 'done') setTimeout(remove, DONE_MS);
+  return remove;
+}
+
+/** Takes away what was said about something: its cause is over. */
+export function settle(about: string): void {
+  const index = notices.findIndex((notice) => notice.about === about);
+  if (index >= 0) notices.splice(index, 1);
+}
+
+/** Has a screen reader say something that others see. */
+export function announce(text: string): void {
+  // The same text twice would be no change, and not be read.
+  announcement.value = announcement.value === text ? `${text}\u00A0` : text;
+}
