@@ -26,8 +26,8 @@ await check(
     configFile: false,
     build: {
       minify: true,
-      modulePreload: false,
-      rollupOptions: { input: 'src/client/index.ts', preserveEntrySignatures: 'strict' },
+      lib: { entry: 'src/client/index.ts', formats: ['es'] },
+      rollupOptions: { output: { minify: true } },
     },
   },
   { entryOnly: true },

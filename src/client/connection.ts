@@ -94,9 +94,20 @@ export class Connection {
     this.#connect('connect');
   }
 
+  /** Connects in the place of another tab, and is not spoken of while that goes fast. */
+  takeOver(state: SSEState): void {
+    this.#state = state;
+    this.#heardAt = now();
+    if (state.status === 'connected' || state.status === 'stale') this.#quietly();
+    else this.connect();
+  }
+
   /** Takes the place of the open stream, for other resources. */
   replace(): void {
-    if (!this.#open) return;
+    if (this.#open) this.#quietly();
+  }
+
+  #quietly(): void {
     this.#endStream();
     this.#cancelQuiet = later(QUIET_MS, () => this.#setState('connecting'));
     this.#begin('connect');

@@ -40,6 +40,13 @@ export interface SSEServiceOptions {
   connectMs?: number | undefined;
   /** A tab that is hidden for this long closes its stream, in ms; `Infinity`: never. Default 30,000. */
   hiddenMs?: number | undefined;
+  /**
+   * Whether all tabs of a person share one stream, where the browser can. Tabs share only with the same token claims, or
+   * with the same `identity`. Default true.
+   */
+  tabs?: boolean | undefined;
+  /** Says whose rights the page has, where no token can be read: a person's id with a cookie, for one. Default: none. */
+  identity?: string | undefined;
   /** Default: the page's own. */
   fetch?: typeof fetch | undefined;
   /** Is told what happens, for troubleshooting. Default: `console`; refused resources at the level warn, else debug. */
@@ -54,7 +61,7 @@ function storedToken(): string | null {
   return typeof localStorage === 'undefined' ? null : localStorage.getItem('jwt');
 }
 
-type Optional = 'headers' | 'lastEventId' | 'maxAttempts' | 'silenceMs';
+type Optional = 'headers' | 'lastEventId' | 'maxAttempts' | 'silenceMs' | 'identity';
 
 /** With every default. */
 export type Settings = {
@@ -86,6 +93,7 @@ const DEFAULTS: Settings = {
   restMs: 60_000,
   connectMs: 10_000,
   hiddenMs: 30_000,
+  tabs: true,
   // Called as a method of something else, the browser's own would throw.
   fetch: (...request) => fetch(...request),
   logger: console,

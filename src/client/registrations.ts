@@ -65,6 +65,17 @@ export class Registrations {
     return [...this.#all].find((each) => each.is(resource, listener));
   }
 
+  /** Whether somebody is told of a resource as it changes. */
+  isLive(resource: string): boolean {
+    return [...this.#all].some((each) => each.resource === resource && !each.behind);
+  }
+
+  /** The stream has ended before they had caught up: they begin again where they were. */
+  giveUp(late: readonly Registration[]): void {
+    for (const registration of late)
+      if (registration.behind?.waiting) registration.behind = { since: registration.behind.since };
+  }
+
   /** Forgets the position: nobody has missed anything. */
   forget(): void {
     this.#position = undefined;

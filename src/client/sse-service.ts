@@ -1,18 +1,23 @@
 import type { Change } from '../change.js';
 import { Connection } from './connection.js';
+import type { FeedMessage } from './message.js';
 import { type Settings, type SSEServiceOptions, settingsOf } from './options.js';
 import { isBrowser, isVisible, watchPage } from './page.js';
 import type { ChangeListener, Registration } from './registration.js';
 import { Registrations } from './registrations.js';
 import { Requests } from './requests.js';
-import type { SSEState, SSEStatus } from './status.js';
+import { IDLE, type SSEState, type SSEStatus } from './status.js';
 import { Subscriptions } from './subscriptions.js';
-import { later } from './timing.js';
+import type { Tabs } from './tabs.js';
+import { later, now } from './timing.js';
 
 /** A stream that nobody listens to any more is kept for so long, in ms: the next view may be on its way. */
 const UNUSED_MS = 5000;
 /** Streams of before whose own changes are still known as its own. */
 const KNOWN_CLIENT_IDS = 100;
+
+/** Nothing is gained by another attempt. */
+const LIVE: readonly SSEStatus[] = ['connected', 'stale', 'connecting'];
 
 /** What {@link SSEService.on} takes. */
 export interface ListenOptions {
@@ -36,6 +41,12 @@ export class SSEService {
   readonly #statusListeners = new Set<(status: SSEStatus) => void>();
   readonly #subscriptions: Subscriptions;
   readonly #connection: Connection;
+  readonly #requests: Requests;
+  #state: SSEState = IDLE;
+  #tabs: Tabs | undefined;
+  #tabsName: string | undefined;
+  /** Aborted when it leaves the other tabs, or is no longer to join them. */
+  #sharing: AbortController | undefined;
   /** The names under which this page has written, the newest first. */
   readonly #clientIds: string[] = [randomId()];
   #disconnected = false;
@@ -50,54 +61,44 @@ export class SSEService {
     const settings = () => this.#settings;
     const requests = new Requests(settings);
     const registrations = this.#registrations;
-    const missed = async (late: readonly Registration[], signal: AbortSignal) => {
-      if (late.length === 0) return;
-      try {
-        const { catchUp } = await import('./catch-up.js');
-        catchUp({ settings, requests, registrations }, late, signal);
-      } catch (error) {
-        // The code is not there, after a deployment for one: nothing can be fetched.
-        this.#settings.logger.debug('SSE: what was missed cannot be fetched', error);
-        for (const registration of late) registration.resync();
-      }
-    };
+    const wanted = () => [...new Set([...registrations.resources, ...(this.#tabs?.wanted ?? [])])];
+    this.#requests = requests;
     this.#subscriptions = new Subscriptions({
       settings,
       requests,
-      wanted: () => registrations.resources,
-      onCovered: (resource, signal) => void missed(registrations.cover([resource]), signal),
+      wanted,
+      onCovered: (resource, signal) => this.#bring({ type: 'cover', resource }, signal),
       onSeveral: () => this.#connection.replace(),
       onStreamGone: () => this.#connection.lose('its stream is gone'),
     });
     this.#connection = new Connection(settings, requests, {
       begin: (by) => ({
         from: registrations.start(),
-        resources: by === 'stream' ? this.#subscriptions.forUrl() : registrations.resources,
+        resources: by === 'stream' ? this.#subscriptions.forUrl() : wanted(),
       }),
       onOpen: ({ clientId, resources, from, resumed, signal }) => {
         this.#clientIds.unshift(clientId);
         this.#clientIds.length = Math.min(this.#clientIds.length, KNOWN_CLIENT_IDS);
-        void missed(registrations.begin(resources, from, resumed), signal);
+        this.#bring({ type: 'begin', resources, from, resumed, anew: true }, signal);
         this.#subscriptions.opened({ clientId, signal }, resources);
       },
-      onAnswer: (resources, from, signal) => void missed(registrations.begin(resources, from, true, false), signal),
-      onChange: (change) => registrations.change(change),
-      onPosition: (position) => registrations.moveTo(position),
-      onState: ({ status }) => {
-        for (const listener of [...this.#statusListeners]) listener(status);
-      },
+      onAnswer: (resources, from, signal) =>
+        this.#bring({ type: 'begin', resources, from, resumed: true, anew: false }, signal),
+      onChange: (change) => this.#bring({ type: 'change', change }),
+      onPosition: (position) => this.#bring({ type: 'position', position }),
+      onState: (state) => this.#bring({ type: 'state', state }),
       onRefused: () => this.#subscriptions.goSingly(),
     });
   }
 
   /** Where it stands. */
   get status(): SSEStatus {
-    return this.#connection.state.status;
+    return this.#state.status;
   }
 
   /** Status and times in one. */
   get state(): SSEState {
-    return this.#connection.state;
+    return this.#state;
   }
 
   /**
@@ -105,12 +106,12 @@ export class SSEService {
    * `performance.timeOrigin + performance.now() - staleSince` is the age of what the page shows.
    */
   get staleSince(): number | null {
-    return this.#connection.state.staleSince;
+    return this.#state.staleSince;
   }
 
   /** When it tries next, in ms since 1970 by the same clock; null while no attempt is planned. */
   get nextAttemptAt(): number | null {
-    return this.#connection.state.nextAttemptAt;
+    return this.#state.nextAttemptAt;
   }
 
   /** This page's name: send it as the header `Change-Feed-Client` on writes, and {@link SSEService.isOwn} knows them. */
@@ -130,12 +131,13 @@ export class SSEService {
   configure(options: SSEServiceOptions): void {
     this.#settings = settingsOf(options, this.#settings);
     if (options.lastEventId) this.#registrations.give(options.lastEventId);
+    void this.#checkSharing();
   }
 
   /** Connects now; ends a rest, and any wait. The first listener does so by itself. */
   connect(): void {
     this.#disconnected = false;
-    if (!['connected', 'stale', 'connecting'].includes(this.status)) this.#open();
+    if (!LIVE.includes(this.status)) this.#open();
   }
 
   /** Closes the stream until `connect()`. Listeners stay, and are told then what they have missed. */
@@ -152,7 +154,8 @@ export class SSEService {
   on(resource: string, listener: ChangeListener, { since }: ListenOptions = {}): () => void {
     if (this.#isInert()) return () => {};
     this.#cancelUnused();
-    const live = this.#subscriptions.brings(resource);
+    // What another tab's stream brings it says itself.
+    const live = this.#subscriptions.brings(resource) || this.#registrations.isLive(resource);
     const registration = this.#registrations.add(resource, listener, since || undefined, live);
     if (this.status === 'idle' && !this.#disconnected) this.#open();
     else if (registration.behind) this.#listenersChanged();
@@ -192,9 +195,52 @@ export class SSEService {
     });
   }
 
+  /** The page's own connection has brought something: to this page, and to those that follow it. */
+  #bring(message: FeedMessage, signal?: AbortSignal): void {
+    if (this.#tabs && !this.#tabs.leading) return;
+    this.#apply(message, signal);
+    this.#tabs?.pass(message);
+  }
+
+  #apply(message: FeedMessage, signal?: AbortSignal): void {
+    const registrations = this.#registrations;
+    if (message.type === 'change') registrations.change(message.change);
+    else if (message.type === 'position') registrations.moveTo(message.position);
+    else if (message.type === 'state') this.#setState(message.state);
+    else {
+      const late =
+        message.type === 'cover'
+          ? registrations.cover([message.resource])
+          : registrations.begin(message.resources, message.from, message.resumed, message.anew);
+      if (late.length > 0 && signal) void this.#catchUp(late, signal);
+    }
+  }
+
+  async #catchUp(late: readonly Registration[], signal: AbortSignal): Promise<void> {
+    const settings = () => this.#settings;
+    const registrations = this.#registrations;
+    signal.addEventListener('abort', () => registrations.giveUp(late));
+    try {
+      const { catchUp } = await import('./catch-up.js');
+      catchUp({ settings, requests: this.#requests, registrations }, late, signal);
+    } catch (error) {
+      // The code is not there, after a deployment for one: nothing can be fetched.
+      this.#settings.logger.debug('SSE: what was missed cannot be fetched', error);
+      for (const registration of late) registration.resync();
+    }
+  }
+
+  #setState(state: SSEState): void {
+    const before = this.#state;
+    this.#state = state;
+    if (before.status === state.status && before.nextAttemptAt === state.nextAttemptAt) return;
+    for (const listener of [...this.#statusListeners]) listener(state.status);
+  }
+
   #listenersChanged(): void {
     this.#subscriptions.reconcile();
     this.#connection.changed();
+    this.#tabs?.changed();
   }
 
   #open(): void {
@@ -204,11 +250,77 @@ export class SSEService {
       onLeft: () => this.#pause(),
       onOnline: () => isVisible() && this.#shown(),
       onOffline: () => this.#connection.offline(),
-      onStorage: () => this.status === 'unauthorized' && this.#shown(),
+      onStorage: () => {
+        void this.#checkSharing();
+        if (this.status === 'unauthorized') this.#shown();
+      },
     });
     // A tab that starts hidden opens nothing until it is shown.
-    if (isVisible() || this.#settings.hiddenMs === Number.POSITIVE_INFINITY) this.#connection.connect();
-    else this.#connection.close('paused');
+    if (!isVisible() && this.#settings.hiddenMs !== Number.POSITIVE_INFINITY) this.#connection.close('paused');
+    else if (this.#tabs) this.#tabs.wake();
+    else if (this.#settings.tabs && typeof document !== 'undefined' && typeof BroadcastChannel !== 'undefined')
+      void this.#share();
+    else this.#connection.connect();
+  }
+
+  /** Joins the other tabs of the same person, or goes alone. */
+  async #share(): Promise<void> {
+    if (this.#sharing) return;
+    const sharing = new AbortController();
+    this.#sharing = sharing;
+    this.#setState({ status: 'connecting', staleSince: this.#state.staleSince ?? now(), nextAttemptAt: null });
+    try {
+      const { sharingName, Tabs } = await import('./tabs.js');
+      const name = await sharingName(this.#settings);
+      if (sharing.signal.aborted) return;
+      this.#tabsName = name;
+      if (name !== undefined) {
+        this.#tabs = new Tabs(name, {
+          resources: () => this.#registrations.resources,
+          position: () => this.#registrations.position,
+          state: () => this.#state,
+          brings: (resource) => this.#subscriptions.brings(resource),
+          lead: () => this.#connection.takeOver(this.#state),
+          follow: () => this.#connection.close('idle'),
+          apply: (message, signal) => this.#apply(message, signal),
+          wantsChanged: () => {
+            this.#subscriptions.reconcile();
+            this.#connection.changed();
+          },
+          wake: () => {
+            if (!LIVE.includes(this.status)) this.#connection.connect();
+          },
+          solo: () => {
+            this.#leaveTabs();
+            this.#connection.connect();
+          },
+        });
+        return;
+      }
+    } catch (error) {
+      this.#settings.logger.debug('SSE: tabs cannot share a stream', error);
+      if (sharing.signal.aborted) return;
+    }
+    this.#sharing = undefined;
+    this.#connection.connect();
+  }
+
+  /** Somebody else may have signed in: tabs share with the same rights only. */
+  async #checkSharing(): Promise<void> {
+    if (!this.#tabs) return;
+    const { sharingName } = await import('./tabs.js');
+    const name = await sharingName(this.#settings).catch(() => undefined);
+    if (!this.#tabs || name === this.#tabsName) return;
+    this.#leaveTabs();
+    this.#connection.close('paused');
+    this.#open();
+  }
+
+  #leaveTabs(): void {
+    this.#sharing?.abort();
+    this.#sharing = undefined;
+    this.#tabs?.leave();
+    this.#tabs = undefined;
   }
 
   #shown(): void {
@@ -224,11 +336,15 @@ export class SSEService {
 
   #pause(): void {
     this.#cancelHidden();
-    if (!['idle', 'paused', 'resting', 'unauthorized'].includes(this.status)) this.#connection.close('paused');
+    const { status } = this;
+    if (this.#tabs === undefined && ['idle', 'paused', 'resting', 'unauthorized'].includes(status)) return;
+    this.#leaveTabs();
+    this.#connection.close('paused');
   }
 
   #close(): void {
     this.#cancelHidden();
+    this.#leaveTabs();
     this.#connection.close('idle');
     this.#unwatchPage?.();
     this.#unwatchPage = undefined;

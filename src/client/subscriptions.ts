@@ -1,8 +1,6 @@
-import { endpoint } from './endpoints.js';
 import type { Settings } from './options.js';
 import type { Requests } from './requests.js';
-import { backoff, retryAfter } from './retry.js';
-import { later, pause } from './timing.js';
+import { later } from './timing.js';
 
 /** Listeners that come and go within this time are answered by one step, in ms: a new view ends and begins several. */
 const TOGETHER_MS = 20;
@@ -88,75 +86,41 @@ export class Subscriptions {
     if (next === undefined) return;
     this.#calling = true;
     try {
-      if (added.length > 0) await this.#subscribe(stream, next);
-      else await this.#unsubscribe(stream, next);
+      await this.#call(stream, next, added.length > 0);
     } finally {
       this.#calling = false;
     }
     this.reconcile();
   }
 
-  async #subscribe(stream: SubscribedStream, resource: string): Promise<void> {
-    const { settings, onCovered, onStreamGone } = this.#options;
-    const begun = performance.now();
-    let refusedToken = false;
-    while (!stream.signal.aborted && this.#options.wanted().includes(resource)) {
-      const response = await this.#post('subscribe', stream, resource, refusedToken);
-      if (stream.signal.aborted || this.#stream !== stream) return;
-      if (response?.ok) {
-        const { watched } = (await response.json().catch(() => ({}))) as { watched?: boolean };
-        if (watched === false) settings().logger.debug(`SSE: no table is watched as ${resource}`);
-        this.#subscribed.add(resource);
-        return onCovered(resource, stream.signal);
-      }
-      if (response?.status === 404) return onStreamGone();
-      if (response?.status === 400 || response?.status === 403) return this.#refuse(resource, response);
-      if (response?.status === 401 && !refusedToken) {
-        refusedToken = true;
-        continue;
-      }
-      refusedToken = false;
-      const wait = response && retryAfter(response.headers);
-      await pause(wait ?? backoff(performance.now() - begun, settings().retryBaseMs), stream.signal);
-      this.#options.requests.forgive();
+  async #call({ clientId, signal }: SubscribedStream, resource: string, added: boolean): Promise<void> {
+    const { settings, requests, wanted, onCovered, onSeveral, onStreamGone } = this.#options;
+    const isWanted = () => wanted().includes(resource);
+    const call = { settings, requests, clientId, resource, isWanted, signal };
+    const calls = await loadCalls();
+    if (signal.aborted) return;
+    // A stream that takes the place of this one needs no code that is not there.
+    if (!calls) return onSeveral();
+    if (!added) {
+      this.#subscribed.delete(resource);
+      if (!this.#refused.delete(resource)) await calls.unsubscribe(call);
+      return;
     }
-  }
-
-  /** Unsubscribes; where that fails the next stream comes without it. */
-  async #unsubscribe(stream: SubscribedStream, resource: string): Promise<void> {
-    this.#subscribed.delete(resource);
-    if (!this.#refused.delete(resource)) await this.#post('unsubscribe', stream, resource, false);
-  }
-
-  /** The listener is never told of anything: that has to be seen. */
-  async #refuse(resource: string, response: Response): Promise<void> {
+    const result = await calls.subscribe(call);
+    if (signal.aborted || result === 'over') return;
+    if (result === 'stream gone') return onStreamGone();
     this.#subscribed.add(resource);
-    this.#refused.add(resource);
-    const { logger } = this.#options.settings();
-    const body = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
-    const text = `SSE: the server refuses the resource ${resource} (${response.status})`;
-    (logger.warn ?? logger.debug).call(logger, body.error?.message ? `${text}: ${body.error.message}` : text);
+    if (result === 'refused') this.#refused.add(resource);
+    else onCovered(resource, signal);
   }
+}
 
-  async #post(
-    action: 'subscribe' | 'unsubscribe',
-    { clientId, signal }: SubscribedStream,
-    resource: string,
-    refusedToken: boolean,
-  ): Promise<Response | undefined> {
-    const { settings, requests } = this.#options;
-    try {
-      const authorized = await requests.authorize(refusedToken ? 'refused' : 'connect');
-      if (!authorized) return undefined;
-      authorized.headers.set('Content-Type', 'application/json');
-      const body = JSON.stringify({ clientId, resource });
-      const url = endpoint(settings().url, action, {});
-      const response = await requests.send(url, authorized, { method: 'POST', body, signal });
-      if (response.status === 401) requests.refuse(authorized);
-      return response;
-    } catch (error) {
-      if (!signal.aborted) settings().logger.debug(`SSE: ${action} failed`, error);
-      return undefined;
-    }
+/** The code for calls is loaded when it is needed. Undefined where it cannot be had. */
+async function loadCalls() {
+  try {
+    const { subscribe, unsubscribe } = await import('./subscription-calls.js');
+    return { subscribe, unsubscribe };
+  } catch {
+    return undefined;
   }
 }

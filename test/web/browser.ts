@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, describe } from '@jest/globals';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContextOptions, chromium, type LaunchOptions, type Page } from 'playwright-core';
 import { until } from '../until.js';
 
 const CANDIDATES = [
@@ -24,8 +24,9 @@ export interface Pages {
 /**
  * Tests in a real Chromium; where there is none they are skipped with a line that says how to get it, and fail with
  * REQUIRE_BROWSER=1.
+ * @param launch what the browser is started with beside the usual.
  */
-export function describeInBrowser(name: string, tests: (pages: Pages) => void): void {
+export function describeInBrowser(name: string, tests: (pages: Pages) => void, launch: LaunchOptions = {}): void {
   if (!executablePath) {
     const message = `${name}: skipped, no Chromium was found. apt-get install chromium, or set CHROMIUM_PATH.`;
     if (process.env.REQUIRE_BROWSER) throw new Error(message);
@@ -42,8 +43,10 @@ export function describeInBrowser(name: string, tests: (pages: Pages) => void): 
     tests({
       open: async (url, { beside, prepare, ...options } = {}) => {
         browser ??= chromium.launch({
+          ...launch,
           executablePath,
           args: [
+            ...(launch.args ?? []),
             '--no-sandbox',
             '--disable-gpu',
             '--disable-quic',

@@ -1,0 +1,299 @@
+import { type Election, LeaseElection, LockElection } from './election.js';
+import type { FeedMessage } from './message.js';
+import { isVisible } from './page.js';
+import type { SSEState } from './status.js';
+
+import { later } from './timing.js';
+
+export { sharingName } from './sharing-name.js';
+
+/** Between two pings of a tab that follows, in ms; after two without an answer it takes the leader's place. */
+const PING_MS = 3000;
+const UNANSWERED = 2;
+const JITTER_MS = 500;
+/** A tab that has not pinged for so many rounds wants nothing any more. */
+const GONE_AFTER = 5;
+/** Resources of one stream: the server's MAX_SUBSCRIPTIONS, unless set lower. */
+const MAX_RESOURCES = 100;
+/** Listeners that come and go together are said once, in ms. */
+const TOGETHER_MS = 10;
+
+/** What tabs say to each other. */
+type TabMessage =
+  /** A leader begins, or answers one that has come: what the stream brings, and how far it is. */
+  | {
+      readonly type: 'hello';
+      readonly term: string;
+      readonly seq: number;
+      /** For this tab alone; all where it is left out. */
+      readonly to?: string;
+      readonly resources: readonly string[];
+      readonly position: string | undefined;
+      readonly state: SSEState;
+    }
+  | { readonly type: 'feed'; readonly term: string; readonly seq: number; readonly message: FeedMessage }
+  | { readonly type: 'alive'; readonly term: string }
+  /** A tab wants to be told of these. `anew`: and to be told where the stream is. */
+  | { readonly type: 'want'; readonly tab: string; readonly resources: readonly string[]; readonly anew: boolean }
+  | { readonly type: 'ping'; readonly tab: string }
+  /** A tab leaves; `term` where it leads. */
+  | { readonly type: 'bye'; readonly tab: string; readonly term: string | undefined }
+  /** Somebody wants to connect now. */
+  | { readonly type: 'wake' }
+  /** The tab's resources are too many for one stream. */
+  | { readonly type: 'full'; readonly tab: string };
+
+/** The page that takes part. */
+export interface TabsHost {
+  /** The resources of the page's own listeners. */
+  resources(): readonly string[];
+  position(): string | undefined;
+  state(): SSEState;
+  /** Whether the page's own stream brings a resource. */
+  brings(resource: string): boolean;
+  /** The page has the stream from now on. */
+  lead(): void;
+  /** The page has it no more. */
+  follow(): void;
+  /** Another tab's stream has brought something. @param signal aborted when that tab is no longer followed. */
+  apply(message: FeedMessage, signal: AbortSignal): void;
+  /** Other tabs want other resources. */
+  wantsChanged(): void;
+  /** The leader is to connect now. */
+  wake(): void;
+  /** The page has to have a stream of its own. */
+  solo(): void;
+}
+
+/** One stream for all tabs of a person: one tab leads and passes on what it brings, the others follow. */
+export class Tabs {
+  readonly #id = crypto.getRandomValues(new Uint32Array(3)).join('-');
+  readonly #host: TabsHost;
+  readonly #channel: BroadcastChannel;
+  readonly #election: Election;
+  readonly #lease: LeaseElection | undefined;
+  readonly #pinging: ReturnType<typeof setInterval>;
+  /** What the other tabs want, and how many rounds ago they were heard. */
+  readonly #others = new Map<string, { resources: readonly string[]; rounds: number }>();
+  /** The term of the leader that is followed, or the page's own. */
+  #term: string | undefined;
+  readonly #left = new Set<string>();
+  #seq = 0;
+  #leading = false;
+  #unanswered = 0;
+  #following = new AbortController();
+  #cancelWant = () => {};
+  #cancelTakeOver = () => {};
+  #closed = false;
+
+  /** @param name see `sharingName`. */
+  constructor(name: string, host: TabsHost) {
+    this.#host = host;
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }: MessageEvent<TabMessage>) => this.#take(data);
+    const handlers = {
+      onLead: () => this.#lead(),
+      onDeposed: () => this.#deposed(),
+      announce: () => this.#term !== undefined && this.#send({ type: 'alive', term: this.#term }),
+    };
+    const locks = typeof navigator !== 'undefined' && 'locks' in navigator && navigator.locks !== undefined;
+    this.#lease = locks ? undefined : new LeaseElection(handlers);
+    this.#election = this.#lease ?? new LockElection(name, handlers);
+    this.#pinging = setInterval(() => this.#round(), PING_MS);
+    this.#want(true);
+  }
+
+  /** Whether the page has the stream. */
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  /** What the other tabs want to be told of. */
+  get wanted(): string[] {
+    return [...this.#others.values()].flatMap(({ resources }) => resources);
+  }
+
+  /** Passes on what the page's stream has brought. */
+  pass(message: FeedMessage): void {
+    if (!this.#leading || this.#term === undefined) return;
+    this.#seq += 1;
+    this.#send({ type: 'feed', term: this.#term, seq: this.#seq, message });
+  }
+
+  /** The page's own listeners have changed. */
+  changed(): void {
+    this.#cancelWant();
+    this.#cancelWant = later(TOGETHER_MS, () => this.#want(false));
+  }
+
+  /** Connects now, wherever the stream is. */
+  wake(): void {
+    if (this.#leading) this.#host.wake();
+    else this.#send({ type: 'wake' });
+  }
+
+  /** Takes part no more. */
+  leave(): void {
+    if (this.#closed) return;
+    this.#send({ type: 'bye', tab: this.#id, term: this.#leading ? this.#term : undefined });
+    this.#closed = true;
+    this.#leading = false;
+    clearInterval(this.#pinging);
+    this.#cancelWant();
+    this.#cancelTakeOver();
+    this.#following.abort();
+    this.#election.leave();
+    // An open channel keeps a page from the back-forward cache.
+    this.#channel.close();
+  }
+
+  #send(message: TabMessage): void {
+    if (!this.#closed) this.#channel.postMessage(message);
+  }
+
+  #want(anew: boolean): void {
+    this.#send({ type: 'want', tab: this.#id, resources: this.#host.resources(), anew });
+  }
+
+  #lead(): void {
+    if (this.#closed) return;
+    this.#cancelTakeOver();
+    this.#forgetTerm();
+    this.#leading = true;
+    this.#seq = 0;
+    this.#term = crypto.getRandomValues(new Uint32Array(4)).join('-');
+    this.#hello([]);
+    this.#host.lead();
+  }
+
+  #deposed(): void {
+    if (this.#closed || !this.#leading) return;
+    this.#leading = false;
+    this.#forgetTerm();
+    this.#unanswered = 0;
+    this.#host.follow();
+    this.#want(true);
+  }
+
+  /** A term that was once left is never followed again: a leader that hung goes on sending when it wakes up. */
+  #forgetTerm(): void {
+    if (this.#term !== undefined) this.#left.add(this.#term);
+    this.#term = undefined;
+    this.#following.abort();
+    this.#following = new AbortController();
+  }
+
+  #hello(resources: readonly string[], to?: string): void {
+    if (this.#term === undefined) return;
+    const { position, state } = this.#host;
+    this.#send({
+      type: 'hello',
+      term: this.#term,
+      seq: this.#seq,
+      resources,
+      position: position(),
+      state: state(),
+      ...(to !== undefined && { to }),
+    });
+  }
+
+  #round(): void {
+    for (const [tab, other] of this.#others) {
+      other.rounds += 1;
+      if (other.rounds <= GONE_AFTER) continue;
+      this.#others.delete(tab);
+      if (this.#leading) this.#host.wantsChanged();
+    }
+    if (this.#leading) return;
+    // A hidden tab is in no hurry, and its timers are late.
+    if (this.#unanswered >= UNANSWERED && isVisible()) {
+      this.#cancelTakeOver();
+      this.#cancelTakeOver = later(Math.random() * JITTER_MS, () => {
+        if (this.#unanswered < UNANSWERED || this.#leading) return;
+        this.#unanswered = 0;
+        this.#election.takeOver();
+      });
+    }
+    this.#unanswered += 1;
+    this.#send({ type: 'ping', tab: this.#id });
+  }
+
+  #take(message: TabMessage): void {
+    if (this.#closed) return;
+    switch (message.type) {
+      case 'want':
+        this.#takeWant(message.tab, message.resources, message.anew);
+        break;
+      case 'ping': {
+        const other = this.#others.get(message.tab);
+        if (other) other.rounds = 0;
+        if (this.#leading && this.#term !== undefined) this.#send({ type: 'alive', term: this.#term });
+        break;
+      }
+      case 'bye':
+        if (this.#others.delete(message.tab) && this.#leading) this.#host.wantsChanged();
+        if (message.term !== undefined && message.term === this.#term) this.#election.gone();
+        break;
+      case 'wake':
+        if (this.#leading) this.#host.wake();
+        break;
+      case 'full':
+        if (message.tab === this.#id) this.#host.solo();
+        break;
+      default:
+        this.#takeFromLeader(message);
+    }
+  }
+
+  #takeWant(tab: string, resources: readonly string[], anew: boolean): void {
+    this.#others.set(tab, { resources, rounds: 0 });
+    if (!this.#leading) return;
+    if (new Set([...this.#host.resources(), ...this.wanted]).size > MAX_RESOURCES) {
+      this.#others.delete(tab);
+      this.#send({ type: 'full', tab });
+      return;
+    }
+    const brought = resources.filter((resource) => this.#host.brings(resource));
+    if (anew) this.#hello(brought, tab);
+    else for (const resource of brought) this.pass({ type: 'cover', resource });
+    this.#host.wantsChanged();
+  }
+
+  #takeFromLeader(message: Extract<TabMessage, { term: string }>): void {
+    const { term } = message;
+    if (this.#left.has(term) || (message.type === 'hello' && message.to !== undefined && message.to !== this.#id))
+      return;
+    if (this.#leading) {
+      // Two leaders without locks: the smaller term stays. With locks only one that was deposed still sends.
+      if (this.#lease && this.#term !== undefined && term < this.#term) this.#lease.yield();
+      return;
+    }
+    this.#election.heard();
+    this.#unanswered = 0;
+    this.#cancelTakeOver();
+    if (message.type === 'hello') this.#follow(message);
+    else if (term !== this.#term) this.#want(true);
+    else if (message.type === 'feed') {
+      if (message.seq <= this.#seq) return;
+      // A hole: where the stream is now, this tab has to learn anew.
+      if (message.seq > this.#seq + 1) this.#want(true);
+      else {
+        this.#seq = message.seq;
+        this.#host.apply(message.message, this.#following.signal);
+      }
+    }
+  }
+
+  #follow({ term, seq, resources, position, state }: Extract<TabMessage, { type: 'hello' }>): void {
+    if (term !== this.#term) {
+      this.#forgetTerm();
+      this.#term = term;
+      this.#want(false);
+    }
+    this.#seq = seq;
+    const { signal } = this.#following;
+    this.#host.apply({ type: 'state', state }, signal);
+    this.#host.apply({ type: 'begin', resources, from: position, resumed: true, anew: true }, signal);
+    this.#host.apply({ type: 'position', position }, signal);
+  }
+}
