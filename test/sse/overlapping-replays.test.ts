@@ -157,6 +157,7 @@ class Model {
         model.#listener = listener;
         return () => {};
       },
+      health: { database: true, listener: true },
       allResources: async () => ['a', 'b'],
       changesSince: (since: Position, resources?: readonly string[]) =>
         new Promise<Reading>((resolve) => {
