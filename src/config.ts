@@ -31,6 +31,8 @@ export interface Config {
   readonly maxSubscriptions: number;
   /** Requests other than GET of one subject, per second. */
   readonly maxPostsPerS: number;
+  /** Requests of one subject that run at once. */
+  readonly maxRequestsPerSubject: number;
   /** The longest body, and the longest request line with its headers, in kB. */
   readonly maxBodyKb: number;
   readonly maxHeaderKb: number;
@@ -134,6 +136,7 @@ const schema = z.object({
   MAX_STREAMS_PER_SUBJECT: wholeNumber(1, 1_000_000).default(100),
   MAX_SUBSCRIPTIONS: wholeNumber(1, 10_000).default(100),
   MAX_POSTS_PER_S: wholeNumber(1, 1_000_000).default(50),
+  MAX_REQUESTS_PER_SUBJECT: wholeNumber(1, 100_000).default(20),
   MAX_BODY_KB: wholeNumber(1, 10_240).default(64),
   MAX_HEADER_KB: wholeNumber(4, 1024).default(16),
   MAX_CONNECTIONS: wholeNumber(10, 1_000_000).default(25_000),
@@ -190,6 +193,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     maxStreamsPerSubject: settings.MAX_STREAMS_PER_SUBJECT,
     maxSubscriptions: settings.MAX_SUBSCRIPTIONS,
     maxPostsPerS: settings.MAX_POSTS_PER_S,
+    maxRequestsPerSubject: settings.MAX_REQUESTS_PER_SUBJECT,
     maxBodyKb: settings.MAX_BODY_KB,
     maxHeaderKb: settings.MAX_HEADER_KB,
     maxConnections: settings.MAX_CONNECTIONS,

@@ -20,6 +20,7 @@ describe('a setting that is wrong', () => {
     ['MAX_STREAMS_PER_SUBJECT', 'unbegrenzt', 'expected a whole number from 1'],
     ['MAX_SUBSCRIPTIONS', '10001', 'expected a whole number from 1 to 10000'],
     ['MAX_POSTS_PER_S', '0.5', 'expected a whole number from 1'],
+    ['MAX_REQUESTS_PER_SUBJECT', '0', 'expected a whole number from 1'],
     ['MAX_BODY_KB', '0', 'expected a whole number from 1'],
     ['MAX_HEADER_KB', '3', 'expected a whole number from 4'],
     ['MAX_CONNECTIONS', '1', 'expected a whole number from 10'],

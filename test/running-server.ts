@@ -38,6 +38,7 @@ export async function startTestServer(options: Partial<ApplicationOptions> = {})
     corsOrigins: [],
     maxStreamsPerSubject: 100_000,
     maxPostsPerS: 100_000,
+    maxRequestsPerSubject: 10_000,
     heartbeatS: 30,
     readIntervalMs: 0,
     logRetentionS: 86_400,

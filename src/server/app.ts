@@ -13,6 +13,7 @@ import { changeFeedMetrics } from './metrics.js';
 import { metricsRoutes } from './metrics-routes.js';
 import { requestLog } from './request-log.js';
 import { requestRate } from './request-rate.js';
+import { runningRequests } from './running-requests.js';
 import { securityHeaders } from './security-headers.js';
 
 /** What routes of an application can ask of the server that serves them. */
@@ -58,6 +59,8 @@ export interface AppOptions {
   readonly maxSubscriptions?: number | undefined;
   /** Requests other than GET per second of one subject. Default 50. */
   readonly maxPostsPerS?: number | undefined;
+  /** Requests of one subject that run at once; twenty times as many may wait. Default 20. */
+  readonly maxRequestsPerSubject?: number | undefined;
   /** The longest body, in kB. Default 64. */
   readonly maxBodyKb?: number | undefined;
   /** Who sends it may read `/metrics`. Absent: there are none. */
@@ -99,6 +102,12 @@ export function createApp(options: AppOptions): Koa {
     ),
   );
   app.use(under('/api', requestRate({ perSecond: maxPostsPerS, subjectOf: ({ state: { claims } }) => claims.sub })));
+  const running = runningRequests({
+    max: options.maxRequestsPerSubject ?? 20,
+    subjectOf: ({ state: { claims } }) => claims.sub,
+  });
+  // A poll waits, and counts as a stream.
+  app.use(under('/api', (ctx, next) => (ctx.path === '/api/events/poll' ? next() : running(ctx, next))));
   app.use(jsonBody(maxBodyKb));
   mount(
     app,

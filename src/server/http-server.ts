@@ -1,7 +1,8 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { cutWire, isStreaming } from '../sse/wire.js';
+import { cutWire } from '../sse/wire.js';
+import { RequestLine } from './request-line.js';
 
 /** What a connection may cost before anybody knows whose it is. */
 export interface HttpServerOptions {
@@ -47,24 +48,18 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
     else socket.destroy();
   });
 
-  const answering = new WeakMap<Duplex, ServerResponse>();
-  const onRequest: RequestListener = (request, response) => {
-    answering.set(request.socket, response);
-    response.once('close', () => answering.delete(request.socket));
+  const run: RequestListener = (request, response) => {
     const { headers, httpVersion, url = '' } = request;
     // RFC 9112, 3.2: 400 to any HTTP/1.1 request that lacks a Host header
-    if (headers.host === undefined && httpVersion === '1.1') refuse(request.socket, 'Host is missing');
-    else if (!isTarget(url)) refuse(request.socket, 'The URL is malformed');
+    if (headers.host === undefined && httpVersion === '1.1') refuse(response, 'Host is missing');
+    else if (!isTarget(url)) refuse(response, 'The URL is malformed');
     else listener(request, response);
   };
-  http.on('request', onRequest);
+  const line = new RequestLine(run, refuseOnSocket);
+  http.on('request', (request, response) => line.take(request, response));
   // An expectation that we don't know is passed over (RFC 9110, 10.1.1, allows it), not answered with 417.
-  http.on('checkExpectation', onRequest);
-  http.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    // Amid an answer another would be taken for its text.
-    if (!socket.writable || isStreaming(socket) || answering.get(socket)?.headersSent) socket.destroy();
-    else refuse(socket, REFUSALS[error.code ?? ''] ?? 'The request is malformed');
-  });
+  http.on('checkExpectation', (request, response) => line.take(request, response));
+  http.on('clientError', (error: Error, socket: Duplex) => line.takeError(error, socket as Socket));
   return http;
 }
 
@@ -74,11 +69,27 @@ function isTarget(url: string): boolean {
   return url.startsWith('/') || url === '*' || (/^https?:\/\/[^/]/i.test(url) && URL.canParse(url));
 }
 
-function refuse(socket: Duplex, message: string): void {
-  const body = JSON.stringify({ error: { code: 'bad_request', message } });
-  socket.write(
-    'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n' +
-      `Cache-Control: no-store\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-  (socket as Socket).destroySoon();
+/** Answers that a request is refused, and ends the connection. */
+function refuse(response: ServerResponse, message: string): void {
+  const body = refusal(message);
+  response.writeHead(400, { Connection: 'close', ...body.headers });
+  response.end(body.text);
+}
+
+/** The same for what is no request. @param error what node:http says of it. */
+function refuseOnSocket(socket: Socket, error: NodeJS.ErrnoException): void {
+  const { headers, text } = refusal(REFUSALS[error.code ?? ''] ?? 'The request is malformed');
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\n${lines.join('')}\r\n${text}`);
+  socket.destroySoon();
+}
+
+function refusal(message: string) {
+  const text = JSON.stringify({ error: { code: 'bad_request', message } });
+  const headers = {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Cache-Control': 'no-store',
+    'Content-Length': Buffer.byteLength(text),
+  };
+  return { headers, text };
 }

@@ -29,13 +29,16 @@ sendHead(
  * listeners) are 9 kB for each stream, and would stay as long as the stream does. One that all streams share takes its
  * place on the socket, so that node:http still knows the connection to be in use.
  *
- * Where the headers have gone out already, with chunks, on HTTP/2, or among pipelined requests it is the response.
+ * Where the headers have gone out already, with chunks, on HTTP/2, or behind a pipelined request it is the response.
+ *
+ * On HTTP/1 the connection takes no more requests: what is sent behind a stream's is not run, and not kept.
  */
 export function openWire(response: ServerResponse): Writable {
   const { req, socket } = response;
   req.setTimeout(0);
   streaming.add(req.socket);
-  if (response.headersSent || req.httpVersionMajor !== 1 || !socket || !isLast(req)) {
+  if (req.httpVersionMajor === 1) ignoreRequests(req.socket);
+  if (response.headersSent || req.httpVersionMajor !== 1 || !socket) {
     if (!socket) endWithConnection(response);
     response.flushHeaders();
     return response;
@@ -44,6 +47,7 @@ export function openWire(response: ServerResponse): Writable {
   const headers = rawHeaders(response);
   // As at every response's end: node:http takes it off the socket, and whoever waits for its end hears of that.
   response.emit('finish');
+  dropFollowers(socket);
   sendHead(new ServerResponse(NO_REQUEST), socket, statusCode, headers);
   UNDER_WAY.assignSocket(socket);
   // The end has set it to the time for another request.
@@ -59,10 +63,33 @@ function sendHead(response: ServerResponse, socket: Socket, statusCode: number, 
   response.detachSocket(socket);
 }
 
-/** Whether no other request has followed on the connection: at the end of this one's response node:http would answer it. */
-function isLast(req: IncomingMessage): boolean {
-  const { parser } = req.socket as { parser?: { incoming?: unknown } | null };
-  return parser?.incoming === req;
+/** What node:http keeps on a connection. */
+interface Parsed {
+  /** The response that is on the socket. */
+  readonly _httpMessage?: ServerResponse | null;
+  readonly parser?: { onIncoming: (request: IncomingMessage) => number } | null;
+}
+
+/**
+ * Lets node:http read what comes on, so that it notices nonsense and the connection's end, but make no request of it: of
+ * each it would keep the request and the response until the stream ends.
+ */
+function ignoreRequests(socket: Socket): void {
+  const { parser } = socket as Parsed;
+  if (parser) parser.onIncoming = ignore;
+}
+
+/** @returns what node:http's parser is to do: 0 to go on, 2 where what follows is no HTTP. */
+function ignore(request: IncomingMessage & { upgrade?: boolean }): number {
+  request.upgrade = request.method === 'CONNECT';
+  if (request.upgrade) return 2;
+  request.resume();
+  return 0;
+}
+
+/** Drops the responses to requests that came behind a stream's before it began: node:http has each on the socket in turn. */
+function dropFollowers(socket: Socket): void {
+  for (let next = (socket as Parsed)._httpMessage; next; next = (socket as Parsed)._httpMessage) next.emit('finish');
 }
 
 /** A response behind that of another request is told nothing of the connection's end by node:http. */

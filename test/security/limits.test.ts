@@ -1,7 +1,10 @@
-import { connect } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import Koa from 'koa';
+import { createHttpServer } from '../../src/server/http-server.js';
 import { requestRate } from '../../src/server/request-rate.js';
+import { runningRequests } from '../../src/server/running-requests.js';
 import type { RunningServer, ServerOptions } from '../../src/server/server.js';
 import { type EventStream, openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -47,6 +50,90 @@ async function post(at: RunningServer, path: string, body: object, sub = 'ada') 
   });
   return { status: response.status, retryAfter: response.headers.get('Retry-After'), body: await response.json() };
 }
+
+const ROW = {
+  name: 'Sommerfest',
+  beginn: '2030-07-01',
+  ende: '2030-07-02',
+  meldebeginn: '2030-01-01T00:00:00Z',
+  meldeschluss: '2030-06-01T00:00:00Z',
+  maxTeilnehmende: 100,
+  teilnahmegebuehr: 0,
+};
+
+describe('requests that run at once', () => {
+  test('of one subject wait beyond their number, others do not, and too many that wait are 429', async () => {
+    const at = await limited({ maxRequestsPerSubject: 1 });
+    // Each waits for a lock that is held, so that it runs until the lock is given back.
+    const made = await post(at, '/api/veranstaltungen', ROW);
+    expect(made.status).toBe(201);
+    await server.psql('begin; lock table veranstaltung in access exclusive mode');
+    const waiting = Array.from({ length: 21 }, () => post(at, '/api/veranstaltungen', ROW, 'gierig'));
+    let ended = 0;
+    for (const one of waiting) void one.then(() => ended++);
+    await until(async () => {
+      const answer = await post(at, '/api/events/subscribe', {}, 'gierig').catch(() => undefined);
+      return answer?.status === 429 && /At most 21 requests at once/.test(JSON.stringify(answer.body));
+    });
+    expect(ended).toBe(0);
+    expect((await post(at, '/api/events/subscribe', {}, 'bescheiden')).status).toBe(400);
+    await server.psql('commit');
+    expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual(Array(21).fill(201));
+    expect((await post(at, '/api/events/subscribe', {}, 'gierig')).status).toBe(400);
+  });
+
+  test('do not count while they are a stream or a poll', async () => {
+    const at = await limited({ maxRequestsPerSubject: 1 });
+    await open(at, 'geduldig');
+    const token = await server.token({ sub: 'geduldig' });
+    const since = await server.feed.currentPosition();
+    const left = new AbortController();
+    const poll = fetch(`${at.url}/api/events/poll?resources=still&lastEventId=${since}&token=${token}`, {
+      signal: left.signal,
+    }).catch(() => 'left');
+    for (let i = 0; i < 5; i += 1) expect((await post(at, '/api/events/subscribe', {}, 'geduldig')).status).toBe(400);
+    left.abort();
+    expect(await poll).toBe('left');
+  });
+
+  test('run until their answers have been read', async () => {
+    const app = new Koa();
+    app.silent = true;
+    app.use(runningRequests({ max: 2, maxWaiting: 1, subjectOf: ({ path }) => path }));
+    app.use((ctx) => {
+      ctx.body = Buffer.alloc(20_000_000);
+    });
+    const http = createHttpServer(app.callback(), {});
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const { port } = http.address() as AddressInfo;
+    const ask = (path: string, reads: boolean) => {
+      const socket = connect(port, '127.0.0.1');
+      const asked = { socket, bytes: 0 };
+      if (reads) {
+        socket.on('data', (chunk) => {
+          asked.bytes += chunk.length;
+        });
+      }
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      return asked;
+    };
+    const silent = [ask('/a', false), ask('/a', false)];
+    const other = ask('/b', true);
+    await until(() => other.bytes > 20_000_000, 'another subject to be served');
+    const waits = ask('/a', true);
+    let refused = 0;
+    await until(async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/a`, { signal: AbortSignal.timeout(300) }).catch(() => null);
+      if (answer?.status === 429) refused += 1;
+      return refused > 0;
+    });
+    expect(waits.bytes).toBe(0);
+    silent[0]?.socket.destroy();
+    await until(() => waits.bytes > 20_000_000, 'the one that waited to be served');
+    for (const { socket } of [...silent, other, waits]) socket.destroy();
+    http.close();
+  });
+});
 
 describe('streams', () => {
   test('of one subject: another is 429, one that was closed makes room, and others are not held up', async () => {
