@@ -150,7 +150,6 @@ class Model {
     const model = this;
     const feed = {
       instanceId: '01234567',
-      health: { database: true, listener: true },
       get position() {
         return model.#live;
       },
