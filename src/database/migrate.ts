@@ -1,12 +1,15 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import pg from 'pg';
 import { OperatorError } from '../operator-error.js';
-import { installChangeFeed } from './install.js';
+import { installChangeFeed, queryOver } from './install.js';
 
 /** How long another migration of the same database is waited for, in seconds. */
 const MIGRATION_S = 30;
 const LOCK_NOT_AVAILABLE = '55P03';
 const LACKS_RIGHT = '42501';
+/** A unique violation, a duplicate or an undefined schema or table, and a relation that is gone: another has migrated meanwhile. */
+const MADE_MEANWHILE: ReadonlySet<unknown> = new Set(['23505', '42P06', '3F000', '42P01', 'XX000']);
+const MAX_ATTEMPTS = 3;
 
 /**
  * Brings the schema `change_feed` to the version of this package, as {@link installChangeFeed} does, and touches nothing
@@ -18,29 +21,42 @@ const LACKS_RIGHT = '42501';
  */
 // biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
 export async function migrateChangeFeed(db: Kysely<any>): Promise<string[]> {
-  try {
-    return await db.transaction().execute(migrateInTransaction);
-  } catch (error) {
-    if (!(error instanceof pg.DatabaseError) || error.severity !== 'ERROR' || error.code === LACKS_RIGHT) throw error;
-    const reason = [error.message, error.hint].filter(Boolean).join('. ');
-    throw new OperatorError(
-      `The schema change_feed could not be brought up to date, and nothing was changed: ${reason}`,
-    );
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await db.transaction().execute(migrateInTransaction);
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || error.severity !== 'ERROR' || error.code === LACKS_RIGHT) throw error;
+      if (MADE_MEANWHILE.has(error.code) && attempt < MAX_ATTEMPTS) continue;
+      const reason = [error.message, error.hint].filter(Boolean).join('. ');
+      throw new OperatorError(
+        `The schema change_feed could not be brought up to date, and nothing was changed: ${reason}`,
+      );
+    }
   }
 }
 
+/**
+ * One migration at a time: the second waits for the table that the first replaces, or for the schema that it makes, and
+ * fails then. A lock on a table needs a right on it. Anybody may take an advisory lock, and so keep others from migrating.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: as above
 async function migrateInTransaction(transaction: Transaction<any>): Promise<string[]> {
-  try {
-    await sql`set local lock_timeout = ${sql.lit(`${MIGRATION_S}s`)}`.execute(transaction);
-    await sql`select pg_advisory_xact_lock(hashtext('change_feed'), hashtext('migrate'))`.execute(transaction);
-    await sql`set local lock_timeout to default`.execute(transaction);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE)) throw error;
-    throw new OperatorError(
-      `Another session migrates, and has not ended within ${MIGRATION_S} s: wait for it, or look for it with ` +
-        `\`select pid from pg_locks where locktype = 'advisory' and granted\`.`,
-    );
+  const query = queryOver(transaction);
+  const [found] = await query<{ there: boolean }>(
+    `select exists (select from pg_tables where schemaname = 'change_feed' and tablename = 'sql_file') as there`,
+  );
+  if (found?.there) {
+    await query(`set local lock_timeout = '${MIGRATION_S}s'`);
+    try {
+      await query('lock table change_feed.sql_file in access exclusive mode');
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || error.code !== LOCK_NOT_AVAILABLE) throw error;
+      throw new OperatorError(
+        `Another session has worked on the schema change_feed for ${MIGRATION_S} s: wait for it, or look for it with ` +
+          `\`select pid from pg_locks where relation = 'change_feed.sql_file'::regclass\`.`,
+      );
+    }
+    await query('set local lock_timeout to default');
   }
   return installChangeFeed(transaction);
 }

@@ -39,7 +39,7 @@ function address(user?: string): string {
 
 beforeAll(async () => {
   await runAsAdmin(`create role ${USER} login password '${USER}' in role change_feed_owner`);
-  await runAsAdmin(`create role ${READER}`);
+  await runAsAdmin(`create role ${READER} login password '${READER}'`);
 });
 
 beforeEach(async () => {
@@ -252,8 +252,23 @@ test('an upgrade waits for a writer without holding a lock, so that the writer e
   await writer.end();
 });
 
-test('many who migrate at once: one upgrades, the others find it done', async () => {
-  await makeUnversioned(admin);
+test.each([
+  ['an earlier schema', () => makeUnversioned(admin)],
+  ['none', () => removeChangeFeed(db)],
+])('many who migrate at once, %s: one does it, the others find it done', async (_name, prepare) => {
+  await prepare();
   const done = await Promise.all([1, 2, 3, 4].map(() => migrateChangeFeed(db)));
   expect(done.filter((files) => files.length > 0)).toEqual([sqlFiles]);
+});
+
+test('who holds advisory locks, and has no right on the feed, keeps nobody from migrating', async () => {
+  await makeUnversioned(admin);
+  const other = await connect(READER);
+  await other.query(`select pg_advisory_lock(hashtext('change_feed'), hashtext('migrate'))`);
+  await expect(other.query('begin; lock table change_feed.sql_file in access share mode')).rejects.toThrow(
+    'permission denied',
+  );
+  await other.query('rollback');
+  expect(await migrateChangeFeed(db)).toEqual(sqlFiles);
+  await other.end();
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { examine } from '../../src/doctor/examine.js';
 import type { Finding } from '../../src/doctor/finding.js';
 import { packageRoot } from '../../src/package-root.js';
 import { sqlFiles, sqlText } from '../database/sql-statements.js';
@@ -33,9 +34,21 @@ function doctor(args: string[] = [], env: Record<string, string> = {}) {
     encoding: 'utf8',
   });
 }
-function findings(args: string[] = [], env: Record<string, string> = {}): { status: number | null; found: Finding[] } {
-  const { status, stdout } = doctor(['--json', ...args], env);
-  return { status, found: JSON.parse(stdout).filter(({ level }: Finding) => level !== 'ok' && level !== 'info') };
+
+/** As the command finds them, without what is well: a process for each would take most of the test's time. */
+async function findings(
+  tables: string[] = [],
+  env: Record<string, string> = {},
+): Promise<{ status: number; found: Finding[] }> {
+  const url = env.DATABASE_URL ?? database.url;
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const all = await examine(client, { url, listenUrl: env.LISTEN_DATABASE_URL ?? url }, tables);
+  await client.end();
+  return {
+    status: all.some(({ level }) => level === 'fail') ? 1 : 0,
+    found: all.filter(({ level }) => level !== 'ok' && level !== 'info'),
+  };
 }
 
 test('a clean bill for a clean database: exit code 0, and every line is ok', () => {
@@ -189,16 +202,29 @@ describe('finds, and says what to run: ', () => {
     ],
   ])('%s', async (_name, breakIt, mendIt, finding) => {
     await psql.query(breakIt);
-    const { status, found } = findings();
+    const { status, found } = await findings();
     await psql.query(mendIt);
     expect(found).toContainEqual(expect.objectContaining(finding));
     expect(status).toBe(finding.level === 'fail' ? 1 : 0);
   });
 
+  test('--json prints the findings, and the exit code is 1 where one fails', async () => {
+    await psql.query('drop trigger change_feed_update on anmeldung');
+    const { status, stdout } = doctor(['--json']);
+    await psql.query(`select change_feed.watch('anmeldung')`);
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toContainEqual({
+      level: 'fail',
+      about: 'triggers of anmeldung',
+      says: 'that for update is missing',
+      cure: `select change_feed.watch('anmeldung')`,
+    });
+  });
+
   test('a function that somebody has changed', async () => {
     const { rows } = await psql.query(`select pg_get_functiondef('change_feed.note_tick()'::regprocedure) as text`);
     await psql.query(`create or replace function change_feed.note_tick() returns void language sql as 'select'`);
-    const { status, found } = findings();
+    const { status, found } = await findings();
     await psql.query(rows[0].text);
     expect(status).toBe(1);
     expect(found).toEqual([
@@ -208,8 +234,8 @@ describe('finds, and says what to run: ', () => {
 
   test('a table that has to be watched and is not, or is not there', async () => {
     await psql.query('create table unbeobachtet (id int)');
-    expect(findings(['anmeldung']).found.filter(({ about }) => about.startsWith('table '))).toEqual([]);
-    const { status, found } = findings(['unbeobachtet', 'nirgends']);
+    expect((await findings(['anmeldung'])).found.filter(({ about }) => about.startsWith('table '))).toEqual([]);
+    const { status, found } = await findings(['unbeobachtet', 'nirgends']);
     expect(status).toBe(1);
     expect(found).toEqual(
       expect.arrayContaining([
@@ -227,7 +253,7 @@ describe('finds, and says what to run: ', () => {
 
   test('everything that keeps a recorder from the log, and repairs it', async () => {
     await psql.query('alter table change_feed.change owner to current_user');
-    const { status, found } = findings();
+    const { status, found } = await findings();
     expect(status).toBe(1);
     expect(found).toContainEqual(
       expect.objectContaining({
@@ -237,7 +263,7 @@ describe('finds, and says what to run: ', () => {
       }),
     );
     await psql.query('select change_feed.repair()');
-    expect(findings().found).toEqual([]);
+    expect((await findings()).found).toEqual([]);
   });
 
   test('a role that lacks what the server needs, whoever looks', async () => {
@@ -252,7 +278,7 @@ describe('finds, and says what to run: ', () => {
     expect(well.stdout).toContain(`info  triggers: can't be looked at as ${server}: permission denied for function`);
     expect(well.stdout).toContain(`ok    rights: ${server} has those that the server needs`);
 
-    expect(findings([], { DATABASE_URL: as(half) })).toMatchObject({
+    expect(await findings([], { DATABASE_URL: as(half) })).toMatchObject({
       status: 1,
       found: [
         {
@@ -263,7 +289,7 @@ describe('finds, and says what to run: ', () => {
       ],
     });
     await psql.query('revoke execute on function change_feed.take_calls(text) from change_feed_server');
-    const { status, found } = findings();
+    const { status, found } = await findings();
     expect(status).toBe(1);
     expect(found).toEqual([
       {
@@ -295,7 +321,7 @@ describe('finds, and says what to run: ', () => {
     const client = new pg.Client({ connectionString: other.url });
     await client.connect();
     await client.query(`drop schema change_feed cascade; ${make}`);
-    const { status, found } = findings([], { DATABASE_URL: other.url });
+    const { status, found } = await findings([], { DATABASE_URL: other.url });
     await client.end();
     await other.drop();
     expect(status).toBe(1);
@@ -305,7 +331,7 @@ describe('finds, and says what to run: ', () => {
   test('the schema that is missing', async () => {
     const name = `leer_${process.pid}`;
     await psql.query(`create database ${name}`);
-    const { status, found } = findings([], { DATABASE_URL: databaseUrl(name) });
+    const { status, found } = await findings([], { DATABASE_URL: databaseUrl(name) });
     await psql.query(`drop database ${name} with (force)`);
     expect(status).toBe(1);
     expect(found).toEqual([
@@ -322,7 +348,7 @@ describe('finds, and says what to run: ', () => {
     'a pooler in %s mode, and none once the direct address is named',
     async (mode) => {
       const url = await startPooler(database.url, mode, 'ignore_startup_parameters = options');
-      const { status, found } = findings([], { DATABASE_URL: url });
+      const { status, found } = await findings([], { DATABASE_URL: url });
       expect(status).toBe(1);
       expect(found).toContainEqual(
         expect.objectContaining({
@@ -331,14 +357,14 @@ describe('finds, and says what to run: ', () => {
           cure: expect.stringContaining('LISTEN_DATABASE_URL'),
         }),
       );
-      const past = findings([], { DATABASE_URL: url, LISTEN_DATABASE_URL: database.url });
+      const past = await findings([], { DATABASE_URL: url, LISTEN_DATABASE_URL: database.url });
       expect(past.found.filter(({ about }) => about === 'pooler' || about === 'LISTEN and NOTIFY')).toEqual([]);
     },
   );
 
   test('a NOTIFY that goes elsewhere', async () => {
     const other = await createTestDatabase();
-    const { status, found } = findings([], { LISTEN_DATABASE_URL: other.url });
+    const { status, found } = await findings([], { LISTEN_DATABASE_URL: other.url });
     await other.drop();
     expect(status).toBe(1);
     expect(found).toContainEqual(
