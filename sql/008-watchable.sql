@@ -32,10 +32,12 @@ begin
   if found then
     raise insufficient_privilege using message = format('only the owner of %s can have it watched', other);
   end if;
-  if not pg_has_role('change_feed_owner', 'USAGE') then
+  -- The role is missing where a dump was restored without owners.
+  if not exists (select from pg_roles r where r.rolname = 'change_feed_owner' and pg_has_role(r.oid, 'USAGE')) then
     raise insufficient_privilege using
       message = format('%I may not change what is watched', current_user),
-      hint = format('As a superuser: grant change_feed_owner to %I', current_user);
+      hint = format('As a superuser: %sgrant change_feed_owner to %I',
+        case when to_regrole('change_feed_owner') is null then 'create role change_feed_owner; ' end, current_user);
   end if;
 end
 $$;

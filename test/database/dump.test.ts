@@ -97,6 +97,27 @@ test('--disable-triggers tells nothing, and leaves the triggers weaker than they
   expect(await states('t')).toBe('A');
 });
 
+test('a restore without owners is refused by watch() until repair() has handed everything over', async () => {
+  if (!usable) return;
+  const other = `${name}_owned`;
+  await runAsAdmin(`create database ${other}`);
+  run('pg_restore', ['--no-owner', '-d', databaseUrl(other), dump]);
+  const client = new pg.Client({ connectionString: databaseUrl(other) });
+  await client.connect();
+  await client.query('insert into t values (4)');
+  await expect(client.query(`select change_feed.watch('t')`)).rejects.toMatchObject({
+    message: expect.stringMatching(/^changes cannot be recorded: the schema change_feed belongs to /),
+    hint: 'As its owner, or as a superuser: select change_feed.repair()',
+  });
+  await client.query('select change_feed.repair()');
+  await client.query(`select change_feed.watch('t'); insert into t values (5)`);
+  expect((await client.query('select keys from change_feed.change order by xid desc, lsn desc limit 1')).rows).toEqual([
+    { keys: '[5]' },
+  ]);
+  await client.end();
+  await runAsAdmin(`drop database ${other}`);
+});
+
 test('the feed of the dumped database goes on', async () => {
   expect(await database.recorded(`select change_feed.emit('weiter')`)).toEqual([change('weiter', 'emit', null)]);
 });
