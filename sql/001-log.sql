@@ -40,6 +40,56 @@ comment on column change_feed.change.data is 'Only for emit: row contents never 
 comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction; null or empty when it has none';
 comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction; null or empty when it has none';
 
+-- Text for sessions in UTF-8. In a database of another encoding, SQL_ASCII above all, a text may hold bytes that are no
+-- character there, and one such row would fail every read of the log. A database in UTF-8 has none: there these functions
+-- give back what they are given, and the planner leaves them out.
+do $do$
+begin
+  if getdatabaseencoding() = 'UTF8' then
+    execute $sql$
+      create function change_feed.readable(value text) returns text
+      language sql immutable parallel safe as 'select $1'
+    $sql$;
+    execute $sql$
+      create function change_feed.readable(value jsonb) returns jsonb
+      language sql immutable parallel safe as 'select $1'
+    $sql$;
+    execute $sql$
+      create function change_feed.readable_name(name text) returns text
+      language sql immutable parallel safe as 'select $1'
+    $sql$;
+  else
+    execute $sql$
+      create function change_feed.readable(value text) returns text
+      language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $body$
+      begin
+        perform convert_to(value, 'UTF8');
+        return value;
+      exception when character_not_in_repertoire or untranslatable_character then
+        return null;
+      end
+      $body$
+    $sql$;
+    execute $sql$
+      create function change_feed.readable(value jsonb) returns jsonb
+      language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $body$
+        select case when change_feed.readable(value::text) is not null then value end
+      $body$
+    $sql$;
+    execute $sql$
+      create function change_feed.readable_name(name text) returns text
+      language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $body$
+        select coalesce(change_feed.readable(name), encode(convert_to(name, getdatabaseencoding()::name), 'escape'))
+      $body$
+    $sql$;
+  end if;
+end
+$do$;
+revoke execute on function change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text) from public;
+comment on function change_feed.readable(text) is 'The text; null where it cannot be sent in UTF-8';
+comment on function change_feed.readable(jsonb) is 'The value; null where it cannot be sent in UTF-8';
+comment on function change_feed.readable_name(text) is 'The name; with its bytes as \nnn where it cannot be sent in UTF-8';
+
 -- Notifying. A transaction that has called NOTIFY commits under one lock of the whole cluster, so that writers would queue:
 -- they notify only while the leader is idle. One of the servers leads. While it is idle, asleep has a value: when it last
 -- said so, in seconds since 1970. A sequence, because everybody sees at once what is set in it, and pg_locks shows who has

@@ -63,10 +63,11 @@ create view change_feed.status as
   from change_feed.server_report r
   where r.reported_at > clock_timestamp() - interval '30 s'
   union all
-  select 'resource', coalesce(w.resource, n.resource), n.at,
+  select 'resource', change_feed.readable_name(coalesce(w.resource, n.resource)), n.at,
     concat_ws(', ',
       case when n.resource is null then 'not among the last 10,000 changes'
-        else concat_ws(' ', n.operation, 'via ' || nullif(n.application, ''), 'by ' || nullif(n.actor, '')) end,
+        else concat_ws(' ', n.operation, 'via ' || nullif(change_feed.readable_name(n.application), ''),
+          'by ' || nullif(change_feed.readable_name(n.actor), '')) end,
       case when w.resource is null then 'no table is watched as it' end)
   from (select distinct resource from change_feed.watched_table) w full join newest n on n.resource = w.resource
   union all

@@ -25,6 +25,11 @@ export async function connectToDatabase(name: string): Promise<pg.Client> {
   const client = new pg.Client(sessionTo(url, { name: `pg-change-feed ${name}` }));
   try {
     await client.connect();
+    // Names of any bytes may be in such a database, and Postgres would refuse to send them as UTF-8.
+    await client.query(
+      `select pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
+        where pg_catalog.current_setting('server_encoding') operator(pg_catalog.=) 'SQL_ASCII'`,
+    );
   } catch (error) {
     throw databaseFailure(error, url);
   }

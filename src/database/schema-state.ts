@@ -25,10 +25,14 @@ interface Catalog {
   readable: boolean;
 }
 
-/** Reads catalogs alone, which every role may, also one without rights on the schema. */
+/**
+ * Reads catalogs alone, which every role may, also one without rights on the schema. Without the recorders: they hold names
+ * of tables, which Postgres cannot send where they are not of the database's encoding.
+ */
 const CATALOG = `
   select
-    coalesce((select json_object_agg(p.proname, p.prosrc) from pg_catalog.pg_proc p where p.pronamespace = n.oid), '{}') as functions,
+    coalesce((select json_object_agg(p.proname, p.prosrc) from pg_catalog.pg_proc p
+      where p.pronamespace = n.oid and not pg_catalog.starts_with(p.proname::text, 'record_')), '{}') as functions,
     array(select c.relname::text from pg_catalog.pg_class c
       where c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')) as relations,
     exists (select from pg_catalog.pg_class c join pg_catalog.pg_attribute a on a.attrelid = c.oid

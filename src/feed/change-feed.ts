@@ -50,6 +50,9 @@ export interface FeedListener {
 /** Between two ticks of maintenance, in ms. */
 const MAINTENANCE_MS = 60_000;
 
+/** The same after one that failed, in ms. */
+const MAINTENANCE_RETRY_MS = 5000;
+
 /** Where transactions can be prepared no writer rings (PREPARE TRANSACTION fails after NOTIFY), so we look, in ms. */
 const SILENT_WRITERS_MS = 100;
 
@@ -90,6 +93,7 @@ export class ChangeFeed {
   /** How many changes had been read when the lead was last told. */
   #foundBefore = 0;
   #polling = false;
+  #maintenanceRetry: NodeJS.Timeout | undefined;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
   readonly #missed: MissedChanges;
@@ -196,6 +200,7 @@ export class ChangeFeed {
 
   async #stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#maintenanceRetry);
     this.#reader?.stop();
     await Promise.all([this.#lead.stop(), this.#report.stop()]);
     await Promise.all([this.#bell.stop(), this.#log.close()]);
@@ -330,7 +335,10 @@ export class ChangeFeed {
       await this.#explained.checkSchema();
       if (pruned > 0) this.#logger.info({ pruned }, 'old changes were pruned');
     } catch (error) {
-      if (!this.#stopping) this.#explained.failed(PRUNING_FAILED, error);
+      if (this.#stopping) return;
+      this.#explained.failed(PRUNING_FAILED, error);
+      clearTimeout(this.#maintenanceRetry);
+      this.#maintenanceRetry = setTimeout(() => void this.#maintain(), MAINTENANCE_RETRY_MS);
     }
   }
 

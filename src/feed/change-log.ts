@@ -49,6 +49,9 @@ const MAX_REPLAYED = 100_000;
 /** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
 const PRUNE_BATCH = 10_000;
 
+/** Postgres' code for a character that the database's encoding does not have. */
+const UNTRANSLATABLE = '22P05';
+
 /** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
 const QUICK_MS = 3000;
 
@@ -97,7 +100,10 @@ const NEWER = `
 const READ = `
   select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
-    c.xid::text as xid, c.resource, c.operation, c.keys, c.data, c.application, c.actor, c.client,
+    c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
+    change_feed.readable(c.keys) as keys, change_feed.readable(c.data) as data,
+    change_feed.readable_name(c.application) as application, change_feed.readable_name(c.actor) as actor,
+    change_feed.readable_name(c.client) as client,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
   from (select) as always_a_row
   left join lateral (
@@ -108,7 +114,7 @@ const READ = `
 const READ_SUMMED_UP = `
   select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
-    null as xid, c.resource, null as operation, null as keys, null as data,
+    null as xid, change_feed.readable_name(c.resource) as resource, null as operation, null as keys, null as data,
     null as application, null as actor, null as client,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
   from (select) as always_a_row
@@ -127,8 +133,10 @@ const POSITION_BEFORE = `
   (select ${EPOCH}, format('%1$s:%1$s:', c.xid), c.at
     from change_feed.change c where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)
   limit 1`;
-const WATCHED_RESOURCES = 'select resource from change_feed.watched_table';
-const LOGGED_RESOURCES = 'select distinct resource from change_feed.change';
+const WATCHED_RESOURCES = 'select change_feed.readable_name(resource) as resource from change_feed.watched_table';
+const LOGGED_RESOURCES = `
+  select change_feed.readable_name(l.resource) as resource
+  from (select distinct resource from change_feed.change) l`;
 
 /**
  * What the reader's sessions are pinned to, whatever the role or the database says. A plan is made once and kept, for to
@@ -182,7 +190,11 @@ export class ChangeLog {
         query_timeout: LONGEST_PATIENCE_MS,
         keepAlive: true,
       });
-      pool.on('error', onError);
+      pool.on('error', (error) => {
+        // pg hangs the whole client on it, and a log would write that out.
+        delete (error as { client?: unknown }).client;
+        onError(error);
+      });
       return pool;
     };
     this.#tail = connect(1);
@@ -221,8 +233,15 @@ export class ChangeLog {
    * Reads what committed since a position, for a client that comes back. A stretch of 100,000 changes is lost.
    * @param resources only these; all unless given.
    */
-  replay(since: Position, resources?: readonly string[]): Promise<Reading> {
-    return this.#read(this.#missed, since, resources ?? null, MAX_REPLAYED);
+  async replay(since: Position, resources?: readonly string[]): Promise<Reading> {
+    try {
+      return await this.#read(this.#missed, since, resources ?? null, MAX_REPLAYED);
+    } catch (error) {
+      // A database in another encoding than UTF-8 has no such name: what it has is read, and looked through here.
+      if (!resources || (error as pg.DatabaseError).code !== UNTRANSLATABLE) throw error;
+      const reading = await this.#read(this.#missed, since, null, MAX_REPLAYED);
+      return { ...reading, changes: reading.changes.filter(({ resource }) => resources.includes(resource)) };
+    }
   }
 
   /**

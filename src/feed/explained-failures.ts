@@ -21,6 +21,8 @@ export class ExplainedFailures implements Failures {
   readonly #failures: Failures;
   readonly #query: Query;
   #explanation: Promise<string | undefined> | undefined;
+  /** How often each work has succeeded. */
+  readonly #successes = new Map<string, number>();
 
   constructor(failures: Failures, query: Query) {
     this.#failures = failures;
@@ -34,6 +36,7 @@ export class ExplainedFailures implements Failures {
   }
 
   succeeded(work: string): void {
+    this.#successes.set(work, (this.#successes.get(work) ?? 0) + 1);
     this.#failures.succeeded(work);
   }
 
@@ -48,12 +51,15 @@ export class ExplainedFailures implements Failures {
   }
 
   async #explain(work: string, error: unknown): Promise<void> {
+    const before = this.#successes.get(work);
     // Several may fail at once: one query tells why.
     this.#explanation ??= this.#reason().finally(() => {
       this.#explanation = undefined;
     });
     const reason = await this.#explanation;
     this.#failures.failed(work, reason === undefined ? error : new OperatorError(reason, { cause: error }));
+    // It works again while the reason was asked for: else it would count as failing for ever.
+    if (this.#successes.get(work) !== before) this.#failures.succeeded(work);
   }
 
   async #reason(): Promise<string | undefined> {

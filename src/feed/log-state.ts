@@ -21,7 +21,7 @@ const STATE = `
     coalesce((select t.changes from change_feed.tick t order by t.id desc limit 1)
       - coalesce((select t.changes from change_feed.horizon h join change_feed.tick t on t.id = h.tick), 0), 0)::float8 as rows,
     greatest(coalesce(extract(epoch from clock_timestamp() - first.at), 0), 0)::float8 as "ageS",
-    array(select w.resource from change_feed.watched_table w) as watched
+    array(select change_feed.readable_name(w.resource) from change_feed.watched_table w) as watched
   from (select) as always_a_row
   left join lateral (
     select c.at from change_feed.change c
