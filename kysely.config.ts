@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { defineConfig } from 'kysely-ctl';
+import { createDatabase } from './src/app/database.js';
 import { readApplicationSettings } from './src/app/settings.js';
-import { createDatabase } from './src/database/connection.js';
-import { findEmbeddedPostgres } from './src/database/embedded-postgres.js';
+import { findEmbeddedPostgres } from './src/embedded/embedded-postgres.js';
 
 // For development: `npm run migrate -- list`, `up`, `down`, `make NAME`. The server uses the compiled files.
 const { databaseUrl, dataDir } = readApplicationSettings();

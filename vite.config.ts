@@ -1,12 +1,12 @@
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vite';
 
-/** The web UI: src/web, built into dist/web, from where the server serves it. */
+/** The web UI: src/app/web, built into dist/web, from where the server serves it. */
 export default defineConfig({
-  root: 'src/web',
+  root: 'src/app/web',
   base: './',
   plugins: [vue()],
-  build: { outDir: '../../dist/web', emptyOutDir: true, reportCompressedSize: false },
+  build: { outDir: '../../../dist/web', emptyOutDir: true, reportCompressedSize: false },
   // `npm run web`: the pages as they are edited, beside a server that runs
   server: { proxy: { '/api': 'http://localhost:3000' } },
 });

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { createDatabase } from '../src/app/database.js';
 import { migrateApplication } from '../src/app/migrate.js';
-import { createDatabase } from '../src/database/connection.js';
-import { startEmbeddedPostgres } from '../src/database/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../src/embedded/embedded-postgres.js';
 
 /** A Postgres for the benchmarks. */
 export interface BenchPostgres {

@@ -1,4 +1,4 @@
-import { ChangeLog } from '../src/feed/change-log.js';
+import { ChangeLog } from '../src/feed/log/change-log.js';
 import type { Bench } from './bench.js';
 import { connect } from './database.js';
 import { cpuTime } from './processes.js';

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { signToken } from '../src/http/token.js';
 import { packageRoot } from '../src/package-root.js';
-import { signToken } from '../src/server/token.js';
 import type { BenchDatabase } from './database.js';
 import { hasNchan, startNchan } from './peers/nchan.js';
 import { type ServerProcess, startProcess } from './processes.js';

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { germanText } from '../src/database/german-text.js';
+import { germanText } from '../src/app/german-text.js';
 import { unwatch, watch } from '../src/database/watch.js';
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -9,9 +9,9 @@ import { type TailOptions, tail } from './commands/tail.js';
 import { token } from './commands/token.js';
 import { unwatchTables, type WatchCommandOptions, watchTables } from './commands/watch.js';
 import { parseDuration } from './config.js';
+import { redact } from './http/redaction.js';
 import { OperatorError } from './operator-error.js';
 import { packageVersion } from './package-root.js';
-import { redact } from './server/redaction.js';
 
 /**
  * Runs the command line of `pg-change-feed`, with the settings of the environment and of `.env`. A failure that the

@@ -3,9 +3,9 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { createDatabase } from '../dist/src/app/database.js';
 import { migrateApplication } from '../dist/src/app/migrate.js';
-import { createDatabase } from '../dist/src/database/connection.js';
-import { startEmbeddedPostgres } from '../dist/src/database/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../dist/src/embedded/embedded-postgres.js';
 
 const TEMPLATE = 'pg_change_feed_template';
 

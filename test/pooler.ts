@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from '@jest/globals';
 import pg from 'pg';
-import { serverAccount } from '../src/database/embedded/account.js';
+import { serverAccount } from '../src/embedded/account.js';
 import { until } from './until.js';
 
 const installed = spawnSync('pgbouncer', ['--version']).status === 0;

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { pino } from 'pino';
 import { type ApplicationOptions, type RunningApplication, startApplication } from '../src/app/server.js';
-import { signToken } from '../src/server/token.js';
+import { signToken } from '../src/http/token.js';
 import { type EventStream, openStream } from './event-stream.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { orExitWithSentence, runCommandLine } from '../command-line.js';
-import { findEmbeddedPostgres } from '../database/embedded-postgres.js';
-import { embeddedSecret } from '../server/secret.js';
+import { findEmbeddedPostgres } from '../embedded/embedded-postgres.js';
+import { embeddedSecret } from '../embedded/secret.js';
 import { readApplicationSettings } from './settings.js';
 import { start } from './start.js';
 

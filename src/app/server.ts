@@ -1,13 +1,13 @@
 import type { Kysely } from 'kysely';
-import { anmeldungRoutes } from '../api/anmeldung.js';
-import type { ApiOptions } from '../api/resource-routes.js';
-import { veranstaltungRoutes } from '../api/veranstaltung.js';
-import { createDatabase } from '../database/connection.js';
-import type { Database } from '../database/tables.js';
 import { FailureLog } from '../feed/failure-log.js';
-import { atMost } from '../server/at-most.js';
-import { type RunningServer, type ServerOptions, startServer } from '../server/server.js';
+import { atMost } from '../koa/at-most.js';
+import { type RunningServer, type ServerOptions, startServer } from '../koa/server.js';
+import { createDatabase } from './database.js';
 import { demoRoutes } from './demo-routes.js';
+import { anmeldungRoutes } from './rest/anmeldung.js';
+import type { ApiOptions } from './rest/resource-routes.js';
+import { veranstaltungRoutes } from './rest/veranstaltung.js';
+import type { Database } from './tables.js';
 import { webRoutes } from './web-routes.js';
 
 /** What the application is started with: the settings of the feed's server, and its own. */

@@ -1,13 +1,13 @@
 import { stopOnSignal } from '../commands/stop-on-signal.js';
 import { keysOf } from '../commands/token.js';
-import { createDatabase } from '../database/connection.js';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
 import { databaseFailure } from '../database/failure.js';
-import { seed } from '../database/seed.js';
-import { createLogger } from '../server/logger.js';
-import { embeddedSecret } from '../server/secret.js';
-import { signToken } from '../server/token.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../embedded/embedded-postgres.js';
+import { embeddedSecret } from '../embedded/secret.js';
+import { createLogger } from '../http/logger.js';
+import { signToken } from '../http/token.js';
+import { createDatabase } from './database.js';
 import { migrateApplication } from './migrate.js';
+import { seed } from './seed.js';
 import { startApplication } from './server.js';
 import { readApplicationSettings } from './settings.js';
 

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import Router from '@koa/router';
 import send from 'koa-send';
-import { HttpError } from '../http-error.js';
+import { HttpError } from '../http/http-error.js';
 import { packageRoot } from '../package-root.js';
 
 const ROOT = join(packageRoot, 'dist', 'web');

@@ -1,4 +1,4 @@
-import { isAtLeast, parsePosition } from '../feed/position.js';
+import { isAtLeast, parsePosition } from '../feed/log/position.js';
 import type { Settings } from './options.js';
 import { poll } from './poll.js';
 import type { Registration } from './registration.js';

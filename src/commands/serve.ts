@@ -1,9 +1,11 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
 import { readConfig } from '../config.js';
-import { createDatabase } from '../database/connection.js';
+import { sessionTo } from '../database/address.js';
 import { databaseFailure } from '../database/failure.js';
 import { migrateChangeFeed } from '../database/migrate.js';
-import { createLogger } from '../server/logger.js';
-import { startServer } from '../server/server.js';
+import { createLogger } from '../http/logger.js';
+import { startServer } from '../koa/server.js';
 import { databaseAddresses } from './database.js';
 import { stopOnSignal } from './stop-on-signal.js';
 import { keysOf } from './token.js';
@@ -26,7 +28,9 @@ export async function migrate(): Promise<void> {
 
 /** @returns the files of sql/ that were applied. @throws {OperatorError} */
 async function migrateDatabase(databaseUrl: string): Promise<string[]> {
-  const db = createDatabase(databaseUrl);
+  const pool = new pg.Pool({ ...sessionTo(databaseUrl, { name: 'pg-change-feed migrate' }), max: 1 });
+  pool.on('error', () => {}); // the query that meets it reports it
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     return await migrateChangeFeed(db);
   } catch (error) {

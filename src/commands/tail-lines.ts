@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import type { LoggedChange } from '../change.js';
-import type { Reading } from '../feed/change-log.js';
-import { formatPosition, type Position } from '../feed/position.js';
+import type { Reading } from '../feed/log/change-log.js';
+import { formatPosition, type Position } from '../feed/log/position.js';
 
 /** A line of `tail`, and the resource that it is about. */
 export interface TailLine {

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseDuration } from '../config.js';
 import { databaseFailure } from '../database/failure.js';
-import { Bell, CHANNEL } from '../feed/bell.js';
-import { ChangeLog, type Reading } from '../feed/change-log.js';
 import type { Failures } from '../feed/failure-log.js';
-import { LogReader } from '../feed/log-reader.js';
-import { formatPosition, type Position, parsePosition } from '../feed/position.js';
+import { ChangeLog, type Reading } from '../feed/log/change-log.js';
+import { LogReader } from '../feed/log/log-reader.js';
+import { formatPosition, type Position, parsePosition } from '../feed/log/position.js';
+import { Bell, CHANNEL } from '../feed/notify/listener.js';
 import { checkDatabaseServer } from '../feed/start-check.js';
 import { OperatorError } from '../operator-error.js';
 import { databaseAddresses } from './database.js';

@@ -1,6 +1,6 @@
 import { type Config, readConfig } from '../config.js';
+import { signToken } from '../http/token.js';
 import { OperatorError } from '../operator-error.js';
-import { signToken } from '../server/token.js';
 
 /** What a token is made of. */
 export interface TokenOptions {

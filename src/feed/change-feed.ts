@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
-import { Bell, CHANNEL } from './bell.js';
-import { ChangeLog, type Reading } from './change-log.js';
+import { RecentChanges } from './catch-up/recent-changes.js';
+import { MissedChanges } from './catch-up/shared-replay.js';
 import { ExplainedFailures } from './explained-failures.js';
 import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
-import { Lead } from './lead.js';
-import { LogReader } from './log-reader.js';
-import { type LogState, readLogState } from './log-state.js';
-import { MissedChanges } from './missed-changes.js';
-import { formatPosition, type Position } from './position.js';
-import { RecentChanges } from './recent-changes.js';
+import { ChangeLog, type Reading } from './log/change-log.js';
+import { LogReader } from './log/log-reader.js';
+import { type LogState, readLogState } from './log/log-state.js';
+import { formatPosition, type Position } from './log/position.js';
+import { Lead } from './notify/leader.js';
+import { Bell, CHANNEL } from './notify/listener.js';
 import { Resources } from './resources.js';
-import { ServerCalls } from './server-calls.js';
-import { ServerReport } from './server-report.js';
+import { ServerCalls } from './servers/server-calls.js';
+import { ServerReport } from './servers/server-report.js';
 import { checkDatabaseServer } from './start-check.js';
 
 /** What a change feed is made of. */

@@ -1,6 +1,6 @@
-import { VACANT } from './bell.js';
-import type { Reading } from './change-log.js';
 import { LagHistogram } from './lag-histogram.js';
+import type { Reading } from './log/change-log.js';
+import { VACANT } from './notify/listener.js';
 
 /** The payload of a leader's notification. */
 const OF_LEADER = /^[0-9a-f]{16}$/;

@@ -1,5 +1,5 @@
 import type { LoggedChange } from '../change.js';
-import type { ChangeLog } from './change-log.js';
+import type { ChangeLog } from './log/change-log.js';
 
 /** How long it is known which tables are watched, in ms. */
 const WATCHED_MS = 1000;

@@ -3,7 +3,7 @@ import { poolerFailure } from '../database/failure.js';
 import { rowSecurityFault } from '../database/row-security.js';
 import { type Query, schemaFault, schemaState } from '../database/schema-state.js';
 import { OperatorError } from '../operator-error.js';
-import type { ChangeLog } from './change-log.js';
+import type { ChangeLog } from './log/change-log.js';
 
 /** What the feed has to know of the server that it reads from. */
 export interface DatabaseServer {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import pg from 'pg';
+import { createDatabase } from '../../src/app/database.js';
 import { migrateApplication } from '../../src/app/migrate.js';
-import { createDatabase } from '../../src/database/connection.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 
 test('a database with the migrations of another application is refused, and left as it is', async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EventSource } from 'eventsource';
-import { isAlive, readHolder } from '../../src/database/embedded/holder.js';
+import { isAlive, readHolder } from '../../src/embedded/holder.js';
 import { APPLICATION, CommandLine, type RunningProgram } from '../command-line.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Change, SSEService, type SSEServiceOptions } from '../../src/client/index.js';
-import type { RunningServer } from '../../src/server/server.js';
+import type { RunningServer } from '../../src/koa/server.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { TcpProxy, targetOf } from '../tcp-proxy.js';
 import { until } from '../until.js';

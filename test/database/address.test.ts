@@ -5,12 +5,12 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import pg from 'pg';
+import { createDatabase } from '../../src/app/database.js';
 import { migrateApplication } from '../../src/app/migrate.js';
 import { parseAddress, sessionTo } from '../../src/database/address.js';
-import { createDatabase } from '../../src/database/connection.js';
-import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
+import { createChangeFeed } from '../../src/koa/create-change-feed.js';
 import { OperatorError } from '../../src/operator-error.js';
-import { createChangeFeed } from '../../src/server/create-change-feed.js';
 import { createTestDatabase } from '../test-database.js';
 import { until } from '../until.js';
 

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
+import { createDatabase } from '../../src/app/database.js';
 import type { LoggedChange } from '../../src/change.js';
-import { createDatabase } from '../../src/database/connection.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
-import { parsePosition } from '../../src/feed/position.js';
+import { parsePosition } from '../../src/feed/log/position.js';
+import { createChangeFeed, type FeedWithStreams } from '../../src/koa/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
-import { createChangeFeed, type FeedWithStreams } from '../../src/server/create-change-feed.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 

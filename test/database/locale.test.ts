@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createDatabase } from '../../src/app/database.js';
 import { migrateApplication } from '../../src/app/migrate.js';
-import { createDatabase } from '../../src/database/connection.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { change, createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createDatabase } from '../../src/database/connection.js';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { createDatabase } from '../../src/app/database.js';
 import { installChangeFeed } from '../../src/database/install.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
 import { until } from '../until.js';
 
 // How NOTIFY could fail a writer's COMMIT. In a cluster of its own, for what is done here reaches all of its sessions.

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createDatabase } from '../../src/database/connection.js';
-import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { createDatabase } from '../../src/app/database.js';
 import { installChangeFeed } from '../../src/database/install.js';
+import { startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
 import { until } from '../until.js';
 
 test('a subscriber of logical replication: copies and TRUNCATE are told, applied rows are not, and nothing fails', async () => {

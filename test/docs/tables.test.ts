@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { STATUS_OF_CODE } from '../../src/http-error.js';
+import { STATUS_OF_CODE } from '../../src/http/http-error.js';
 import { textOf } from './pages.js';
 
 /** The cells of each row of a page's tables. */

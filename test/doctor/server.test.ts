@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createDatabase } from '../../src/database/connection.js';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { createDatabase } from '../../src/app/database.js';
 import { installChangeFeed } from '../../src/database/install.js';
 import { checkSchema } from '../../src/doctor/schema.js';
 import { checkOpenTransactions, checkServer } from '../../src/doctor/server.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
 
 // What needs a server with settings of its own. A standby is looked at in test/feed/failover.test.ts.
 

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createDatabase } from '../../src/database/connection.js';
-import { readHolder } from '../../src/database/embedded/holder.js';
-import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { createDatabase } from '../../src/app/database.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
-import { ChangeLog } from '../../src/feed/change-log.js';
+import { startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
+import { readHolder } from '../../src/embedded/holder.js';
+import { ChangeLog } from '../../src/feed/log/change-log.js';
 
 test('after a crash that reuses transaction ids an old position is lost, and does not skip what is written under them', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'crash-'));

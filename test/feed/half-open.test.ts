@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { ChangeLog } from '../../src/feed/change-log.js';
-import { PatientQuery } from '../../src/feed/patient-query.js';
+import { PatientQuery } from '../../src/feed/log/adaptive-timeout.js';
+import { ChangeLog } from '../../src/feed/log/change-log.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { TcpProxy, targetOf } from '../tcp-proxy.js';

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import pg from 'pg';
-import { ChangeLog, type Reading } from '../../src/feed/change-log.js';
+import { RecentChanges } from '../../src/feed/catch-up/recent-changes.js';
+import { ChangeLog, type Reading } from '../../src/feed/log/change-log.js';
 import {
   formatPosition,
   hasSeen,
@@ -9,8 +10,7 @@ import {
   MAX_POSITION_BYTES,
   type Position,
   parsePosition,
-} from '../../src/feed/position.js';
-import { RecentChanges } from '../../src/feed/recent-changes.js';
+} from '../../src/feed/log/position.js';
 import { createTestDatabase, type TestDatabase } from '../test-database.js';
 
 // Random histories of several sessions on a real Postgres, beside a model that knows what committed when.

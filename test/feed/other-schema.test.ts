@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { createDatabase } from '../../src/app/database.js';
 import { migrateApplication } from '../../src/app/migrate.js';
-import { createDatabase } from '../../src/database/connection.js';
 import { SCHEMA_VERSION } from '../../src/database/shipped-schema.js';
+import { createChangeFeed, type FeedWithStreams } from '../../src/koa/create-change-feed.js';
 import type { Logger } from '../../src/logger.js';
-import { createChangeFeed, type FeedWithStreams } from '../../src/server/create-change-feed.js';
 import { makeUnversioned, makeVersion } from '../database/earlier-schema.js';
 import { createTestDatabase, type TestDatabase } from '../test-database.js';
 import { until } from '../until.js';

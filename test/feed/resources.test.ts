@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { ChangeLog } from '../../src/feed/change-log.js';
+import { ChangeLog } from '../../src/feed/log/change-log.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 

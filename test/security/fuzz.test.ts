@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { STATUS_OF_CODE } from '../../src/http-error.js';
+import { STATUS_OF_CODE } from '../../src/http/http-error.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 
 // Every header, query and body, with anything in it: never a 500, never a crash, and errors only as they are documented.

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import fc from 'fast-check';
 import pg from 'pg';
 import { pino } from 'pino';
-import { ServerCalls } from '../../src/feed/server-calls.js';
+import { ServerCalls } from '../../src/feed/servers/server-calls.js';
 import { type EventStream, openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { ChangeLog } from '../../src/feed/change-log.js';
+import { ChangeLog } from '../../src/feed/log/change-log.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';

@@ -2,8 +2,8 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createHttpServer } from '../../src/server/http-server.js';
-import { openWire } from '../../src/sse/wire.js';
+import { createHttpServer } from '../../src/http/http-server.js';
+import { openWire } from '../../src/streams/stream-socket.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type JWTHeaderParameters, SignJWT } from 'jose';
 import { pino } from 'pino';
-import type { RunningServer } from '../../src/server/server.js';
+import type { RunningServer } from '../../src/koa/server.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { pino } from 'pino';
+import { redact } from '../../src/http/redaction.js';
 import { packageRoot } from '../../src/package-root.js';
-import { redact } from '../../src/server/redaction.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 
 // No token and no password in any line of the log.

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createDatabase } from '../../src/database/connection.js';
+import { createDatabase } from '../../src/app/database.js';
 import { installChangeFeed, removeChangeFeed } from '../../src/database/install.js';
+import { createChangeFeed } from '../../src/koa/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
-import { createChangeFeed } from '../../src/server/create-change-feed.js';
 import { createTestDatabase, runAsAdmin, type TestDatabase } from '../test-database.js';
 import { until } from '../until.js';
 

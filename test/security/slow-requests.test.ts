@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createHttpServer } from '../../src/server/http-server.js';
-import type { RunningServer } from '../../src/server/server.js';
+import { createHttpServer } from '../../src/http/http-server.js';
+import type { RunningServer } from '../../src/koa/server.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { readHolder } from '../../src/database/embedded/holder.js';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
+import { readHolder } from '../../src/embedded/holder.js';
 import { TcpProxy } from '../tcp-proxy.js';
 import { until } from '../until.js';
 

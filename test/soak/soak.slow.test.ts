@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createDatabase } from '../../src/database/connection.js';
+import { createDatabase } from '../../src/app/database.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
-import { signToken } from '../../src/server/token.js';
+import { signToken } from '../../src/http/token.js';
 import { until } from '../until.js';
 import { type Habits, HEARTBEAT_S, SoakClient } from './clients.js';
 import type { Fault, Target } from './fault.js';

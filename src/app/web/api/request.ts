@@ -1,0 +1,56 @@
+import { sseService } from '../../../client/index.js';
+import { getToken } from '../session/session.js';
+import { messageOf } from './messages.js';
+
+/** An answer that takes longer, in ms, does not come any more: the server gives up after 30 s. */
+const ANSWER_MS = 40_000;
+
+/** The server, or the way to it, has refused. The message is for people, in German. */
+export class ApiError extends Error {
+  /** Of HTTP; 0 where no answer came. */
+  readonly status: number;
+  /** The server's own text, in English; it names fields. */
+  readonly detail: string;
+  /** How long the server asks to wait, in ms. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(status: number, detail = '', retryAfterMs?: number) {
+    super(messageOf(status, detail));
+    this.status = status;
+    this.detail = detail;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** Whether the same request may succeed a little later. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** Sends a request with the session's token, and once more with another where the first was refused. */
+export async function request(method: string, path: string, body?: unknown, etag?: string): Promise<Response> {
+  const send = async (token: string | null) =>
+    fetch(path, {
+      method,
+      headers: {
+        ...(token && { Authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'Content-Type': 'application/json' }),
+        ...(etag !== undefined && { 'If-Match': etag }),
+        // So that this page knows its own change when the feed tells of it.
+        ...(method !== 'GET' && sseService.clientId && { 'Change-Feed-Client': sseService.clientId }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(ANSWER_MS),
+    }).catch(() => {
+      throw new ApiError(0);
+    });
+  let response = await send(await getToken('connect'));
+  if (response.status === 401) {
+    const renewed = await getToken('refused');
+    if (renewed) response = await send(renewed);
+  }
+  if (response.ok) return response;
+  const answer = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
+  const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN);
+  throw new ApiError(response.status, answer.error?.message, Number.isNaN(seconds) ? undefined : seconds * 1000);
+}

@@ -1,0 +1,142 @@
+import { computed, onScopeDispose, type Ref, reactive, shallowRef } from 'vue';
+import { type Change, sseService } from '../../../client/index.js';
+import { describeBurst, describeChange } from './describe-change.js';
+import { announce } from './notices.js';
+
+/** How long a row stays marked, in ms. */
+const MARKED_MS = 6000;
+/** How long a deleted row is still seen, in ms. */
+const LEAVING_MS = 3000;
+/** Changes within this time are one burst, in ms, and are read out as one. */
+const BURST_MS = 1000;
+/** As many rows in one burst are counted, not named. */
+const BURST_ROWS = 10;
+
+/** A row of the page that was deleted, and where it stood. */
+interface Leaving<Row> {
+  readonly row: Row;
+  readonly index: number;
+}
+
+/** A row as the table shows it. */
+export interface ShownRow<Row> {
+  readonly row: Row;
+  /** It was deleted, and is about to go. */
+  readonly leaving: boolean;
+}
+
+/** Texts that go by themselves. */
+function useFading<Value>(ms: number) {
+  const values = reactive(new Map<unknown, Value>()) as Map<unknown, Value>;
+  const timers = new Map<unknown, ReturnType<typeof setTimeout>>();
+  onScopeDispose(() => timers.forEach(clearTimeout));
+  return {
+    values,
+    set(key: unknown, value: Value): void {
+      clearTimeout(timers.get(key));
+      values.set(key, value);
+      timers.set(
+        key,
+        setTimeout(() => values.delete(key), ms),
+      );
+    },
+  };
+}
+
+/**
+ * Which rows have just been changed, and by whom: text by key. A deleted row is shown a little longer, with a word; a burst
+ * is summed up. A screen reader is told whose row it is. The page's own changes are not among them, deletions aside.
+ * @param nameOf what a row is called, for people.
+ */
+export function useRowMarks<Row extends { id: number }>(
+  resource: string,
+  items: Ref<readonly Row[]>,
+  nameOf: (row: Row) => string,
+) {
+  const { values: marks, set: mark } = useFading<string>(MARKED_MS);
+  const { values: leaving, set: leave } = useFading<Leaving<Row>>(LEAVING_MS);
+  const { values: bursts, set: sayBurst } = useFading<string>(MARKED_MS);
+  let heard: Change[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  onScopeDispose(() => clearTimeout(timer));
+
+  function sumUp(): void {
+    const changes = heard;
+    heard = [];
+    timer = undefined;
+    const rows = changes.map((change) => change.keys?.length);
+    const count = rows.some((each) => each === undefined)
+      ? undefined
+      : rows.reduce((sum = 0, each = 0) => sum + each, 0);
+    if (count !== undefined && count <= BURST_ROWS) {
+      announceRows(changes);
+      return;
+    }
+    const operations = new Set(changes.map(({ operation }) => operation));
+    const text = describeBurst(operations.size === 1 ? changes[0]?.operation : undefined, count);
+    sayBurst('burst', text);
+    announce(text);
+  }
+
+  function announceRows(changes: readonly Change[]): void {
+    const texts = changes.flatMap((change) =>
+      (change.keys ?? []).flatMap((key) => {
+        const row = items.value.find(({ id }) => id === key) ?? leaving.get(key)?.row;
+        return row ? [`${nameOf(row)}: ${describeChange(change)}`] : [];
+      }),
+    );
+    if (texts.length > 0) announce(`${[...new Set(texts)].join('. ')}.`);
+  }
+
+  const off = sseService.on(resource, (change) => {
+    const own = sseService.isOwn(change);
+    if (change.operation === 'truncate') leaving.clear();
+    for (const key of change.keys ?? []) {
+      const index = items.value.findIndex(({ id }) => id === key);
+      const row = items.value[index];
+      if (change.operation === 'delete' && row) leave(key, { row, index });
+      if (!own || change.operation === 'delete') mark(key, describeChange(change));
+    }
+    if (own || change.reason) return;
+    heard.push(change);
+    timer ??= setTimeout(sumUp, BURST_MS);
+  });
+  onScopeDispose(off);
+
+  return {
+    marks,
+    mark,
+    /** `500 Zeilen geändert`, for a while. */
+    burst: computed(() => bursts.get('burst')),
+    rows: computed<readonly ShownRow<Row>[]>(() => {
+      const shown = items.value.map((row) => ({ row, leaving: leaving.has(row.id) }));
+      const there = new Set(items.value.map(({ id }) => id));
+      for (const { row, index } of leaving.values()) {
+        if (!there.has(row.id)) shown.splice(index, 0, { row, leaving: true });
+      }
+      return shown;
+    }),
+  };
+}
+
+/** A row that is marked for as long as others' changes are: it was saved here. */
+export const SAVED_MARK = 'gespeichert';
+
+/** For a single row, as a page's heading. */
+export function useRowMark(resource: string, id: number) {
+  const text = shallowRef('');
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const off = sseService.on(resource, (change) => {
+    if (sseService.isOwn(change) || !change.keys?.includes(id)) return;
+    clearTimeout(timer);
+    text.value = describeChange(change);
+    timer = setTimeout(() => {
+      text.value = '';
+    }, MARKED_MS);
+  });
+  onScopeDispose(() => {
+    clearTimeout(timer);
+    off();
+  });
+  return text;
+}

@@ -1,0 +1,105 @@
+import { computed, shallowRef } from 'vue';
+import type { TokenReason } from '../../../client/index.js';
+import { hasUnsaved } from '../form/unsaved.js';
+
+// What is known of who uses the page: a JWT in localStorage, so that all tabs share it.
+
+const TOKEN = 'jwt';
+/** Set where the token is the demo's: then the page may fetch another by itself. */
+const DEMO = 'jwt-demo';
+
+const token = shallowRef(localStorage.getItem(TOKEN));
+
+/** Whether the server no longer takes the token, and there is no other: sign in again, in place. */
+export const ended = shallowRef(false);
+
+/** Whether there is a token, taken by the server or not. */
+export const signedIn = computed(() => token.value !== null);
+
+/** Whose token it is, for the page's head; it is the server that checks it. */
+export const subject = computed(() => {
+  try {
+    const [, claims = ''] = (token.value ?? '').split('.');
+    const bytes = Uint8Array.from(atob(claims.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0));
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub);
+  } catch {
+    return '';
+  }
+});
+
+window.addEventListener('storage', ({ key }) => {
+  if (key !== TOKEN && key !== null) return;
+  const stored = localStorage.getItem(TOKEN);
+  // Signed out in another tab: what was typed in this one must not go with it.
+  if (stored === null && hasUnsaved()) ended.value = true;
+  else take(stored);
+});
+
+function take(jwt: string | null): void {
+  token.value = jwt;
+  ended.value = false;
+}
+
+/** Signs in with a token. */
+export function signIn(jwt: string): void {
+  localStorage.setItem(TOKEN, jwt);
+  localStorage.removeItem(DEMO);
+  take(jwt);
+}
+
+/** Forgets the token. */
+export function signOut(): void {
+  localStorage.removeItem(TOKEN);
+  localStorage.removeItem(DEMO);
+  take(null);
+}
+
+/** Takes a token that was handed over as `#token=…`, and takes it out of the address and the history. @returns whether one was. */
+export function takeTokenFromAddress(): boolean {
+  const match = /^#token=([\w.-]+)$/.exec(location.hash);
+  if (!match?.[1]) return false;
+  history.replaceState(null, '', `${location.pathname}${location.search}#/`);
+  signIn(match[1]);
+  return true;
+}
+
+/** Whether the server has a demo sign-in. */
+export async function hasDemo(): Promise<boolean> {
+  const response = await fetch('/api/demo').catch(() => undefined);
+  if (!response?.ok) return false;
+  const { demo } = (await response.json()) as { demo: boolean };
+  return demo;
+}
+
+/** Signs in with a token of the demo. @returns whether that worked. */
+export async function signInToDemo(): Promise<boolean> {
+  const response = await fetch('/api/demo/token', { method: 'POST' }).catch(() => undefined);
+  if (!response?.ok) return false;
+  const body = (await response.json()) as { token: string };
+  signIn(body.token);
+  localStorage.setItem(DEMO, '1');
+  return true;
+}
+
+let renewal: Promise<boolean> | undefined;
+
+/**
+ * The token, for the feed and for REST. One that has ended is replaced: by another tab's, or by another of the demo.
+ * Elsewhere null stands for "sign in again".
+ */
+export async function getToken(reason: TokenReason): Promise<string | null> {
+  if (reason === 'connect') return token.value;
+  const stored = localStorage.getItem(TOKEN);
+  if (stored !== null && stored !== token.value) {
+    take(stored);
+    return stored;
+  }
+  if (localStorage.getItem(DEMO)) {
+    renewal ??= signInToDemo().finally(() => {
+      renewal = undefined;
+    });
+    if (await renewal) return token.value;
+  }
+  ended.value = token.value !== null;
+  return null;
+}

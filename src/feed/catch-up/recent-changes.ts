@@ -1,0 +1,78 @@
+import type { LoggedChange } from '../../change.js';
+import type { Reading } from '../log/change-log.js';
+import { formatSnapshot, hasSeen, isAtLeast, type Position } from '../log/position.js';
+
+/** As many changes without data take about the memory of one with it. */
+const WEIGHT_OF_DATA = 20;
+
+/** How many answers are kept. */
+const MAX_ANSWERS = 100;
+
+/**
+ * What a server has read of late, so that clients which come back soon need no query: the snapshot alone says which of
+ * the changes a position has not seen.
+ */
+export class RecentChanges {
+  readonly #size: number;
+  #batches: { readonly changes: readonly LoggedChange[]; readonly end: Position }[] = [];
+  #count = 0;
+  #start: Position;
+  /** Answers since the last reading: of a crowd that comes back many were at the same place. */
+  readonly #answers = new Map<string, Reading>();
+
+  /**
+   * @param size how many changes are kept at the most; 0: none.
+   * @param start where the first change that will be added begins.
+   */
+  constructor(size: number, start: Position) {
+    this.#size = size;
+    this.#start = start;
+  }
+
+  /** Takes what was read from where the last reading ended. */
+  add({ changes, position, lost }: Reading): void {
+    this.#answers.clear();
+    // What was summed up can't be judged one by one.
+    if (lost || weightOf(changes) > this.#size || changes.some(({ xid }) => xid === undefined)) {
+      this.#batches = [];
+      this.#count = 0;
+      this.#start = position;
+      return;
+    }
+    this.#batches.push({ changes, end: position });
+    this.#count += weightOf(changes);
+    // Readings without changes cost memory, too.
+    while (this.#count > this.#size || this.#batches.length > this.#size) {
+      const oldest = this.#batches.shift();
+      if (!oldest) break;
+      this.#count -= weightOf(oldest.changes);
+      this.#start = oldest.end;
+    }
+  }
+
+  /**
+   * What committed after `since`, up to `now`, where that is known without a query: when nothing that `since` has not
+   * seen was forgotten, and `since` is no position of the future.
+   */
+  since(since: Position, now: Position, resources?: readonly string[]): Reading | undefined {
+    if (this.#size === 0 || !isAtLeast(since, this.#start) || !isAtLeast(now, since)) return undefined;
+    // As JSON: no list of names reads like another, or like none.
+    const question = JSON.stringify([since.epoch, formatSnapshot(since), resources ?? null]);
+    const known = this.#answers.get(question);
+    if (known?.position === now) return known;
+    const changes = this.#batches.flatMap((batch) =>
+      batch.changes.filter(
+        ({ xid, resource }) =>
+          xid !== undefined && !hasSeen(since, xid) && (resources === undefined || resources.includes(resource)),
+      ),
+    );
+    const answer: Reading = { position: now, changes, lost: false };
+    if (this.#answers.size < MAX_ANSWERS) this.#answers.set(question, answer);
+    return answer;
+  }
+}
+
+/** A change whose event carries data, up to 64 kB of it, counts as many. */
+function weightOf(changes: readonly LoggedChange[]): number {
+  return changes.reduce((sum, { data }) => sum + (data === undefined ? 1 : WEIGHT_OF_DATA), 0);
+}

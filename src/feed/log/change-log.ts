@@ -1,0 +1,392 @@
+import pg from 'pg';
+import type { LoggedChange, Operation, Origin } from '../../change.js';
+import { sessionTo } from '../../database/address.js';
+import { LONGEST_PATIENCE_MS, PatientQuery } from './adaptive-timeout.js';
+import { formatSnapshot, isAtLeast, type Position, positionOf } from './position.js';
+
+/** What a read found. */
+export interface Reading {
+  /** Where the reader stands now: the next read goes on from here. */
+  readonly position: Position;
+  /**
+   * What committed since, each row's changes in their order. More than 200 are summed up to one per resource; more than
+   * 100, where the read before found as many.
+   */
+  readonly changes: readonly LoggedChange[];
+  /**
+   * The position that was read from does not hold any more (pruned, of another epoch, from the future): what committed
+   * since then cannot be told, and `changes` is empty.
+   */
+  readonly lost: boolean;
+  /** For metrics; absent where the stretch was known without a query. */
+  readonly measured?: Measured;
+}
+
+/** When what was read was made, as far as a reading can tell. */
+export interface Measured {
+  /** When the read was asked for, by performance.now(): before its snapshot was taken. */
+  readonly begunAt: number;
+  /**
+   * How long before the reading each change's statement ran, in ms, by the database's clock alone (the column `at`); of
+   * those that were summed up, the earliest of each resource.
+   */
+  readonly agesMs: readonly number[];
+  /** How many changes were read, those that were summed up counted one by one. */
+  readonly changes: number;
+}
+
+/**
+ * A batch of more changes than this is summed up in SQL, not shipped row by row: a client is told of no more than 100 by
+ * name, and under writers at full speed each row that is shipped takes 15 µs of CPU from them, in Postgres and here.
+ */
+const MAX_CHANGES = 200;
+/** The same where the read before found more than this, too: one writer at full speed makes 100 to 200 between two reads. */
+const MAX_CHANGES_AGAIN = 100;
+
+/** Of more changes than this a client that comes back is told to refetch all, rather than have them counted through. */
+const MAX_REPLAYED = 100_000;
+
+/** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
+const PRUNE_BATCH = 10_000;
+
+/** Postgres' code for a character that the database's encoding does not have. */
+const UNTRANSLATABLE = '22P05';
+
+/** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
+const QUICK_MS = 3000;
+
+interface ReadingRow {
+  snapshot: string;
+  epoch: string | null;
+  horizon: string | null;
+  xid: string | null;
+  resource: string | null;
+  operation: Operation | null;
+  /** JSON */
+  keys: string | null;
+  data: unknown;
+  application: string | null;
+  actor: string | null;
+  client: string | null;
+  age_ms: number | null;
+  made: number | null;
+}
+
+/** The epoch in force; null where none is. */
+const EPOCH = '(select e.id from change_feed.epoch_in_force e)';
+/**
+ * What has committed since the snapshot $1. Of a transaction that is still open nothing can be seen, and it may have
+ * written hundreds of thousands of rows: so the transaction ids from $1's xmax on are read as the ranges between those
+ * that are open, and of those which were open then, only those that have ended. Each is an index scan of what is new;
+ * `in (select …)` would scan the whole log. The new snapshot, the epoch and the horizon come from the same statement, and
+ * so from the same moment, as the rows.
+ */
+const NEWER = `
+    select c.* from (
+      select b.above, coalesce(lead(b.above) over (order by b.above), pg_snapshot_xmax(pg_current_snapshot())) as below
+      from (
+        select (pg_snapshot_xmax($1::pg_snapshot)::text::int8 - 1)::text::xid8 as above
+        union all
+        select open from pg_snapshot_xip(pg_current_snapshot()) open where open >= pg_snapshot_xmax($1::pg_snapshot)
+      ) b
+    ) between_open
+    join change_feed.change c on c.xid > between_open.above and c.xid < between_open.below
+    where $2::text[] is null or c.resource = any ($2)
+    union all
+    select c.* from change_feed.change c
+    where c.xid = any (array(
+        select pg_snapshot_xip($1::pg_snapshot) except select pg_snapshot_xip(pg_current_snapshot())))
+      and ($2::text[] is null or c.resource = any ($2))`;
+const READ = `
+  select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
+    (select h.snapshot::text from change_feed.horizon h) as horizon,
+    c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
+    change_feed.readable(c.keys) as keys, change_feed.readable(c.data) as data,
+    change_feed.readable_name(c.application) as application, change_feed.readable_name(c.actor) as actor,
+    change_feed.readable_name(c.client) as client,
+    (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
+  from (select) as always_a_row
+  left join lateral (
+    -- not in their order: to sort a day's changes for the first thousand would take as long as to read them
+    ${NEWER} limit ${MAX_CHANGES + 1}
+  ) c on true
+  order by c.lsn, c.at`;
+const READ_SUMMED_UP = `
+  select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
+    (select h.snapshot::text from change_feed.horizon h) as horizon,
+    null as xid, change_feed.readable_name(c.resource) as resource, null as operation, null as keys, null as data,
+    null as application, null as actor, null as client,
+    (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
+  from (select) as always_a_row
+  left join lateral (
+    select n.resource, max(n.lsn) as lsn, min(n.at) as at, count(*)::float8 as made
+    from (${NEWER} limit $3) n
+    group by n.resource
+  ) c on true
+  order by c.lsn`;
+const NOW = `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot`;
+const POSITION_BEFORE = `
+  (select ${EPOCH} as epoch, t.snapshot::text as snapshot, null::timestamptz as "firstAt"
+    from change_feed.tick t where t.at <= clock_timestamp() - $1 * interval '1 s' order by t.id desc limit 1)
+  union all
+  -- The key begins with the transaction id and holds the time: nothing but it is read.
+  (select ${EPOCH}, format('%1$s:%1$s:', c.xid), c.at
+    from change_feed.change c where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)
+  limit 1`;
+const WATCHED_RESOURCES = 'select change_feed.readable_name(resource) as resource from change_feed.watched_table';
+const LOGGED_RESOURCES = `
+  select change_feed.readable_name(l.resource) as resource
+  from (select distinct resource from change_feed.change) l`;
+
+/**
+ * What the reader's sessions are pinned to, whatever the role or the database says. A plan is made once and kept, for to
+ * make it takes longer than all the rest of the read (0.95 ms with it, 0.27 without), so it must not depend on how long the
+ * log is then: without the two switches it may scan the whole log, or collect all that is new before it gives the first row.
+ * Under repeatable read it would see nothing new.
+ */
+const SESSION = [
+  // Nothing that somebody has put into another schema is taken for a function or an operator of Postgres.
+  'search_path=pg_catalog,pg_temp',
+  'plan_cache_mode=force_generic_plan',
+  'enable_seqscan=off',
+  'enable_bitmapscan=off',
+  'jit=off',
+  // Row level security on the log fails a read then. Otherwise it would find nothing, for ever, and say nothing.
+  'row_security=off',
+  'default_transaction_isolation=read\\ committed',
+  'default_transaction_read_only=off',
+  'statement_timeout=30s',
+  'lock_timeout=5s',
+  'idle_in_transaction_session_timeout=60s',
+]
+  .map((setting) => `-c ${setting}`)
+  .join(' ');
+
+/** The log `change_feed.change`: reads what is new for a position, and prunes. */
+export class ChangeLog {
+  /** The feed's own reads; those of clients that come back, thousands at once, never stand before them. */
+  readonly #tail: pg.Pool;
+  readonly #replays: pg.Pool;
+  readonly #names: pg.Pool;
+  readonly #rest: pg.Pool;
+  readonly #news: Reads;
+  readonly #missed: Reads;
+  readonly #now: PatientQuery<{ epoch: string | null; snapshot: string }>;
+  readonly #watchedResources: PatientQuery<{ resource: string }>;
+  readonly #loggedResources: PatientQuery<{ resource: string }>;
+  #flooded = false;
+
+  /**
+   * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
+   * @param onError hears of idle connections that break; the next read opens a new one.
+   */
+  constructor(databaseUrl: string, onError: (error: Error) => void) {
+    const connect = (max: number, idleTimeoutMillis = 10_000) => {
+      const pool = new pg.Pool({
+        ...sessionTo(databaseUrl, { name: 'pg-change-feed log', options: SESSION }),
+        max,
+        idleTimeoutMillis,
+        connectionTimeoutMillis: 5000,
+        query_timeout: LONGEST_PATIENCE_MS,
+        keepAlive: true,
+      });
+      pool.on('error', (error) => {
+        // pg hangs the whole client on it, and a log would write that out.
+        delete (error as { client?: unknown }).client;
+        onError(error);
+      });
+      return pool;
+    };
+    this.#tail = connect(1);
+    this.#replays = connect(2);
+    // Asked for when changes were missed, and then an older connection may well be dead: each time a new one.
+    this.#names = connect(2, 1);
+    this.#rest = connect(2);
+    // At the start nobody is stale yet: the first read may take as long as it needs.
+    this.#news = readsOver(this.#tail, LONGEST_PATIENCE_MS);
+    this.#missed = readsOver(this.#replays);
+    this.#now = new PatientQuery(this.#rest, { name: 'now', text: NOW });
+    this.#watchedResources = new PatientQuery(this.#names, { text: WATCHED_RESOURCES });
+    this.#loggedResources = new PatientQuery(this.#names, { text: LOGGED_RESOURCES });
+  }
+
+  /** The position of now. Begins an epoch where none is in force: the first start, and after a crash. */
+  async begin(): Promise<Position> {
+    const { rows } = await this.#tail.query<{ epoch: string; snapshot: string }>(
+      'select change_feed.ensure_epoch() as epoch',
+    );
+    const now = await this.#tail.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
+    return positionOf(rows[0]?.epoch ?? '', now.rows[0]?.snapshot ?? '');
+  }
+
+  /**
+   * Reads what committed since a position, for the feed itself.
+   * @throws what pg throws when the database can't be reached.
+   */
+  async read(since: Position): Promise<Reading> {
+    const reading = await this.#read(this.#news, since, null, null, this.#flooded);
+    this.#flooded = (reading.measured?.changes ?? 0) > MAX_CHANGES_AGAIN;
+    return reading;
+  }
+
+  /**
+   * Reads what committed since a position, for a client that comes back. A stretch of 100,000 changes is lost.
+   * @param resources only these; all unless given.
+   */
+  async replay(since: Position, resources?: readonly string[]): Promise<Reading> {
+    try {
+      return await this.#read(this.#missed, since, resources ?? null, MAX_REPLAYED);
+    } catch (error) {
+      // A database in another encoding than UTF-8 has no such name: what it has is read, and looked through here.
+      if (!resources || (error as pg.DatabaseError).code !== UNTRANSLATABLE) throw error;
+      const reading = await this.#read(this.#missed, since, null, MAX_REPLAYED);
+      return { ...reading, changes: reading.changes.filter(({ resource }) => resources.includes(resource)) };
+    }
+  }
+
+  /**
+   * @param limit a stretch of so many changes is lost; null: of any number it is told.
+   * @param many whether there are likely so many that they are summed up.
+   */
+  async #read(
+    reads: Reads,
+    since: Position,
+    resources: readonly string[] | null,
+    limit: number | null,
+    many = false,
+  ): Promise<Reading> {
+    const parameters = [formatSnapshot(since), resources];
+    const begunAt = performance.now();
+    const sumUp = () => reads.summedUp.ask([...parameters, limit]);
+    let rows = many ? await sumUp() : [];
+    if (changesIn(rows) <= MAX_CHANGES_AGAIN) {
+      rows = await reads.each.ask(parameters);
+      if (rows.length > MAX_CHANGES) rows = await sumUp();
+    }
+
+    const { snapshot = '', epoch, horizon } = rows[0] ?? {};
+    if (!epoch) return { position: await this.begin(), changes: [], lost: true };
+    const position = positionOf(epoch, snapshot);
+    const measured = measure(rows, begunAt);
+    const lost =
+      !isAtLeast(position, since) ||
+      (horizon != null && !isAtLeast(since, positionOf(epoch, horizon))) ||
+      (limit !== null && measured.changes >= limit);
+    return lost ? { position, changes: [], lost } : { position, changes: rows.flatMap(changeOf), lost, measured };
+  }
+
+  /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
+  async position(): Promise<Position> {
+    const [row] = await this.#now.ask();
+    return row?.epoch ? positionOf(row.epoch, row.snapshot) : this.begin();
+  }
+
+  /** The first position that was noted in the last `seconds`; undefined when there is none. */
+  async earlierPosition(seconds: number): Promise<Position | undefined> {
+    const { rows } = await this.#rest.query<{ epoch: string | null; snapshot: string }>(
+      `select ${EPOCH} as epoch, snapshot::text as snapshot from change_feed.tick
+        where at > clock_timestamp() - $1 * interval '1 s' order by id limit 1`,
+      [seconds],
+    );
+    const row = rows[0];
+    return row?.epoch ? positionOf(row.epoch, row.snapshot) : undefined;
+  }
+
+  /**
+   * A position of `seconds` ago or before. Servers note one each minute; where none was noted so early, that of the first
+   * change in the log since then, with its time. Undefined where there is neither.
+   */
+  async positionBefore(seconds: number): Promise<{ position: Position; firstAt?: Date } | undefined> {
+    const [row] = await this.query<{ epoch: string | null; snapshot: string; firstAt: Date | null }>(POSITION_BEFORE, [
+      seconds,
+    ]);
+    if (!row?.epoch) return undefined;
+    return { position: positionOf(row.epoch, row.snapshot), ...(row.firstAt && { firstAt: row.firstAt }) };
+  }
+
+  /** Names of the resources that tables are watched as. */
+  async watchedResources(): Promise<string[]> {
+    return (await this.#watchedResources.ask()).map((row) => row.resource);
+  }
+
+  /** Names of all resources in the log. Scans it. */
+  async loggedResources(): Promise<string[]> {
+    return (await this.#loggedResources.ask()).map((row) => row.resource);
+  }
+
+  /**
+   * Notes which transactions have ended by now, and deletes changes older than `retentionS` seconds, or beyond
+   * `maxRows`. Any number of servers may call it; one at a time does it.
+   * @returns how many changes were deleted.
+   */
+  async prune(retentionS: number, maxRows: number): Promise<number> {
+    await this.#rest.query('select change_feed.note_tick()');
+    let total = 0;
+    for (let deleted = PRUNE_BATCH; deleted === PRUNE_BATCH; total += deleted) {
+      const { rows } = await this.#rest.query<{ deleted: number }>(
+        "select change_feed.prune($1 * interval '1 s', $2, $3) as deleted",
+        [retentionS, maxRows, PRUNE_BATCH],
+      );
+      deleted = rows[0]?.deleted ?? 0;
+    }
+    return total;
+  }
+
+  /** Runs a statement that is none of a client's. */
+  async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
+    // pg takes the limit of a single query, and its types don't know.
+    return (await this.#rest.query<Row>({ text, values, query_timeout: QUICK_MS } as pg.QueryConfig)).rows;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#tail.end(), this.#replays.end(), this.#names.end(), this.#rest.end()]);
+  }
+}
+
+/** A read, one by one and summed up. */
+interface Reads {
+  readonly each: PatientQuery<ReadingRow>;
+  readonly summedUp: PatientQuery<ReadingRow>;
+}
+
+function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
+  return {
+    each: new PatientQuery(pool, { name: 'read', text: READ }, patienceMs),
+    summedUp: new PatientQuery(pool, { name: 'read summed up', text: READ_SUMMED_UP }, patienceMs),
+  };
+}
+
+function measure(rows: readonly ReadingRow[], begunAt: number): Measured {
+  const made = rows.filter(({ resource }) => resource !== null);
+  return {
+    begunAt,
+    agesMs: made.map(({ age_ms }) => age_ms ?? 0),
+    changes: changesIn(rows),
+  };
+}
+
+/** How many changes were read, those that were summed up counted one by one. */
+function changesIn(rows: readonly ReadingRow[]): number {
+  return rows.reduce((sum, { resource, made }) => sum + (resource === null ? 0 : (made ?? 0)), 0);
+}
+
+function changeOf(row: ReadingRow): LoggedChange[] {
+  if (row.resource === null) return [];
+  if (row.operation === null) return [{ resource: row.resource }];
+  const { application, actor, client } = row;
+  const origin: Origin = {
+    ...(application && { application }),
+    ...(actor && { actor }),
+    ...(client && { client }),
+  };
+  return [
+    {
+      resource: row.resource,
+      operation: row.operation,
+      ...(row.keys && { keys: JSON.parse(row.keys) as unknown[] }),
+      ...(row.data != null && { data: row.data }),
+      ...(Object.keys(origin).length > 0 && { origin }),
+      ...(row.xid && { xid: BigInt(row.xid) }),
+    },
+  ];
+}

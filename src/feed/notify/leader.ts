@@ -1,0 +1,299 @@
+import pg from 'pg';
+import { sessionTo } from '../../database/address.js';
+import type { Logger } from '../../logger.js';
+import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
+import type { Failures } from '../failure-log.js';
+import { CHANNEL, VACANT } from './listener.js';
+
+/** How often a server that does not lead asks for it, and an idle leader says that it is there, in ms. */
+const BEAT_MS = 1000;
+/** Between two reads of a leader that is awake, in ms. */
+const AWAKE_MS = 5;
+/**
+ * The same under writers at full speed: from the third time on that it found more than a change for each AWAKE_MS.
+ * Each read costs them CPU, and a larger batch is told in fewer words (40 ms cost one writer 0.03 of its
+ * throughput more).
+ */
+const PACED_MS = 60;
+const PACED_FROM = 3;
+/** The most between two looks of a lead that sleeps whether who may commit without a ring has ended, in ms. */
+const LOOK_MS = 100;
+/** The longest between two reads of a leader that receives no notifications, so that it must not be idle, in ms. */
+const DEAF_MS = 250;
+/** The longest between two reads of a leader whose reads fail, in ms: under {@link HANGING_S}. */
+const BLIND_MS = 1000;
+
+const SESSION_FAILED = 'the session of the leader failed, opening another';
+
+/** After this, in seconds, Postgres ends the session of a leader that hangs, and another server can lead. */
+const HANGING_S = 3;
+
+const SESSION = [
+  // As the reader's sessions: see change-log.ts
+  '-c search_path=pg_catalog,pg_temp -c row_security=off',
+  '-c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off',
+  `-c idle_session_timeout=${HANGING_S}s`,
+  // Its rings change nothing that a crash could lose, and a commit that waits for the disk holds up all notifiers.
+  '-c synchronous_commit=off',
+  '-c statement_timeout=3s',
+  // A host that is gone says nothing.
+  '-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2',
+].join(' ');
+
+/** What a lead stands on. */
+export interface LeadOptions {
+  /** Straight to Postgres: the lock of a session does not work through a pooler in transaction mode. */
+  readonly databaseUrl: string;
+  /** 16 hexadecimal digits, the payload of its own notifications: the server that sends them ignores them. */
+  readonly ringId: string;
+  /**
+   * Reads the log, beginning after the call.
+   * @returns how many changes were read since it was called before, by whomever; undefined where it failed.
+   */
+  readonly read: () => Promise<number | undefined>;
+  /** Whether a ring would be heard. */
+  readonly canHear: () => boolean;
+  readonly failures: Failures;
+  readonly logger: Logger;
+}
+
+/**
+ * Spares writers NOTIFY. A transaction that has called NOTIFY commits under one lock of the whole cluster, so writers
+ * notify only while the leader is idle: of all servers one leads, and says in the database when it is idle.
+ * A writer that has recorded a change looks. The leader is idle: the writer notifies at commit. It is awake: the writer
+ * need not notify, because the leader reads once more after it has said that it is idle. Transactions that had looked
+ * before and have not ended yet it goes on looking for. It notifies the other servers of what it read.
+ *
+ * An idle leader renews each second what it said, and after 30 s without that writers notify nobody. So no server that is
+ * gone makes them queue. Everything here needs a right on the feed: see `change_feed.lead()` in sql/001-log.sql.
+ */
+export class Lead {
+  readonly #options: LeadOptions;
+  #client: pg.Client | undefined;
+  /** When the session began, by performance.now(). */
+  #connectedAt = 0;
+  /** Sessions in a row that did not last. */
+  #failures = 0;
+  #leading = false;
+  #led = false;
+  #asleep = false;
+  #rings = 0;
+  #stopped = false;
+  #rung = false;
+  #untold = false;
+  #wake: (() => void) | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: LeadOptions) {
+    this.#options = options;
+  }
+
+  /** Whether this server leads. */
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  /** Whether this server sleeps, as the lead, until somebody rings. */
+  get asleep(): boolean {
+    return this.#asleep;
+  }
+
+  /** How often it has rung for the other servers. */
+  get rings(): number {
+    return this.#rings;
+  }
+
+  /** Begins to ask for the lead, for ever. */
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Somebody has rung. @param payload what the ring carried. */
+  rung(payload: string): void {
+    this.#rung = true;
+    if (this.#leading || payload === VACANT) this.#wake?.();
+  }
+
+  /** Something was read that the other servers may not have heard of. */
+  hasNews(): void {
+    this.#untold = true;
+  }
+
+  /** Gives the lead away. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake?.();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#connect();
+        while (!this.#stopped) {
+          if (await this.#becomeLeader()) await this.#lead();
+          else {
+            this.#led = false;
+            await this.#pause(BEAT_MS);
+          }
+        }
+        await this.#handOver();
+      } catch (error) {
+        this.#failures += 1;
+        if (!this.#stopped) this.#options.failures.failed(SESSION_FAILED, error);
+      } finally {
+        this.#leading = false;
+        this.#asleep = false;
+        await this.#disconnect();
+      }
+      if (!this.#stopped) await this.#pause(backoffMs(this.#failures));
+    }
+  }
+
+  /** Leads until it is stopped, or its session breaks. */
+  async #lead(): Promise<void> {
+    const { read, canHear, logger } = this.#options;
+    this.#leading = true;
+    // Not again for each session of a server that leads and whose sessions break.
+    if (!this.#led) logger.info('this server leads: it wakes the others, and lets writers ring only while it sleeps');
+    this.#led = true;
+    // The lead before may have gone in its sleep, and with something that nobody has been told.
+    await this.#query('select change_feed.end_sleep()');
+    this.#untold = true;
+    let hurried = 0;
+    let unwell = 0;
+    let readAt = Number.NEGATIVE_INFINITY;
+    while (!this.#stopped) {
+      const found = await read();
+      const sinceMs = performance.now() - readAt;
+      readAt = performance.now();
+      await this.#tellOthers();
+      if (found === undefined || !canHear()) {
+        unwell += 1;
+        await this.#pause(backoffMs(unwell, found === undefined ? BLIND_MS : DEAF_MS));
+        await this.#query('select');
+        continue;
+      }
+      unwell = 0;
+      this.#rung = false;
+      // Idle now, it would be notified by every commit until it says that it is awake.
+      if (found > sinceMs / AWAKE_MS) {
+        hurried += 1;
+        await this.#pause(hurried >= PACED_FROM ? PACED_MS : AWAKE_MS);
+        continue;
+      }
+      hurried = 0;
+      const open = await this.#ask('select change_feed.begin_sleep() as open');
+      // Somebody has emptied change_feed.leader, or has restored the schema.
+      if (!open) throw new Error('This session does not lead any more');
+      // Of the transactions that need not notify all but `open` are visible now. Only a read that begins now sees all of
+      // them: one statement that said it and read would have an older snapshot, and lose a notification.
+      if ((await read()) !== undefined) {
+        await this.#tellOthers();
+        this.#asleep = true;
+        await this.#sleep(open);
+        this.#asleep = false;
+        // What was notified of is being read now, and nothing of the leader's gets in the way of that. Who writes meanwhile
+        // notifies, too, and cuts this short.
+        if (!this.#stopped) await this.#pause(AWAKE_MS);
+      }
+      await this.#query('select change_feed.end_sleep()');
+    }
+  }
+
+  /**
+   * Until somebody notifies, or nothing would be received or read any more.
+   * @param open transactions that may commit without a notification.
+   */
+  async #sleep(open: readonly string[]): Promise<void> {
+    let lookMs = AWAKE_MS;
+    while (!this.#rung && !this.#stopped && this.#options.canHear()) {
+      await this.#pause(open.length > 0 ? lookMs : BEAT_MS);
+      if (this.#rung) return;
+      // A session that is gone is noticed here, too.
+      const still = await this.#ask('select change_feed.stay_asleep($1) as open', [open]);
+      if (!still) return;
+      lookMs = Math.min(2 * lookMs, LOOK_MS);
+      if (still.length < open.length) {
+        if ((await this.#options.read()) === undefined) return;
+        await this.#tellOthers();
+      }
+      open = still;
+    }
+  }
+
+  async #tellOthers(): Promise<void> {
+    if (!this.#untold) return;
+    this.#untold = false;
+    await this.#query('select pg_notify($1, $2)', [CHANNEL, this.#options.ringId]);
+    this.#rings += 1;
+  }
+
+  async #handOver(): Promise<void> {
+    if (!this.#leading) return;
+    await this.#query('select pg_advisory_unlock_all()');
+    await this.#query('select pg_notify($1, $2)', [CHANNEL, VACANT]);
+  }
+
+  async #becomeLeader(): Promise<boolean> {
+    const [row] = await this.#query<{ leads: boolean }>('select change_feed.lead() as leads');
+    return row?.leads === true;
+  }
+
+  /** Asks for the open transactions; undefined where there is no answer to rely on. */
+  async #ask(text: string, values?: unknown[]): Promise<readonly string[] | undefined> {
+    const [row] = await this.#query<{ open: string[] | null }>(text, values);
+    return row?.open ?? undefined;
+  }
+
+  async #query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
+    if (!this.#client) throw new Error('The session is gone');
+    const { rows } = await this.#client.query<Row>(text, values);
+    // One that answers its first statements may refuse the next: only one that lasts is well.
+    if (performance.now() - this.#connectedAt > LONGEST_BACKOFF_MS) {
+      this.#failures = 0;
+      this.#options.failures.succeeded(SESSION_FAILED);
+    }
+    return rows;
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({
+      ...sessionTo(this.#options.databaseUrl, { name: 'pg-change-feed lead', options: SESSION }),
+      connectionTimeoutMillis: 5000,
+      query_timeout: 4000,
+      keepAlive: true,
+    });
+    const onGone = () => {
+      // A client that never connected must not end the pause before the next attempt.
+      if (this.#client !== client) return;
+      this.#client = undefined;
+      this.#wake?.();
+    };
+    client.on('error', onGone);
+    client.on('end', onGone);
+    await client.connect();
+    this.#client = client;
+    this.#connectedAt = performance.now();
+  }
+
+  async #disconnect(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    // Ending a connection whose other side is gone may never be answered.
+    if (client)
+      await Promise.race([client.end().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+  }
+
+  /** Waits, or until somebody wakes it. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.#stopped) this.#wake();
+    });
+  }
+}

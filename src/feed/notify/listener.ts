@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import createSubscriber, { type Subscriber } from 'pg-listen';
+import { sessionTo } from '../../database/address.js';
+import { OperatorError } from '../../operator-error.js';
+import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
+
+/**
+ * The channel of writers and servers alike. Anybody with a login may listen, so a payload carries nothing to read: of a
+ * writer it is empty, of a leader 16 random hexadecimal digits, of a call the id of its server or its own.
+ */
+export const CHANNEL = 'change_feed';
+
+/** The payload of a leader that stops, so that another takes over at once: the id of no leader. */
+export const VACANT = '0000000000000000';
+
+/** How long the round trip at start may take, in ms. */
+const ROUND_TRIP_MS = 5000;
+
+/** How long an answer may take before the connection counts as dead, in ms: a half-open one never says so itself. */
+const SILENCE_MS = 3000;
+
+/** What the bell says. */
+export interface BellHandlers {
+  /** Somebody rang: look now. The payload says at most which server. */
+  readonly onRing: (payload: string) => void;
+  /** LISTEN is back after a loss: whatever rang meanwhile was not heard. */
+  readonly onBack: () => void;
+  /** The connection is lost; it is opened again, for ever, until {@link Bell.stop}. */
+  readonly onLost: (attempt: number) => void;
+  readonly onError: (error: Error) => void;
+}
+
+/** Hears NOTIFY on {@link CHANNEL} through pg-listen. */
+export class Bell {
+  readonly #databaseUrl: string;
+  readonly #handlers: BellHandlers;
+  readonly #awaited = new Map<string, () => void>();
+  #ear: Ear;
+  #listening = false;
+  #stopped = false;
+  /** Connections in a row that did not last. */
+  #failures = 0;
+
+  /** @param databaseUrl goes straight to Postgres: LISTEN does not work through a pooler in transaction mode. */
+  constructor(databaseUrl: string, handlers: BellHandlers) {
+    this.#databaseUrl = databaseUrl;
+    this.#handlers = handlers;
+    this.#ear = this.#openEar();
+  }
+
+  /** Whether the connection stands and listens, as far as is known. */
+  get listening(): boolean {
+    return this.#listening;
+  }
+
+  /**
+   * Begins to listen.
+   * @param ring sends a payload on {@link CHANNEL} over the connection of a writer, to prove the round trip.
+   * @throws {OperatorError} when a notification doesn't get through, with what to set.
+   */
+  async start(ring: (payload: string) => Promise<unknown>): Promise<void> {
+    await this.#listen(this.#ear);
+    const hello = randomUUID();
+    const heard = new Promise<true>((resolve) => this.#awaited.set(hello, () => resolve(true)));
+    const waited = new AbortController();
+    try {
+      await ring(hello);
+      const late = delay(ROUND_TRIP_MS, false as const, { signal: waited.signal }).catch(() => false as const);
+      if (!(await Promise.race([heard, late]))) {
+        throw new OperatorError(
+          `A NOTIFY on the channel ${CHANNEL} was not heard within ${ROUND_TRIP_MS / 1000} s: set LISTEN_DATABASE_URL ` +
+            'to an address that leads straight to the primary of the same database, not through a pooler in transaction mode.',
+        );
+      }
+    } finally {
+      waited.abort();
+      this.#awaited.delete(hello);
+    }
+    this.#listening = true;
+  }
+
+  /** Stops listening, and any attempt to connect again. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#listening = false;
+    await this.#ear.close();
+  }
+
+  async #listen(ear: Ear): Promise<void> {
+    await ear.subscriber.connect();
+    await ear.subscriber.listenTo(CHANNEL);
+    ear.listens = true;
+    ear.connectedAt = performance.now();
+  }
+
+  #openEar(): Ear {
+    const subscriber = createSubscriber.default(
+      {
+        ...sessionTo(this.#databaseUrl, {
+          name: 'pg-change-feed bell',
+          options: '-c search_path=pg_catalog,pg_temp',
+        }),
+        connectionTimeoutMillis: 5000,
+        query_timeout: SILENCE_MS,
+      },
+      {
+        // Anyone can NOTIFY our channel; the default, JSON.parse, would emit errors for what isn't JSON.
+        parse: (payload: string) => payload,
+        // After the last has been answered or given up: pg warns of a query behind another.
+        paranoidChecking: SILENCE_MS + 100,
+        // By default it gives up after 3 s.
+        retryTimeout: Number.POSITIVE_INFINITY,
+        retryInterval: (attempt: number) => {
+          // pg-listen has no other way to end the attempts of a subscriber that was closed meanwhile.
+          if (ear.closed) throw new Error('this subscriber was closed');
+          return backoffMs(attempt);
+        },
+      },
+    );
+    const ear = new Ear(subscriber);
+    subscriber.notifications.on(CHANNEL, (payload = '') => {
+      this.#awaited.get(payload)?.();
+      this.#handlers.onRing(payload);
+    });
+    subscriber.events.on('reconnect', (attempt: number) => {
+      if (ear.closed) return;
+      this.#listening = false;
+      this.#handlers.onLost(attempt);
+      // pg-listen tries at once: a server that lets it in and closes then would be tried hundreds of times a second.
+      if (attempt === 1 && ear.listens && !ear.lasted) {
+        void ear.close();
+        void this.#replaceEar();
+      }
+    });
+    subscriber.events.on('connected', () => {
+      if (ear.closed) {
+        void ear.close();
+      } else if (ear.listens) {
+        ear.connectedAt = performance.now();
+        this.#listening = true;
+        this.#handlers.onBack();
+      }
+    });
+    subscriber.events.on('error', (error: Error) => {
+      if (ear.closed) return;
+      this.#handlers.onError(error);
+      // It has connected again, and its LISTEN has failed, on a standby for one: it would not try that again.
+      this.#listening = false;
+      void ear.close();
+      if (ear.listens) void this.#replaceEar();
+    });
+    return ear;
+  }
+
+  /** Opens another subscriber, until one listens. */
+  async #replaceEar(): Promise<void> {
+    if (this.#ear.lasted) this.#failures = 0;
+    for (;;) {
+      this.#failures += 1;
+      await delay(backoffMs(this.#failures), undefined, { ref: false });
+      if (this.#stopped) return;
+      const ear = this.#openEar();
+      this.#ear = ear;
+      try {
+        await this.#listen(ear);
+        this.#listening = true;
+        this.#handlers.onBack();
+        return;
+      } catch (error) {
+        this.#handlers.onError(error as Error);
+        await ear.close();
+      }
+    }
+  }
+}
+
+/** One subscriber of pg-listen. */
+class Ear {
+  /** LISTEN has succeeded once; from then on pg-listen repeats it on each connection. */
+  listens = false;
+  closed = false;
+  /** When it last began to listen, by performance.now(). */
+  connectedAt = Number.POSITIVE_INFINITY;
+
+  constructor(readonly subscriber: Subscriber) {}
+
+  /** Whether its connection was of use for a while. */
+  get lasted(): boolean {
+    return performance.now() - this.connectedAt > LONGEST_BACKOFF_MS;
+  }
+
+  /** Ends its connection, and all attempts to connect again. One whose other side is gone may never be answered. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.race([this.subscriber.close().catch(() => {}), delay(1000, undefined, { ref: false })]);
+  }
+}

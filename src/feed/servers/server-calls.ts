@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from '../../logger.js';
+import { FailureLog } from '../failure-log.js';
+
+/** How long a server waits for the answer of another, in ms. */
+const ANSWER_MS = 2000;
+/** Calls that may be waiting at once; more are refused, so that they cost no memory while another server hangs. */
+const MAX_WAITING = 1000;
+
+/** A notification with a server's id says that a call waits for it, one with a call's id that there is an answer. */
+const SERVER_ID = /^[0-9a-f]{8}$/;
+const CALL_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** The other server did not answer within two seconds, or could not. */
+export class NoAnswerError extends Error {
+  override readonly name = 'NoAnswerError';
+}
+
+/** Answers what another server asks, with a word of letters, digits and underscores. */
+export type CallHandler = (request: unknown) => Promise<string>;
+
+/** What calls stand on. */
+export interface ServerCallsOptions {
+  /** The id of this server, 8 hexadecimal digits: the notification of a call for it carries it. */
+  readonly instanceId: string;
+  readonly query: (text: string, values: unknown[]) => Promise<readonly Record<string, unknown>[]>;
+  readonly logger: Logger;
+}
+
+/**
+ * Passes requests on to another server through Postgres: request and answer are rows of `change_feed.call`, which only
+ * servers may read and write, and NOTIFY says that they are there. See sql/007-call.sql.
+ */
+export class ServerCalls {
+  readonly #options: ServerCallsOptions;
+  readonly #failures: FailureLog;
+  readonly #waiting = new Map<string, (answer: string) => void>();
+  #handler: CallHandler | undefined;
+  readonly #calls = new OneAtATime(() => this.#takeCalls());
+  readonly #answers = new OneAtATime(() => this.#takeAnswers());
+
+  constructor(options: ServerCallsOptions) {
+    this.#options = options;
+    this.#failures = new FailureLog(options.logger);
+  }
+
+  /** Lets `handler` answer what other servers ask this one. */
+  answerWith(handler: CallHandler): void {
+    this.#handler = handler;
+  }
+
+  /**
+   * Asks another server.
+   * @param server its instance id.
+   * @param request goes as JSON.
+   * @throws {NoAnswerError}
+   */
+  async call(server: string, request: unknown): Promise<string> {
+    if (this.#waiting.size >= MAX_WAITING) throw new NoAnswerError('Too many calls of other servers are waiting');
+    const id = randomUUID();
+    let late: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<string>((resolve, reject) => {
+        this.#waiting.set(id, resolve);
+        late = setTimeout(() => reject(new NoAnswerError(`The server ${server} did not answer`)), ANSWER_MS);
+        this.#options
+          .query('select change_feed.call_server($1, $2, $3)', [id, server, JSON.stringify(request)])
+          .catch((error: unknown) => reject(new NoAnswerError('The call could not be made', { cause: error })));
+      });
+    } finally {
+      clearTimeout(late);
+      this.#waiting.delete(id);
+    }
+  }
+
+  /** Takes the payload of a notification. @returns whether it was about calls, and so not about changes. */
+  heard(payload: string): boolean {
+    if (SERVER_ID.test(payload)) {
+      if (payload === this.#options.instanceId) void this.takeCalls();
+      return true;
+    }
+    if (!CALL_ID.test(payload)) return false;
+    // It proves nothing, because anybody can notify: the answer is a row that only servers may write.
+    if (this.#waiting.has(payload)) this.#answers.run();
+    return true;
+  }
+
+  /** Takes what has come while no notification was received: requests for this server, and answers. */
+  catchUp(): void {
+    void this.takeCalls();
+    if (this.#waiting.size > 0) this.#answers.run();
+  }
+
+  /** Answers what was asked of this server. Resolves when all of it has been taken. */
+  takeCalls(): Promise<void> {
+    return this.#calls.run();
+  }
+
+  async #takeAnswers(): Promise<void> {
+    try {
+      const answers = await this.#options.query('select id, answer from change_feed.take_answers($1)', [
+        [...this.#waiting.keys()],
+      ]);
+      for (const { id, answer } of answers) this.#waiting.get(String(id))?.(String(answer));
+    } catch (error) {
+      this.#failures.happened('the answers of other servers could not be taken', error);
+    }
+  }
+
+  async #takeCalls(): Promise<void> {
+    const { instanceId, query } = this.#options;
+    const answer = async (id: unknown, request: unknown) => {
+      const word = await this.#handler?.(request);
+      if (word !== undefined) await query('select change_feed.answer_call($1, $2)', [id, word]);
+    };
+    try {
+      const calls = await query('select id, request from change_feed.take_calls($1)', [instanceId]);
+      for (const { id, request } of calls) {
+        answer(id, request).catch((error: unknown) => this.#failures.happened('a call was not answered', error));
+      }
+    } catch (error) {
+      this.#failures.happened('the calls of other servers could not be taken', error);
+    }
+  }
+}
+
+/** Runs a task one at a time: calls while it runs lead to one more run, not to many. Anybody can notify. */
+class OneAtATime {
+  readonly #task: () => Promise<void>;
+  #running: Promise<void> | undefined;
+  #again = false;
+
+  constructor(task: () => Promise<void>) {
+    this.#task = task;
+  }
+
+  /** Resolves when a run that begins after this call has ended. */
+  run(): Promise<void> {
+    this.#again = true;
+    this.#running ??= this.#runAll();
+    return this.#running;
+  }
+
+  async #runAll(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      await this.#task();
+    }
+    this.#running = undefined;
+  }
+}

@@ -1,0 +1,95 @@
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { cutWire } from '../streams/stream-socket.js';
+import { RequestLine } from './request-line.js';
+
+/** What a connection may cost before anybody knows whose it is. */
+export interface HttpServerOptions {
+  /** Connections in all; another is closed at once. Default 25,000. */
+  readonly maxConnections?: number | undefined;
+  /** How long a request's headers may take, in seconds, from the connection's first moment. Default 10. */
+  readonly headersTimeoutS?: number | undefined;
+  /** How long a whole request may take, in seconds; at least `headersTimeoutS`. Default 30. */
+  readonly requestTimeoutS?: number | undefined;
+  /** Request line and headers, a token in the query among them, in kB. Default 16. */
+  readonly maxHeaderKb?: number | undefined;
+  /** A client that takes nothing of its answer for this long is cut off, in ms; streams have a measure of their own. */
+  readonly stallMs?: number | undefined;
+}
+
+/** How often connections are looked at for what they take too long for, in ms. */
+const CHECK_MS = 1000;
+
+/** What a client is told of a request that node:http refuses, by the error's code; any other is malformed. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: 'The URL and the headers are too long',
+  ERR_HTTP_REQUEST_TIMEOUT: 'The request did not arrive in time',
+};
+
+/**
+ * A server of node:http that holds up to connections which send nothing, send slowly, or send nonsense, and answers
+ * those like the application does: with 400 and `{"error":{"code":"…","message":"…"}}`.
+ */
+export function createHttpServer(listener: RequestListener, options: HttpServerOptions): Server {
+  const { maxConnections = 25_000, headersTimeoutS = 10, requestTimeoutS = 30, maxHeaderKb = 16 } = options;
+  const http = createServer({
+    headersTimeout: headersTimeoutS * 1000,
+    requestTimeout: requestTimeoutS * 1000,
+    connectionsCheckingInterval: CHECK_MS,
+    maxHeaderSize: maxHeaderKb * 1024,
+    // Refused below, in our own words
+    requireHostHeader: false,
+  });
+  http.maxConnections = maxConnections;
+  http.timeout = options.stallMs ?? 60_000;
+  http.on('timeout', (socket: Socket) => {
+    if (socket.writableLength > 0) cutWire(socket);
+    else socket.destroy();
+  });
+
+  const run: RequestListener = (request, response) => {
+    const { headers, httpVersion, url = '' } = request;
+    // RFC 9112, 3.2: 400 to any HTTP/1.1 request that lacks a Host header
+    if (headers.host === undefined && httpVersion === '1.1') refuse(response, 'Host is missing');
+    else if (!isTarget(url)) refuse(response, 'The URL is malformed');
+    else listener(request, response);
+  };
+  const line = new RequestLine(run, refuseOnSocket);
+  http.on('request', (request, response) => line.take(request, response));
+  // An expectation that we don't know is passed over (RFC 9110, 10.1.1, allows it), not answered with 417.
+  http.on('checkExpectation', (request, response) => line.take(request, response));
+  http.on('clientError', (error: Error, socket: Duplex) => line.takeError(error, socket as Socket));
+  return http;
+}
+
+/** RFC 9112, 3.2: a path with its query, the same with a host before it, or `*`. Koa fails over others. */
+function isTarget(url: string): boolean {
+  if (/[#\s]/.test(url)) return false;
+  return url.startsWith('/') || url === '*' || (/^https?:\/\/[^/]/i.test(url) && URL.canParse(url));
+}
+
+/** Answers that a request is refused, and ends the connection. */
+function refuse(response: ServerResponse, message: string): void {
+  const body = refusal(message);
+  response.writeHead(400, { Connection: 'close', ...body.headers });
+  response.end(body.text);
+}
+
+/** The same for what is no request. @param error what node:http says of it. */
+function refuseOnSocket(socket: Socket, error: NodeJS.ErrnoException): void {
+  const { headers, text } = refusal(REFUSALS[error.code ?? ''] ?? 'The request is malformed');
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\n${lines.join('')}\r\n${text}`);
+  socket.destroySoon();
+}
+
+function refusal(message: string) {
+  const text = JSON.stringify({ error: { code: 'bad_request', message } });
+  const headers = {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Cache-Control': 'no-store',
+    'Content-Length': Buffer.byteLength(text),
+  };
+  return { headers, text };
+}

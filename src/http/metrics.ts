@@ -1,0 +1,181 @@
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { LogState } from '../feed/log/log-state.js';
+import type { FeedWithStreams } from '../koa/create-change-feed.js';
+import type { EndReason } from '../streams/stream-counts.js';
+import { LatestLogState } from './latest-log-state.js';
+import { registerReader, type Sample } from './metric-reader.js';
+
+/** The labels that stand for why a stream ended. */
+const REASONS: Readonly<Record<EndReason, string>> = {
+  'the client left': 'left',
+  'the connection broke': 'broke',
+  'its token ended': 'expired',
+  'the server stops': 'stopped',
+  'the client did not read': 'stalled',
+  'what it missed could not be read': 'unreadable',
+};
+
+/** Stands for the subscriptions to names that no table is watched as: clients may make up any. */
+const OTHER = '(other)';
+
+/** More watched resources than this have no series of their own. */
+const MAX_RESOURCES = 200;
+
+/**
+ * A feed's metrics for Prometheus, with those of the process: `await changeFeedMetrics(feed).metrics()` is the text.
+ * What the feed has counted is read when the text is asked for, and a query tells the state of the log; what it would
+ * tell is left out while the database doesn't answer within a second.
+ *
+ * In an application with metrics of its own:
+ * `Registry.merge([register, changeFeedMetrics(feed, { ofProcess: false })])`.
+ * @param options `ofProcess`: also CPU, memory, and event-loop delay of the process. Default true.
+ */
+export function changeFeedMetrics(feed: FeedWithStreams, { ofProcess = true } = {}): Registry {
+  const registry = new Registry();
+  if (ofProcess) collectDefaultMetrics({ register: registry });
+  addStreams(registry, feed);
+  addDeliveries(registry, feed);
+  addBell(registry, feed);
+  const log = new LatestLogState(feed.changes);
+  addLog(registry, feed, log);
+  return registry;
+}
+
+function addStreams(registry: Registry, { streams }: FeedWithStreams): void {
+  gauge(registry, 'clients', 'Open streams of this server', () => streams.clientCount);
+  counter(registry, 'streams_opened_total', 'Streams that were opened', () => streams.counts.opened);
+  counters(
+    registry,
+    'streams_closed_total',
+    'Streams that have ended, by reason. left: by the client. broke: its connection was reset, or timed out. expired: its token. stopped: the server. stalled: it did not read, and was cut off. unreadable: what it missed could not be read',
+    () =>
+      Object.entries(streams.counts.closed).map(([why, value]) => ({
+        value,
+        labels: { reason: REASONS[why as EndReason] },
+      })),
+  );
+}
+
+function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams): void {
+  const { counts } = changes;
+  counter(registry, 'changes_total', 'Changes read from the log: one for each statement', () => counts.changes);
+  counter(
+    registry,
+    'deliveries_total',
+    'table-update events handed to sockets: one for each client that is told',
+    () => streams.counts.deliveries,
+  );
+  counter(
+    registry,
+    'deliveries_summed_up_total',
+    'Those deliveries that stand for several changes of a resource: too many in one read, or to a client that was behind',
+    () => streams.counts.summedUp,
+  );
+  counters(
+    registry,
+    'resumes_total',
+    'Missed stretches that one client was told. memory, log: from there, change by change. resync: to refetch, for they could not be told',
+    () => [
+      ...Object.entries(counts.replays).map(([kind, value]) => ({ value, labels: { kind } })),
+      { value: streams.counts.resyncs, labels: { kind: 'resync' } },
+    ],
+  );
+  counter(
+    registry,
+    'losses_total',
+    'Times that every client was told to refetch: after a crash or a failover of Postgres, or when this server could not read for longer than the log reaches back',
+    () => counts.losses,
+  );
+  const name = 'pg_change_feed_lag_seconds';
+  const help =
+    "At most so long from a change's commit until it was handed to the last socket: from the end of its statement, or from the read before, which did not see it yet, whichever was later";
+  registerReader(registry, { type: 'histogram', name, help }, () => {
+    const buckets = counts.lag.cumulative();
+    return [
+      ...buckets.map(([bound, value]) => ({
+        metricName: `${name}_bucket`,
+        labels: { le: bound === Number.POSITIVE_INFINITY ? '+Inf' : bound },
+        value,
+      })),
+      { metricName: `${name}_sum`, value: counts.lag.sum },
+      { metricName: `${name}_count`, value: buckets.at(-1)?.[1] ?? 0 },
+    ];
+  });
+}
+
+function addBell(registry: Registry, { changes }: FeedWithStreams): void {
+  const { counts } = changes;
+  gauge(registry, 'listening', '1 while the connection that hears NOTIFY stands', () => +changes.health.listener);
+  gauge(registry, 'log_readable', '1 while the last read of the log has succeeded', () => +changes.health.database);
+  gauge(registry, 'leading', '1 on the one server that wakes the others', () => +changes.lead.leading);
+  gauge(
+    registry,
+    'asleep',
+    '1 while this server leads and sleeps: each commit rings. 0 while it is awake: writers need not ring',
+    () => +changes.lead.asleep,
+  );
+  gauge(
+    registry,
+    'polling',
+    '1 where max_prepared_transactions is above 0: nobody rings or leads, and the log is read every 100 ms',
+    () => +changes.polling,
+  );
+  counters(
+    registry,
+    'rings_heard_total',
+    'Notifications heard, from writers, and from the lead where that is another server',
+    () => Object.entries(counts.rings).map(([from, value]) => ({ value, labels: { from } })),
+  );
+  counter(
+    registry,
+    'rings_sent_total',
+    'Notifications sent to the other servers, as the lead',
+    () => changes.lead.rings,
+  );
+}
+
+function addLog(registry: Registry, { changes, streams }: FeedWithStreams, log: LatestLogState): void {
+  const ofLog = (name: string, help: string, value: (state: LogState) => number) =>
+    registerReader(registry, { type: 'gauge', name: `pg_change_feed_${name}`, help }, async () => {
+      const state = await log.current();
+      return state ? [{ value: value(state) }] : [];
+    });
+  ofLog(
+    'notify_queue_usage_ratio',
+    'How full the NOTIFY queue of the whole Postgres cluster is; from 0.5 on writers do not ring, at 1 each NOTIFY fails',
+    ({ queueUsage }) => queueUsage,
+  );
+  ofLog('log_rows', 'How many changes are in the log, as noted each minute', ({ rows }) => rows);
+  ofLog(
+    'log_age_seconds',
+    'How long ago the oldest change in the log was made; 0 when it is empty',
+    ({ ageS }) => ageS,
+  );
+  const { retentionS, maxRows } = changes.limits;
+  gauge(registry, 'log_retention_seconds', 'How long changes stay in the log, as set', () => retentionS);
+  gauge(registry, 'log_max_rows', 'How many changes stay in the log at the most, as set', () => maxRows);
+
+  const help = `Subscriptions of open streams, by resource: * for all, ${OTHER} for names that no table is watched as`;
+  registerReader(registry, { type: 'gauge', name: 'pg_change_feed_subscriptions', help }, async () => {
+    await log.current();
+    const named = new Set(['*', ...log.watched.slice(0, MAX_RESOURCES)]);
+    const counts = new Map<string, number>();
+    for (const [resource, count] of streams.subscriptionCounts()) {
+      const name = named.has(resource) ? resource : OTHER;
+      counts.set(name, (counts.get(name) ?? 0) + count);
+    }
+    return Array.from(counts, ([resource, value]) => ({ value, labels: { resource } }));
+  });
+}
+
+function gauge(registry: Registry, name: string, help: string, read: () => number): void {
+  registerReader(registry, { type: 'gauge', name: `pg_change_feed_${name}`, help }, () => [{ value: read() }]);
+}
+
+function counter(registry: Registry, name: string, help: string, read: () => number): void {
+  counters(registry, name, help, () => [{ value: read() }]);
+}
+
+function counters(registry: Registry, name: string, help: string, read: () => readonly Sample[]): void {
+  registerReader(registry, { type: 'counter', name: `pg_change_feed_${name}`, help }, read);
+}

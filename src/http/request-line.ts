@@ -1,0 +1,92 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { isStreaming } from '../streams/stream-socket.js';
+
+/** Requests of one connection that may wait for the one before them; one more, and the connection is closed. */
+const MAX_WAITING = 100;
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** The requests of one connection: the one that runs, and those that came behind it. */
+interface Line {
+  running: Exchange | undefined;
+  waiting: Exchange[];
+  /** What node:http has found wrong behind them: it can read no more requests, and this is answered last. */
+  error: Error | undefined;
+}
+
+/**
+ * Runs the requests of a connection one after the other. node:http starts all that a client sends without waiting for
+ * answers (pipelining, RFC 9112, 9.3.2) and keeps their answers in memory: 150 lists that nobody read were 1 GB. Here
+ * the next one begins when the answer before it has left, and until then the connection is not read.
+ *
+ * A stream is the last answer of its connection, so requests behind one are never run (RFC 9112, 9.6).
+ */
+export class RequestLine {
+  readonly #lines = new WeakMap<Socket, Line>();
+  readonly #run: RequestListener;
+  readonly #refuse: (socket: Socket, error: Error) => void;
+
+  /**
+   * @param run runs a request.
+   * @param refuse writes to a connection on which no answer is outstanding that its next request is malformed, and ends it.
+   */
+  constructor(run: RequestListener, refuse: (socket: Socket, error: Error) => void) {
+    this.#run = run;
+    this.#refuse = refuse;
+  }
+
+  /** Takes a request of node:http. */
+  take(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    const line = this.#lines.get(socket);
+    if (socket.destroyed || isStreaming(socket)) return;
+    if (!line) {
+      this.#start({ request, response }, { running: undefined, waiting: [], error: undefined });
+    } else if (line.waiting.length < MAX_WAITING) {
+      line.waiting.push({ request, response });
+      socket.pause();
+    } else {
+      // Not answered: a client that got no answer may send its request again elsewhere (RFC 9112, 9.3.1).
+      socket.destroy();
+    }
+  }
+
+  /** Takes what node:http could not read as a request, or waited for in vain. Answers it in its turn. */
+  takeError(error: Error, socket: Socket): void {
+    const line = this.#lines.get(socket);
+    // Amid an answer another would be taken for its text.
+    if (!socket.writable || isStreaming(socket)) socket.destroy();
+    else if (!line?.running) this.#refuse(socket, error);
+    else if (line.running.request.complete) {
+      line.error ??= error;
+      line.waiting = line.waiting.filter(({ request }) => request.complete);
+    } else if (line.running.response.headersSent) socket.destroy();
+    else this.#refuse(socket, error);
+  }
+
+  #start(exchange: Exchange, line: Line): void {
+    const { request, response } = exchange;
+    line.running = exchange;
+    this.#lines.set(request.socket, line);
+    response.once('close', () => this.#goOn(request.socket, line));
+    this.#run(request, response);
+  }
+
+  /** The answer of the request that ran has left, or never will. */
+  #goOn(socket: Socket, line: Line): void {
+    line.running = undefined;
+    const next = socket.writable && !isStreaming(socket) ? line.waiting.shift() : undefined;
+    if (next) {
+      this.#start(next, line);
+    } else {
+      this.#lines.delete(socket);
+      line.waiting = [];
+      if (line.error && socket.writable && !isStreaming(socket)) this.#refuse(socket, line.error);
+    }
+    if (line.waiting.length === 0) socket.resume();
+  }
+}

@@ -1,0 +1,142 @@
+import cors from '@koa/cors';
+import type Router from '@koa/router';
+import Koa, { type Context } from 'koa';
+import { type Authorize, authorizeByClaims, callerOfClaims, failingClosed } from '../http/authorize.js';
+import { changeFeedMetrics } from '../http/metrics.js';
+import type { Logger } from '../logger.js';
+import { authenticate } from './auth.js';
+import { changeFeedRoutes } from './change-feed-routes.js';
+import type { FeedWithStreams } from './create-change-feed.js';
+import { errorResponses } from './errors.js';
+import { healthRoutes } from './health.js';
+import { jsonBody } from './json-body.js';
+import { metricsRoutes } from './metrics-routes.js';
+import { requestLog } from './request-log.js';
+import { requestRate } from './request-rate.js';
+import { runningRequests } from './running-requests.js';
+import { securityHeaders } from './security-headers.js';
+
+/** What routes of an application can ask of the server that serves them. */
+export interface ServedApplication {
+  readonly feed: FeedWithStreams;
+  /** Returns whether the token of a request allows a resource. Only for routes behind authentication. */
+  readonly mayUse: (ctx: Context, resource: string) => boolean;
+  /** Returns the `sub` of a request's token. Only for routes behind authentication. */
+  readonly subjectOf: (ctx: Context) => string;
+}
+
+/** Routes of an application, served beside those of the feed. */
+export interface ApplicationRoutes {
+  /** Answered without a token: pages, a sign-in. */
+  readonly open?: readonly Router[];
+  /** Under `/api`, behind authentication, the limit of requests per second, and the reading of JSON bodies. */
+  readonly authenticated?: readonly Router[];
+}
+
+/** What the server's Koa application is made of. */
+export interface AppOptions {
+  readonly feed: FeedWithStreams;
+  /** Makes routes of an application's own. Default: none, and whatever is not the feed's is 404. */
+  readonly routes?: ((served: ServedApplication) => ApplicationRoutes) | undefined;
+  readonly logger: Logger;
+  /** The HS256 key. Either this or `jwksUrl`. */
+  readonly jwtSecret?: string | undefined;
+  /** Where the public keys of an identity provider are. */
+  readonly jwksUrl?: string | undefined;
+  readonly jwtIssuer?: string | undefined;
+  readonly jwtAudience?: string | undefined;
+  readonly jwtToleranceS: number;
+  readonly queryToken: boolean;
+  readonly defaultResources: '*' | readonly string[];
+  /** Whether the bearer of a token may use a resource. Default: by its claim `resources`, else by `defaultResources`. */
+  readonly authorize?: Authorize | undefined;
+  readonly corsOrigins: readonly string[];
+  /** Open streams in all. Default 20,000. */
+  readonly maxStreams?: number | undefined;
+  /** Open streams of one subject. Default 100. */
+  readonly maxStreamsPerSubject?: number | undefined;
+  /** Subscriptions of one stream. Default 100. */
+  readonly maxSubscriptions?: number | undefined;
+  /** Requests other than GET per second of one subject. Default 50. */
+  readonly maxPostsPerS?: number | undefined;
+  /** Requests of one subject that run at once; twenty times as many may wait. Default 20. */
+  readonly maxRequestsPerSubject?: number | undefined;
+  /** The longest body, in kB. Default 64. */
+  readonly maxBodyKb?: number | undefined;
+  /** Who sends it may read `/metrics`. Absent: there are none. */
+  readonly metricsToken?: string | undefined;
+}
+
+/** Makes the Koa application: health, metrics, the feed's routes, and those of an application, if one is given. */
+export function createApp(options: AppOptions): Koa {
+  const { feed, logger, jwtToleranceS, corsOrigins, maxPostsPerS = 50, maxBodyKb = 64 } = options;
+  const authorize = options.authorize ?? authorizeByClaims(options.defaultResources);
+  const app = new Koa();
+  app.on('error', (error: unknown) => logger.error({ err: error }, 'a request failed after its response had begun'));
+  app.use(requestLog(logger));
+  app.use(securityHeaders());
+  app.use(errorResponses(logger));
+  if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
+  mount(app, healthRoutes(feed.changes));
+  const { open = [], authenticated = [] } =
+    options.routes?.({
+      feed,
+      mayUse: ({ state: { claims } }, resource) => failingClosed((name) => authorize(claims, name), logger)(resource),
+      subjectOf: ({ state: { claims } }) => claims.sub,
+    }) ?? {};
+  for (const router of open) mount(app, router);
+  if (options.metricsToken) mount(app, metricsRoutes(changeFeedMetrics(feed), options.metricsToken));
+
+  app.use(
+    under(
+      '/api',
+      authenticate({
+        secret: options.jwtSecret,
+        jwksUrl: options.jwksUrl,
+        issuer: options.jwtIssuer,
+        audience: options.jwtAudience,
+        toleranceS: jwtToleranceS,
+        queryToken: options.queryToken,
+        logger,
+      }),
+    ),
+  );
+  app.use(under('/api', requestRate({ perSecond: maxPostsPerS, subjectOf: ({ state: { claims } }) => claims.sub })));
+  const running = runningRequests({
+    max: options.maxRequestsPerSubject ?? 20,
+    subjectOf: ({ state: { claims } }) => claims.sub,
+  });
+  // A poll waits, and counts as a stream.
+  app.use(under('/api', (ctx, next) => (ctx.path === '/api/events/poll' ? next() : running(ctx, next))));
+  app.use(jsonBody(maxBodyKb));
+  mount(
+    app,
+    changeFeedRoutes(feed, {
+      callerOf: ({ state: { claims } }) => callerOfClaims(claims, authorize, jwtToleranceS),
+      limits: options,
+    }),
+  );
+  for (const router of authenticated) mount(app, router);
+  return app;
+}
+
+function mount(app: Koa, router: Router): void {
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+}
+
+/** Runs a middleware for what lies under a path only, however that is spelled: no router may let more pass. */
+function under(path: string, middleware: Koa.Middleware): Koa.Middleware {
+  return (ctx, next) => (`${ctx.path.toLowerCase()}/`.startsWith(`${path}/`) ? middleware(ctx, next) : next());
+}
+
+function crossOrigin(origins: readonly string[]): Koa.Middleware {
+  return cors({
+    origin: (ctx) => {
+      const origin = ctx.get('Origin');
+      return origins.includes(origin) ? origin : '';
+    },
+    exposeHeaders: ['Change-Feed-Position', 'ETag', 'Location', 'Retry-After'],
+    maxAge: 600,
+  });
+}

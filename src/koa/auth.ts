@@ -1,0 +1,93 @@
+import type { Context, Middleware } from 'koa';
+import jwt from 'koa-jwt';
+import { parseClaims } from '../http/claims.js';
+import { HttpError } from '../http/http-error.js';
+import { jwksVerifier } from '../http/jwks.js';
+import type { Logger } from '../logger.js';
+
+/** What tokens are checked with: one of the two. */
+export interface TokenKeys {
+  /** The HS256 key. */
+  readonly secret?: string | undefined;
+  /** Where the public keys of an identity provider are: see {@link jwksVerifier}. */
+  readonly jwksUrl?: string | undefined;
+}
+
+/** How tokens are checked. */
+export interface AuthOptions extends TokenKeys {
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
+  /** How long a token is taken after its end, in seconds. */
+  readonly toleranceS: number;
+  /** Whether a GET may bring its token as `?token=`. */
+  readonly queryToken: boolean;
+  readonly logger: Logger;
+}
+
+/**
+ * Lets a request pass that brings a valid JWT with the claims of {@link parseClaims}, which are then `ctx.state.claims`:
+ * `Authorization: Bearer` before `?token=`; else 401, or 503 where the keys
+ * can't be had. The algorithms are pinned to the kind of key, so that neither `alg: none` nor a public key taken for an
+ * HMAC secret gets through.
+ * @throws {TypeError} unless there is a secret or the address of keys, and not both.
+ */
+export function authenticate(options: AuthOptions): Middleware {
+  if (Boolean(options.secret) === Boolean(options.jwksUrl)) {
+    throw new TypeError('Expected either a secret or the address of keys');
+  }
+  const verify = options.secret ? withSecret(options.secret, options) : withPublicKeys(options.jwksUrl ?? '', options);
+  return async (ctx, next) => {
+    try {
+      await verify(ctx, async () => {});
+    } catch (error) {
+      if (error instanceof HttpError) throw error;
+      throw unauthorized(reasonOf(error, tokenOf(ctx, options.queryToken) !== null));
+    }
+    ctx.state.claims = parseClaims(ctx.state.claims);
+    await next();
+  };
+}
+
+function withSecret(secret: string, { issuer, audience, toleranceS, queryToken }: AuthOptions): Middleware {
+  // koa-jwt hands its options on to jsonwebtoken, which has more than its types say.
+  const options: jwt.Options & { clockTolerance: number } = {
+    secret,
+    algorithms: ['HS256'],
+    clockTolerance: toleranceS,
+    ...(issuer && { issuer }),
+    ...(audience && { audience }),
+    getToken: (ctx) => tokenOf(ctx as Context, queryToken),
+    key: 'claims',
+  };
+  return jwt(options);
+}
+
+/** With jose, for the jsonwebtoken that koa-jwt stands on knows no EdDSA. */
+function withPublicKeys(url: string, options: AuthOptions): Middleware {
+  const verify = jwksVerifier({ ...options, url });
+  return async (ctx, next) => {
+    ctx.state.claims = await verify(tokenOf(ctx, options.queryToken) ?? '');
+    return next();
+  };
+}
+
+/** The token of `Authorization: Bearer`, else, where that is allowed, of the query; null where there is none. */
+function tokenOf(ctx: Context, queryToken: boolean): string | null {
+  // Another scheme is not for us: a browser sends a proxy's Basic password along with every EventSource.
+  const bearer = /^bearer(?: +(.*))?$/i.exec(ctx.get('Authorization'));
+  if (bearer) return bearer[1] || null;
+  if (!queryToken || ctx.method !== 'GET') return null;
+  return [ctx.query.token ?? []].flat().at(-1) || null;
+}
+
+function unauthorized(message: string): HttpError {
+  return new HttpError('unauthorized', message, { 'WWW-Authenticate': 'Bearer' });
+}
+
+/** What koa-jwt wraps, and jose throws as it is. */
+function reasonOf(error: unknown, sent: boolean): string {
+  const cause = error instanceof Error && 'originalError' in error ? error.originalError : error;
+  const expired = cause instanceof Error && (cause.name === 'TokenExpiredError' || cause.name === 'JWTExpired');
+  if (expired) return 'The token has expired';
+  return sent ? 'The token is not valid' : 'A token is missing: send Authorization: Bearer';
+}

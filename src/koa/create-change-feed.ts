@@ -1,0 +1,114 @@
+import pg from 'pg';
+import { pino } from 'pino';
+import { parseAddress, sessionTo } from '../database/address.js';
+import { databaseFailure } from '../database/failure.js';
+import { ChangeFeed, type ChangeFeedOptions } from '../feed/change-feed.js';
+import type { Logger } from '../logger.js';
+import { HealthEvents } from '../streams/health-events.js';
+import { SSEManager, type SSEManagerOptions } from '../streams/manager.js';
+import { atMost } from './at-most.js';
+
+/** What {@link createChangeFeed} takes. */
+export interface CreateChangeFeedOptions
+  extends Pick<ChangeFeedOptions, 'readIntervalMs' | 'retentionS' | 'maxRows' | 'recentChanges'>,
+    Pick<SSEManagerOptions, 'heartbeatMs' | 'holdMs' | 'stallMs'> {
+  /** The database, as the application's writers reach it: `postgres://user:password@host:port/database`. */
+  readonly databaseUrl: string;
+  /** Its direct address, where `databaseUrl` goes through a pooler in transaction mode. Default: `databaseUrl`. */
+  readonly listenDatabaseUrl?: string | undefined;
+  /** pino, or anything with the same four methods. Default: a pino of its own, on stdout, from `warn`. */
+  readonly logger?: Logger | undefined;
+}
+
+/** A feed and the streams that carry it to clients. */
+export interface FeedWithStreams {
+  /** The feed itself: every change, in order, also for listeners on the server. */
+  readonly changes: ChangeFeed;
+  /** The streams of all clients. */
+  readonly streams: SSEManager;
+  readonly logger: Logger;
+  /**
+   * Begins to listen, before the application takes requests.
+   * @throws {OperatorError} when the database can't be used, in one sentence that says what to do.
+   */
+  start(): Promise<void>;
+  /**
+   * The position of now, for the header `Change-Feed-Position` of a list: ask for it before the rows are fetched, and a
+   * client that streams from there misses nothing.
+   */
+  currentPosition(): Promise<string>;
+  /**
+   * Ends all streams, whose clients come back by themselves, here or elsewhere, and closes the connections to the
+   * database. One that was stopped, or could not start, can't be started again: create another.
+   */
+  stop(): Promise<void>;
+}
+
+/** Queries that are under way at the stop may take this long, in ms. */
+const LAST_QUERIES_MS = 2000;
+
+/**
+ * A change feed for a Koa application, to be mounted with {@link changeFeedRoutes}. The database needs the schema
+ * `change_feed`: `pg-change-feed migrate`, or {@link migrateChangeFeed}.
+ *
+ * It takes an address and no pool: LISTEN, the locks and the reads of the log need up to seven sessions with settings
+ * of their own. Nothing connects before {@link FeedWithStreams.start}.
+ * @throws {OperatorError} where an address can't be read, in one sentence that shows nothing of it.
+ */
+export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStreams {
+  const { databaseUrl, logger = pino({ name: 'pg-change-feed', level: 'warn' }) } = options;
+  const listenDatabaseUrl = options.listenDatabaseUrl || databaseUrl;
+  parseAddress(databaseUrl, 'databaseUrl');
+  parseAddress(listenDatabaseUrl, 'listenDatabaseUrl');
+  const changes = new ChangeFeed({
+    ...options,
+    listenDatabaseUrl,
+    ring: (channel, payload) => ringOnce(databaseUrl, channel, payload),
+    streams: () => streams.clientCount,
+    logger,
+  });
+  const streams: SSEManager = new SSEManager({ ...options, feed: changes, logger });
+  const health = new HealthEvents(streams, () => {
+    const { database, listener } = changes.health;
+    // Without periodic reads a server that is not notified reads nothing.
+    return database && (listener || options.readIntervalMs !== 0);
+  });
+  return {
+    changes,
+    streams,
+    logger,
+    currentPosition: () => changes.currentPosition(),
+    start: async () => {
+      try {
+        await changes.start();
+        health.start();
+      } catch (error) {
+        await streams.close();
+        throw databaseFailure(error, listenDatabaseUrl, options.listenDatabaseUrl && 'LISTEN_DATABASE_URL');
+      }
+    },
+    stop: async () => {
+      health.stop();
+      await streams.close();
+      await atMost(LAST_QUERIES_MS, changes.stop());
+    },
+  };
+}
+
+/** Rings the way a writer would, over a connection like theirs. */
+async function ringOnce(databaseUrl: string, channel: string, payload: string): Promise<void> {
+  const client = new pg.Client({
+    ...sessionTo(databaseUrl, { name: 'pg-change-feed' }),
+    connectionTimeoutMillis: 5000,
+    query_timeout: 5000,
+  });
+  client.on('error', () => {}); // the query that meets it reports it
+  try {
+    await client.connect();
+    await client.query('select pg_catalog.pg_notify($1, $2)', [channel, payload]);
+  } catch (error) {
+    throw databaseFailure(error, databaseUrl);
+  } finally {
+    await client.end();
+  }
+}

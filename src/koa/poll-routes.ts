@@ -1,0 +1,162 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Middleware } from 'koa';
+import type { LoggedChange } from '../change.js';
+import type { ChangeFeed } from '../feed/change-feed.js';
+import type { Reading } from '../feed/log/change-log.js';
+import { formatPosition, type Position } from '../feed/log/position.js';
+import { HttpError } from '../http/http-error.js';
+import { MAX_EVENTS, MAX_TEXT } from '../streams/event-batch.js';
+import { changeJson } from '../streams/event-format.js';
+import type { SSEManager } from '../streams/manager.js';
+import { condense } from '../streams/merge.js';
+import type { StreamLimits } from '../streams/stream-limits.js';
+import { EVERY_RESOURCE } from '../streams/subscription.js';
+import { forbidden, isAllowed } from '../streams/subscriptions.js';
+import { requestedResources, resumePosition } from './stream-query.js';
+import type { SSERoutesOptions } from './stream-routes.js';
+
+/** How long a poll waits for a change unless told otherwise, and at the most, in s. */
+const DEFAULT_WAIT_S = 25;
+const MAX_WAIT_S = 55;
+/** A log that cannot be read is waited for at least this long, in ms. */
+const LEAST_WAIT_MS = 1000;
+/** Between two looks at whether the log can be read, in ms. */
+const LOOK_MS = 500;
+
+/** What the route stands on. */
+export interface PollRouteOptions extends Pick<SSERoutesOptions, 'feed' | 'callerOf'> {
+  readonly manager: SSEManager;
+  /** A poll counts as a stream while it waits. */
+  readonly streams: StreamLimits;
+  /** Resources of one poll. */
+  readonly maxSubscriptions: number;
+}
+
+/**
+ * `GET /api/events/poll?wait=25&lastEventId=…&resources=…`, for clients behind proxies that keep streams back. Answers
+ * `{"events":[…],"position":"…"}`: at once where something has changed since the position or where there is none, else
+ * with the next change, or without any after `wait` seconds (0 to 55). `"readable":false` says that the server cannot read
+ * the log; the position is then the one that was sent. It has a URL of its own, because careless caches ignore `Vary`.
+ */
+export function pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }: PollRouteOptions): Middleware {
+  return async (ctx) => {
+    if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${ctx.path} takes GET only`, { Allow: 'GET' });
+    const { subject, mayRead, expiresAt } = await callerOf(ctx);
+    const resources = requestedResources(ctx.query.resources, maxSubscriptions);
+    if (resources.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
+    for (const resource of resources) if (!isAllowed(resource, mayRead)) throw forbidden(resource);
+    const since = resumePosition(ctx);
+    const waitMs = waitOf(ctx.query.wait) * 1000;
+
+    if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    const release = streams.admit(subject);
+    const left = new AbortController();
+    ctx.res.once('close', () => left.abort());
+    const limitMs = Math.min(waitMs, expiresAt === undefined ? waitMs : Math.max(expiresAt - Date.now(), 0));
+    try {
+      const ended = AbortSignal.any([left.signal, manager.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
+      const late = AbortSignal.any([left.signal, AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS)))]);
+      const body = await answer({ feed, resources, mayRead, since, ended, late });
+      ctx.set('Cache-Control', 'no-store');
+      ctx.type = 'json';
+      ctx.body = body;
+    } finally {
+      release();
+    }
+  };
+}
+
+interface Question {
+  readonly feed: ChangeFeed;
+  readonly resources: readonly string[];
+  readonly mayRead: (resource: string) => boolean;
+  readonly since: ReturnType<typeof resumePosition>;
+  /** Aborted when nothing more is waited for. */
+  readonly ended: AbortSignal;
+  /** Aborted when also a read under way is given up. */
+  readonly late: AbortSignal;
+}
+
+async function answer({ feed, resources, mayRead, since, ended, late }: Question): Promise<string> {
+  const every = resources.includes(EVERY_RESOURCE);
+  const wanted = (resource: string) => (every ? mayRead(resource) : resources.includes(resource));
+  if (since === undefined) return bodyOf([], feed.position);
+  for (;;) {
+    const changed = nextChange(feed, wanted, ended);
+    const reading =
+      since === 'lost' ? 'lost' : await unlessLate(feed.changesSince(since, every ? undefined : resources), late);
+    if (reading === undefined) return unreadable(since as Position);
+    if (reading === 'lost' || reading.lost) {
+      const { position } = feed;
+      const missed = every ? (await feed.allResources()).filter(mayRead) : resources;
+      return bodyOf(
+        missed.map((resource) => ({ resource, reason: 'resync' })),
+        position,
+      );
+    }
+    const changes = reading.changes.filter(({ resource }) => wanted(resource));
+    if (changes.length > 0) return bodyOf(condense(changes), reading.position);
+    // Nothing new in memory is no news while the log cannot be read.
+    if (!feed.health.database && !(await readableWithin(feed, LEAST_WAIT_MS, ended)))
+      return unreadable(since as Position);
+    if (ended.aborted) return bodyOf([], reading.position);
+    await changed;
+  }
+}
+
+/** Resolves with the next change of these resources, when the log cannot be read, and when the wait ends. */
+function nextChange(feed: ChangeFeed, wanted: (resource: string) => boolean, ended: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stop();
+      clearInterval(looking);
+      ended.removeEventListener('abort', done);
+      resolve();
+    };
+    const stop = feed.listen({
+      onChanges: (changes) => changes.some(({ resource }) => wanted(resource)) && done(),
+      onLost: done,
+    });
+    const looking = setInterval(() => feed.health.database || done(), LOOK_MS);
+    ended.addEventListener('abort', done);
+    if (ended.aborted) done();
+  });
+}
+
+/** Waits until the log can be read. @returns whether it can. */
+async function readableWithin(feed: ChangeFeed, ms: number, ended: AbortSignal): Promise<boolean> {
+  const end = performance.now() + ms;
+  while (!feed.health.database && !ended.aborted && performance.now() < end) await delay(50);
+  return feed.health.database;
+}
+
+function unreadable(since: Position): string {
+  return JSON.stringify({ events: [], position: formatPosition(since), readable: false });
+}
+
+/** The reading, or undefined where it takes too long. */
+function unlessLate(reading: Promise<Reading>, late: AbortSignal): Promise<Reading | undefined> {
+  return Promise.race([
+    reading,
+    new Promise<undefined>((resolve) => late.addEventListener('abort', () => resolve(undefined))),
+  ]);
+}
+
+function bodyOf(changes: readonly LoggedChange[], position: Position): string {
+  let events = changes.map((change) => changeJson(change));
+  const length = events.reduce((sum, event) => sum + event.length, 0);
+  if (events.length > MAX_EVENTS || (events.length > 1 && length > MAX_TEXT)) {
+    // A resync says more than "something changed".
+    const names = new Map(changes.map(({ resource, reason }) => [resource, reason]));
+    events = Array.from(names, ([resource, reason]) => changeJson({ resource, ...(reason && { reason }) }));
+  }
+  return `{"events":[${events.join(',')}],"position":${JSON.stringify(formatPosition(position))}}`;
+}
+
+/** @throws {HttpError} bad_request for anything but a whole number of seconds, 0 to 55. */
+function waitOf(query: string | string[] | undefined): number {
+  if (query === undefined) return DEFAULT_WAIT_S;
+  const seconds = typeof query === 'string' && /^\d{1,3}$/.test(query) ? Number(query) : Number.NaN;
+  if (seconds <= MAX_WAIT_S) return seconds;
+  throw new HttpError('bad_request', `wait: expected a whole number of seconds, 0 to ${MAX_WAIT_S}`);
+}

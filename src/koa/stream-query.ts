@@ -1,0 +1,42 @@
+import type { Context } from 'koa';
+import { parsePosition } from '../feed/log/position.js';
+import { HttpError } from '../http/http-error.js';
+import type { Start } from '../streams/replay.js';
+import { EVERY_RESOURCE } from '../streams/subscription.js';
+
+/**
+ * The resources of a URL: `?resources=a,b`, or repeated.
+ * @throws {HttpError} bad_request for a name that is none, and for more than `max` names.
+ */
+export function requestedResources(query: string | string[] | undefined, max: number): string[] {
+  const names = [query ?? []].flat().flatMap((list) => list.split(','));
+  const resources = [...new Set(names.filter((name) => name !== ''))];
+  if (resources.length > max) {
+    throw new HttpError('bad_request', `resources: at most ${max}, got ${resources.length}`);
+  }
+  for (const resource of resources) requireResource(resource);
+  return resources;
+}
+
+/** The same rule as `change_feed.check_resource()` in the database, and `*`. @throws {HttpError} bad_request. */
+export function requireResource(resource: string): void {
+  if (resource === EVERY_RESOURCE) return;
+  const bytes = Buffer.byteLength(resource);
+  if (bytes < 1 || bytes > 200 || /[,?*\p{Cc}]/u.test(resource)) {
+    throw new HttpError(
+      'bad_request',
+      'resource: expected * or a name of 1 to 200 bytes with none of , ? * or control characters',
+    );
+  }
+}
+
+/**
+ * The position that the client sent: `Last-Event-ID` before `?lastEventId=`, for a URL that the browser repeats carries a
+ * stale one. A text that is no position of ours counts as a lost one: a 400 would end an EventSource for good.
+ */
+export function resumePosition(ctx: Context): Start | undefined {
+  const header = ctx.get('Last-Event-ID');
+  const query = [ctx.query.lastEventId ?? []].flat().at(-1);
+  const text = header || query;
+  return text ? (parsePosition(text) ?? 'lost') : undefined;
+}

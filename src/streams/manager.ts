@@ -1,0 +1,254 @@
+import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LoggedChange } from '../change.js';
+import type { ChangeFeed } from '../feed/change-feed.js';
+import { formatPosition, type Position } from '../feed/log/position.js';
+import type { Logger } from '../logger.js';
+import { Client, type SharedByClients } from './client.js';
+import { tableUpdate } from './event-format.js';
+import { Expiry } from './expiry.js';
+import { condense } from './merge.js';
+import { CROWD_FROM, Crowds } from './refetch-spread.js';
+import { earlier, type Start } from './replay.js';
+import { Replays } from './replays.js';
+import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
+import { openWire } from './stream-socket.js';
+import { EVERY_RESOURCE, type Subscription } from './subscription.js';
+
+/** At the stop a thousand clients a second come back, over three seconds at the most. */
+const END_MS_PER_CLIENT = 1;
+const MAX_END_MS = 3000;
+const END_STEP_MS = 20;
+
+/** What the manager needs. */
+export interface SSEManagerOptions {
+  readonly feed: ChangeFeed;
+  readonly logger: Logger;
+  /** Between two heartbeats of a stream, in ms. Default 30,000. */
+  readonly heartbeatMs?: number;
+  /** How long a stream keeps the position with which it arrived, in ms. Default 10,000. */
+  readonly holdMs?: number;
+  /** A client that does not read for this long is cut off, in ms. Default 60,000. */
+  readonly stallMs?: number;
+}
+
+/** A stream to be opened. */
+export interface StreamRequest {
+  readonly response: ServerResponse;
+  /** Whose it is: the token's `sub`. */
+  readonly subject: string;
+  readonly mayRead: (resource: string) => boolean;
+  /** Subscribed from the start: names, or `*`. */
+  readonly resources: readonly string[];
+  /** Where the client was: `lost` where it sent something that is no position, absent where it sent nothing. */
+  readonly since?: Start;
+  /** When the stream ends, in ms since 1970: the end of its token. */
+  readonly expiresAt?: number;
+  /** Whether ids stay for a while at `since`, for a client that subscribes by POST. Default true. */
+  readonly hold?: boolean;
+  /** Called when the stream has ended. */
+  readonly onClose?: () => void;
+}
+
+/** Why a call for a client was refused. */
+export class UnknownClientError extends Error {
+  override readonly name = 'UnknownClientError';
+}
+
+/** All streams of this server: who is subscribed to what. Encodes each change once, and hands it to each. */
+export class SSEManager {
+  readonly #feed: ChangeFeed;
+  readonly #logger: Logger;
+  readonly #replays: Replays;
+  readonly #clients = new Map<string, Client>();
+  readonly #subscribers = new Map<string, Map<Client, Subscription>>();
+  readonly #shared: SharedByClients;
+  readonly #expiry = new Expiry();
+  /** What has happened since the start, for metrics. */
+  readonly counts = new StreamCounts();
+  /** Those who are about to refetch. */
+  readonly crowds = new Crowds();
+  readonly #heartbeat: NodeJS.Timeout;
+  readonly #stopListening: () => void;
+  readonly #closing = new AbortController();
+
+  constructor({ feed, logger, heartbeatMs = 30_000, holdMs = 10_000, stallMs = 60_000 }: SSEManagerOptions) {
+    this.#feed = feed;
+    this.#logger = logger;
+    this.#replays = new Replays(feed, logger, this.counts, heartbeatMs);
+    this.#shared = { livePosition: () => feed.position, liveId: cachedId(feed), holdMs, stallMs, counts: this.counts };
+    this.#stopListening = feed.listen({
+      onChanges: (changes) => this.#broadcast(changes),
+      onLost: () => {
+        this.crowds.forget();
+        for (const client of this.#clients.values())
+          void this.#replays.replay(client, 'lost', [...client.subscriptions.values()]);
+      },
+    });
+    this.#heartbeat = setInterval(() => {
+      for (const client of this.#clients.values()) client.beat();
+    }, heartbeatMs);
+  }
+
+  /** Whether it takes no more streams. */
+  get closed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /** Aborted when it takes no more streams: what waits for a change ends with it. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** The open streams. */
+  clients(): Iterable<Client> {
+    return this.#clients.values();
+  }
+
+  /** How many streams are open. */
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
+  /** How many streams are subscribed to each resource, for those that have any; `*` for all. */
+  *subscriptionCounts(): Iterable<readonly [resource: string, streams: number]> {
+    for (const [resource, subscribers] of this.#subscribers) yield [resource, subscribers.size];
+  }
+
+  /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
+  open({ response, subject, mayRead, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
+    const wire = openWire(response);
+    const client = new Client({
+      id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
+      subject,
+      wire,
+      mayRead,
+      shared: this.#shared,
+    });
+    this.#clients.set(client.id, client);
+    this.counts.opened += 1;
+    wire.once('close', () => {
+      this.#remove(client, client.endedBy ?? endedByOther(wire), expiresAt);
+      onClose?.();
+    });
+    wire.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
+    if (expiresAt !== undefined) this.#expiry.add(client, expiresAt);
+    this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
+
+    const subscriptions = resources.map((resource) => this.#add(client, resource));
+    if (since === undefined) this.#replays.greet(client, false);
+    else void this.#replays.resume(client, since, subscriptions, hold);
+    return client;
+  }
+
+  /**
+   * Subscribes a client, from `since` or from where it arrived. Returns when what it missed has been sent.
+   * @throws {UnknownClientError} when it isn't a client of this subject.
+   */
+  async subscribe(clientId: string, subject: string, resource: string, since?: Position): Promise<void> {
+    const client = this.requireClient(clientId, subject);
+    // What it was subscribed to before is not held to have been seen, where `since` is ahead of this server.
+    const known = client.subscriptions.has(resource) || client.subscriptions.has(EVERY_RESOURCE);
+    const start = since && known ? earlier(since, this.#feed.position) : (since ?? client.heldAt);
+    const subscription = this.#add(client, resource);
+    if (start !== undefined) await this.#replays.replay(client, start, [subscription]);
+  }
+
+  /**
+   * Ends a subscription; one that isn't there is none.
+   * @throws {UnknownClientError} when it isn't a client of this subject.
+   */
+  unsubscribe(clientId: string, subject: string, resource: string): void {
+    this.#drop(this.requireClient(clientId, subject), resource);
+  }
+
+  /** The client of this id. @throws {UnknownClientError} when there is none, or it isn't this subject's. */
+  requireClient(clientId: string, subject: string): Client {
+    const client = this.#clients.get(clientId);
+    if (!client || client.subject !== subject) throw new UnknownClientError(clientId);
+    return client;
+  }
+
+  /**
+   * Takes no more streams, and ends all. Their clients come back by themselves, elsewhere: those of a crowd one after
+   * the other, over three seconds at the most, and until then they hear every change.
+   */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    clearInterval(this.#heartbeat);
+    const clients = [...this.#clients.values()];
+    const overMs = clients.length > CROWD_FROM ? Math.min(clients.length * END_MS_PER_CLIENT, MAX_END_MS) : 0;
+    const begun = performance.now();
+    for (let ended = 0; ended < clients.length; ) {
+      const share = overMs === 0 ? 1 : (performance.now() - begun) / overMs;
+      const due = Math.min(Math.ceil(clients.length * share), clients.length);
+      for (; ended < due; ended += 1) clients[ended]?.end('the server stops');
+      if (ended < clients.length) await delay(END_STEP_MS);
+    }
+    this.#stopListening();
+  }
+
+  #broadcast(changes: readonly LoggedChange[]): void {
+    const told = new Set<Client>();
+    for (const change of condense(changes)) {
+      const direct = this.#subscribers.get(change.resource);
+      const every = this.#subscribers.get(EVERY_RESOURCE);
+      const audience = (direct?.size ?? 0) + (every?.size ?? 0);
+      const spread = this.crowds.told(change.resource, audience);
+      if (audience === 0) continue;
+      const event = tableUpdate(change, spread);
+      for (const [client, subscription] of direct ?? []) {
+        client.take(subscription, change, event);
+        told.add(client);
+      }
+      for (const [client, subscription] of every ?? []) {
+        if (direct?.has(client) || !client.mayRead(change.resource)) continue;
+        client.take(subscription, change, event);
+        told.add(client);
+      }
+    }
+    for (const client of told) client.flush();
+  }
+
+  #add(client: Client, resource: string): Subscription {
+    const known = client.subscriptions.get(resource);
+    if (known) return known;
+    const subscription: Subscription = { resource };
+    client.subscriptions.set(resource, subscription);
+    const subscribers = this.#subscribers.get(resource);
+    if (subscribers) subscribers.set(client, subscription);
+    else this.#subscribers.set(resource, new Map([[client, subscription]]));
+    return subscription;
+  }
+
+  #drop(client: Client, resource: string): void {
+    client.subscriptions.delete(resource);
+    const subscribers = this.#subscribers.get(resource);
+    subscribers?.delete(client);
+    if (subscribers?.size === 0) this.#subscribers.delete(resource);
+  }
+
+  #remove(client: Client, reason: EndReason, expiresAt: number | undefined): void {
+    this.#clients.delete(client.id);
+    client.left();
+    if (expiresAt !== undefined) this.#expiry.delete(client, expiresAt);
+    for (const resource of [...client.subscriptions.keys()]) this.#drop(client, resource);
+    this.counts.closed[reason] += 1;
+    const seconds = Math.round((performance.now() - client.openedAt) / 1000);
+    this.#logger.info({ client: client.id, subject: client.subject, seconds, reason }, 'stream closed');
+  }
+}
+
+/** The feed's position as an id, made once for all clients. */
+function cachedId(feed: ChangeFeed): () => string {
+  let position: Position | undefined;
+  let id = '';
+  return () => {
+    if (position !== feed.position) {
+      position = feed.position;
+      id = formatPosition(position);
+    }
+    return id;
+  };
+}

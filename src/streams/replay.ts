@@ -1,0 +1,83 @@
+import type { LoggedChange } from '../change.js';
+import { earliest, hasSeen, type Position } from '../feed/log/position.js';
+import { EVERY_RESOURCE, type Subscription } from './subscription.js';
+
+/** Where a stream goes on from; `lost` where that can't be told any more. */
+export type Start = Position | 'lost';
+
+/** Live changes that wait for replays; of more than this only the names of their resources are kept. */
+const MAX_WAITING = 1000;
+
+/** One read of what a client missed: its subscriptions, and where each begins. */
+export class Replay {
+  readonly #starts = new Map<Subscription, Start>();
+
+  /** Adds subscriptions, or lets those that are there begin earlier. */
+  add(start: Start, subscriptions: readonly Subscription[]): void {
+    for (const subscription of subscriptions) {
+      this.#starts.set(subscription, earlier(this.#starts.get(subscription) ?? start, start));
+    }
+  }
+
+  /** Its subscriptions. */
+  subscriptions(): Iterable<Subscription> {
+    return this.#starts.keys();
+  }
+
+  /** Where the read begins: nothing that one of its subscriptions missed lies before. Undefined without subscriptions. */
+  get start(): Start | undefined {
+    let all: Start | undefined;
+    for (const start of this.#starts.values()) all = all === undefined ? start : earlier(all, start);
+    return all;
+  }
+
+  /** Returns whether it may tell of a resource: live changes of it have to wait. */
+  covers(resource: string): boolean {
+    for (const subscription of this.#starts.keys()) {
+      if (subscription.resource === resource || subscription.resource === EVERY_RESOURCE) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Returns whether one of its subscriptions has missed a change.
+   * @param current the client's subscriptions: one that was ended meanwhile is told nothing.
+   */
+  missed({ resource, xid }: LoggedChange, current: ReadonlyMap<string, Subscription>): boolean {
+    return [resource, EVERY_RESOURCE].some((name) => {
+      const subscription = current.get(name);
+      const start = subscription && this.#starts.get(subscription);
+      return start !== undefined && (start === 'lost' || xid === undefined || !hasSeen(start, xid));
+    });
+  }
+}
+
+/** A place from which both can be reached; positions of two epochs can't be compared, so one of them is lost. */
+export function earlier(one: Start, other: Start): Start {
+  if (one === 'lost' || other === 'lost' || one.epoch !== other.epoch) return 'lost';
+  return one === other ? one : earliest([one, other]);
+}
+
+/** Live changes that wait until the replays before them have been sent, in their order. */
+export class WaitingChanges {
+  #changes: LoggedChange[] = [];
+  /** Instead of the changes, once there are too many. */
+  #resources: Set<string> | undefined;
+
+  /** Adds a change behind all others. */
+  push(change: LoggedChange): void {
+    if (this.#resources) this.#resources.add(change.resource);
+    else this.#changes.push(change);
+    if (this.#changes.length <= MAX_WAITING) return;
+    this.#resources = new Set(this.#changes.map(({ resource }) => resource));
+    this.#changes = [];
+  }
+
+  /** Takes all out: the changes, or one for each resource that says "something changed, refetch". */
+  takeAll(): readonly LoggedChange[] {
+    const all = this.#resources ? Array.from(this.#resources, (resource) => ({ resource })) : this.#changes;
+    this.#changes = [];
+    this.#resources = undefined;
+    return all;
+  }
+}

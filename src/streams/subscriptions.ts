@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import type { ChangeFeed } from '../feed/change-feed.js';
+import { type Position, parsePosition } from '../feed/log/position.js';
+import { NoAnswerError } from '../feed/servers/server-calls.js';
+import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http/http-error.js';
+import { type SSEManager, UnknownClientError } from './manager.js';
+import { EVERY_RESOURCE } from './subscription.js';
+
+/** A stream's id: the server that has it, and a random part. */
+const CLIENT_ID = /^([0-9a-f]{8})\.[\w-]+$/;
+
+const order = z.strictObject({
+  action: z.enum(['subscribe', 'unsubscribe']),
+  clientId: z.string(),
+  /** Whose token asks. */
+  subject: z.string(),
+  resource: z.string(),
+  /** Whether that token allows the resource. */
+  allowed: z.boolean(),
+  since: z.string().optional(),
+});
+
+/** What is to be done for a stream, wherever it is. */
+export type SubscriptionOrder = z.infer<typeof order>;
+
+/**
+ * Subscribes streams to resources and unsubscribes them, also streams of other servers on the same database: a POST
+ * reaches any of them, and is passed on to the one that the clientId names.
+ */
+export class Subscriptions {
+  readonly #feed: ChangeFeed;
+  readonly #manager: SSEManager;
+  readonly #maxSubscriptions: number;
+
+  /** @param maxSubscriptions of one stream. */
+  constructor(feed: ChangeFeed, manager: SSEManager, maxSubscriptions: number) {
+    this.#feed = feed;
+    this.#manager = manager;
+    this.#maxSubscriptions = maxSubscriptions;
+    feed.calls.answerWith((request) => this.#answer(request));
+  }
+
+  /**
+   * Carries an order out where the stream is. Returns when what it missed has been sent.
+   * @throws {HttpError} not_found when it isn't a stream of this subject, forbidden when the resource isn't allowed,
+   * too_many_requests when the stream has as many subscriptions as it may, unavailable when the server that has the
+   * stream does not answer within two seconds.
+   */
+  async carryOut(given: SubscriptionOrder): Promise<void> {
+    const server = CLIENT_ID.exec(given.clientId)?.[1];
+    if (server === undefined || server === this.#feed.instanceId) return this.#carryOutHere(given);
+    const code = await this.#feed.calls.call(server, given).catch((error: unknown) => {
+      if (error instanceof NoAnswerError) return 'unavailable';
+      throw error;
+    });
+    if (code !== 'done') throw refusal(code in STATUS_OF_CODE ? (code as ErrorCode) : 'unavailable', given);
+  }
+
+  async #carryOutHere(given: SubscriptionOrder): Promise<void> {
+    const { action, clientId, subject, resource, allowed, since } = given;
+    try {
+      if (action === 'unsubscribe') return this.#manager.unsubscribe(clientId, subject, resource);
+      const client = this.#manager.requireClient(clientId, subject);
+      // By the stream's own token, too: it is that one whose end ends the stream.
+      if (!allowed || !isAllowed(resource, (name) => client.mayRead(name))) throw forbidden(resource);
+      const { subscriptions } = client;
+      if (subscriptions.size >= this.#maxSubscriptions && !subscriptions.has(resource)) {
+        throw refusal('too_many_requests', given);
+      }
+      await this.#manager.subscribe(
+        clientId,
+        subject,
+        resource,
+        since === undefined ? undefined : requirePosition(since),
+      );
+    } catch (error) {
+      throw error instanceof UnknownClientError ? refusal('not_found', given) : error;
+    }
+  }
+
+  /** For another server: the code of what refuses the order, or `done`. */
+  async #answer(request: unknown): Promise<string> {
+    try {
+      await this.#carryOutHere(order.parse(request));
+      return 'done';
+    } catch (error) {
+      if (error instanceof HttpError) return error.code;
+      throw error;
+    }
+  }
+}
+
+/** @throws {HttpError} bad_request when the text is no position of a feed. */
+export function requirePosition(text: string): Position {
+  const position = parsePosition(text);
+  if (!position) throw new HttpError('bad_request', 'since: expected a position of this feed');
+  return position;
+}
+
+/** Whether a caller may subscribe: `*` is every resource that they may read, so it needs no right of its own. */
+export function isAllowed(resource: string, mayRead: (resource: string) => boolean): boolean {
+  return resource === EVERY_RESOURCE || mayRead(resource);
+}
+
+/** What refuses a resource that the token does not allow. */
+export function forbidden(resource: string): HttpError {
+  return new HttpError('forbidden', `The token does not allow the resource ${resource}`);
+}
+
+/** Why an order is not carried out, in the same words wherever the stream is. */
+function refusal(code: ErrorCode, { clientId, resource }: SubscriptionOrder): HttpError {
+  switch (code) {
+    case 'not_found':
+      return new HttpError(code, `There is no stream ${JSON.stringify(clientId)} of yours`);
+    case 'forbidden':
+      return forbidden(resource);
+    case 'too_many_requests':
+      return new HttpError(code, 'The stream has as many subscriptions as it may: end another', { 'Retry-After': '5' });
+    case 'unavailable':
+      return new HttpError(code, 'The server that has the stream does not answer', { 'Retry-After': '1' });
+    default:
+      return new HttpError(code, code.replaceAll('_', ' '));
+  }
+}

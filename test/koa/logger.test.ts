@@ -1,0 +1,24 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect, test } from '@jest/globals';
+import { packageRoot } from '../../src/package-root.js';
+
+const logger = pathToFileURL(join(packageRoot, 'dist/src/http/logger.js'));
+const program = `import { createLogger } from '${logger}'; createLogger('info').info({ client: 'c1' }, 'stream opened')`;
+
+test('to a pipe or a file the log goes as JSON, a line for each', () => {
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  expect(JSON.parse(stdout)).toMatchObject({ level: 30, client: 'c1', msg: 'stream opened' });
+});
+
+// util-linux' script(1) gives the program a terminal.
+const withTerminal = spawnSync('script', ['--version']).status === 0 ? test : test.skip;
+
+withTerminal('on a terminal it is made readable', () => {
+  const command = `'${process.execPath}' --input-type=module -e "${program}"`;
+  const { stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8' });
+  expect(stdout).toContain('stream opened');
+  expect(stdout).toMatch(/INFO.*stream opened.*client.*c1/s);
+  expect(stdout).not.toContain('{');
+});

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createEmitter, type Emitter } from '../../src/streams/emit-table-update.js';
+import type { EventStream } from '../event-stream.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+let stream: EventStream;
+let emitter: Emitter;
+const errors: unknown[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer();
+  const log = () => {};
+  emitter = createEmitter(server.db, {
+    debug: log,
+    info: log,
+    warn: log,
+    error: (details: unknown) => errors.push(details),
+  });
+  stream = await server.stream('resources=*');
+  await stream.clientId();
+});
+
+afterAll(() => server.stop());
+
+const notes = (resource: string) =>
+  server.psql('select from change_feed.change where resource = $1', [resource]).then(({ rowCount }) => rowCount);
+
+test('emitTableUpdate reaches clients with its data', async () => {
+  await emitter.emitTableUpdate('auswertung', { data: { fertig: [1, 'ü'] } });
+  const { data } = await stream.next(({ data }) => data.resource === 'auswertung');
+  expect(data).toEqual({
+    resource: 'auswertung',
+    operation: 'emit',
+    data: { fertig: [1, 'ü'] },
+    origin: { application: 'pg-change-feed' },
+  });
+});
+
+test('emitTableUpdate in a transaction is gone when that rolls back', async () => {
+  const failing = server.db.transaction().execute(async (transaction) => {
+    await emitter.emitTableUpdate('zurueckgerollt', { transaction });
+    throw new Error('zurück');
+  });
+  await expect(failing).rejects.toThrow('zurück');
+  expect(await notes('zurueckgerollt')).toBe(0);
+});
+
+test('withSSENotification commits the write and the event together, or neither', async () => {
+  const result = await emitter.withSSENotification('gemeinsam', async (transaction) => {
+    await transaction.insertInto('veranstaltung').values(EVENT).execute();
+    return 'geschrieben';
+  });
+  expect(result).toBe('geschrieben');
+  await stream.next(({ data }) => data.resource === 'gemeinsam');
+
+  await expect(emitter.withSSENotification('gemeinsam', async () => Promise.reject(new Error('nein')))).rejects.toThrow(
+    'nein',
+  );
+  expect(await notes('gemeinsam')).toBe(1);
+  await expect(
+    emitter.withSSENotification('a,b', (transaction) =>
+      transaction.insertInto('veranstaltung').values(EVENT).execute(),
+    ),
+  ).rejects.toThrow('cannot name a resource');
+  expect((await server.psql('select from veranstaltung')).rowCount).toBe(1);
+});
+
+test('withSSENotification in a given transaction leaves its commit to it', async () => {
+  await server.db.transaction().execute(async (transaction) => {
+    await emitter.withSSENotification('spaeter', async () => {}, { transaction });
+    expect(await notes('spaeter')).toBe(0);
+  });
+  expect(await notes('spaeter')).toBe(1);
+});
+
+test('a failure rejects; where nobody awaits it, it is logged and ends nothing', async () => {
+  await expect(emitter.emitTableUpdate('*')).rejects.toThrow('cannot name a resource');
+  await emitter.emitTableUpdate('*').catch(() => {});
+  await Promise.allSettled([emitter.emitTableUpdate('*')]);
+  expect(errors).toEqual([]);
+  void emitter.emitTableUpdate('*');
+  await until(() => errors.length === 1);
+  expect(errors[0]).toMatchObject({ resource: '*' });
+});
+
+const EVENT = {
+  name: 'Sommerfest',
+  beginn: '2030-07-01',
+  ende: '2030-07-02',
+  meldebeginn: new Date(0),
+  meldeschluss: new Date(0),
+  maxTeilnehmende: 1,
+  teilnahmegebuehr: 0,
+};

@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import Koa from 'koa';
+import { openWire } from '../../src/streams/stream-socket.js';
+import { startTestServer, type TestServer } from '../running-server.js';
+import { until } from '../until.js';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+
+afterAll(() => server.stop());
+
+/** A stream of `a` on a connection of its own, with every byte that came. */
+async function rawStream(): Promise<{ socket: Socket; text: () => string; request: string }> {
+  let text = '';
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.on('data', (chunk) => {
+    text += chunk.toString();
+  });
+  const request = `GET /api/events?resources=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${await server.token()}\r\n\r\n`;
+  socket.write(request);
+  await until(() => text.includes('event: connected'));
+  return { socket, text: () => text, request };
+}
+
+test('a stream has no chunks, and ends with its connection', async () => {
+  const { socket, text } = await rawStream();
+  const [head = '', body = ''] = text().split('\r\n\r\n');
+  expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  expect(head).toMatch(/^Connection: close$/im);
+  expect(head).not.toMatch(/^(Transfer-Encoding|Content-Length):/im);
+  expect(body).toMatch(/^retry: \d+\n\nid: /);
+  socket.destroy();
+});
+
+test('an event for many is one write into each socket, and the same bytes for all', async () => {
+  const streams = await Promise.all(Array.from({ length: 20 }, () => server.stream('resources=alle')));
+  for (const stream of streams) await stream.clientId();
+  const write = jest.spyOn(Duplex.prototype, 'write');
+  await server.psql(`begin; select change_feed.emit('alle', '1'), change_feed.emit('alle', '2'); commit`);
+  for (const stream of streams) await until(() => stream.updates.length === 2);
+  const written = write.mock.calls
+    .map(([bytes]) => bytes as unknown)
+    .filter((bytes) => String(bytes).includes('"alle"'));
+  write.mockRestore();
+  expect(written).toHaveLength(20);
+  expect(new Set(written).size).toBe(1);
+  for (const stream of streams) stream.close();
+});
+
+test('nothing but its events gets into a stream, whatever its client sends after the request', async () => {
+  const { socket, text, request } = await rawStream();
+  socket.write(request);
+  await server.psql(`select change_feed.emit('a')`);
+  await until(() => text().includes('"operation":"emit"'));
+  socket.write('\0 no HTTP at all \r\n\r\n');
+  await until(() => socket.destroyed);
+  expect(text().match(/HTTP\//g)).toHaveLength(1);
+  expect(text().match(/event: connected/g)).toHaveLength(1);
+});
+
+test('in an application that leaves bad requests to node:http, that writes no answer into a stream', async () => {
+  const application = createServer((_req, res) => openWire(res).write('data: 1\n\n'));
+  application.listen(0, '127.0.0.1');
+  await once(application, 'listening');
+  const { port } = application.address() as AddressInfo;
+  const ended = async (junk: string) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+    });
+    await until(() => text.includes('data: 1'));
+    socket.write(junk);
+    await until(() => socket.destroyed);
+    return text;
+  };
+  // The second finds what the first has left.
+  for (const junk of ['\0 no HTTP \r\n\r\n', '\0 nor this \r\n\r\n']) {
+    expect(await ended(junk)).toMatch(/^HTTP\/1\.1 200 OK\r\n(.+\r\n)+\r\ndata: 1\n\n$/);
+  }
+  application.close();
+});
+
+test.each([
+  ['before another request', (stream: string, other: string) => stream + other],
+  ['behind another request', (stream: string, other: string) => other + stream],
+  ['amid others', (stream: string, other: string) => other + stream + stream + other],
+])('a stream %s on its connection is one, and gives its place back', async (_where, pipelined) => {
+  const before = server.manager.clientCount;
+  let text = '';
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.on('data', (chunk) => {
+    text += chunk.toString();
+  });
+  const stream = `GET /api/events?resources=b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${await server.token()}\r\n\r\n`;
+  socket.write(pipelined(stream, 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'));
+  await until(() => text.includes('event: connected'));
+  await server.psql(`select change_feed.emit('b')`);
+  await until(() => text.includes('"operation":"emit"'));
+  const opened = text.slice(text.search(/content-type: text\/event-stream/i));
+  expect(opened).not.toMatch(/HTTP\/|"status"/);
+  socket.destroy();
+  await until(() => server.manager.clientCount === before);
+});
+
+test('of the request nothing is kept for as long as the stream is open', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const contexts: WeakRef<object>[] = [];
+  const { createContext } = Koa.prototype;
+  const spy = jest.spyOn(Koa.prototype, 'createContext').mockImplementation(function (this: Koa, ...given) {
+    const context = createContext.apply(this, given);
+    contexts.push(new WeakRef(context), new WeakRef(context.req), new WeakRef(context.res));
+    return context;
+  });
+  const { socket } = await rawStream();
+  spy.mockRestore();
+  expect(contexts).toHaveLength(3);
+  await until(() => {
+    collectGarbage();
+    return contexts.every((context) => context.deref() === undefined);
+  });
+  expect(socket.destroyed).toBe(false);
+  socket.destroy();
+});
