@@ -5,8 +5,10 @@ import { shippedSchema } from './shipped-schema.js';
 
 /** How long the locks of all tables are tried for, in ms. */
 const LOCK_MS = 10_000;
-/** Between two attempts, in ms: writers go on meanwhile. */
-const PAUSE_MS = 50;
+/** How long one attempt waits for them, in ms: writers queue behind it meanwhile. */
+const ATTEMPT_MS = 500;
+/** Between two attempts, in ms: writers continue meanwhile. */
+const PAUSE_MS = 100;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Members of the schema, for the statements below. */
@@ -85,13 +87,13 @@ export async function removeSchema(query: Query): Promise<void> {
   const [dependent] = await query<{ name: string }>(DEPENDENTS);
   if (dependent) {
     throw new OperatorError(
-      `The schema change_feed cannot be replaced: drop the ${dependent.name}, which depends on it, and make it again afterwards.`,
+      `The schema change_feed cannot be dropped: drop the ${dependent.name}, which depends on it, first, and make it again afterwards.`,
     );
   }
   const foreign = tables.find(({ ours, owned }) => !ours && !owned);
   if (foreign) {
     throw new OperatorError(
-      `Only the owner of ${foreign.qualified} can have it watched: run this as the owner of all watched tables, or as a superuser.`,
+      `Only the owner of ${foreign.qualified} may change its triggers: run this as the owner of all watched tables, or as a superuser.`,
     );
   }
   for (const { statement } of await query<{ statement: string }>(DEFERRED)) await query(statement);
@@ -100,28 +102,49 @@ export async function removeSchema(query: Query): Promise<void> {
 }
 
 /**
- * Takes the locks of all tables, or none: a lock is never waited for while others are held, so no writer ends in a deadlock.
+ * Takes the locks of all tables, or none. An attempt ends before Postgres looks for deadlocks (deadlock_timeout, 1 s unless
+ * it is set): a writer that waits for one table while it holds another must not be the one that fails.
  */
 async function lock(query: Query, tables: readonly TableRow[]): Promise<void> {
-  if (tables.length === 0) return;
-  const statement = `lock table ${tables.map(({ qualified }) => qualified).join(', ')} in access exclusive mode nowait`;
   const end = performance.now() + LOCK_MS;
   for (;;) {
     await query('savepoint change_feed_lock');
     try {
-      await query(statement);
+      await query(lockAll(tables));
       await query('release savepoint change_feed_lock');
       return;
     } catch (error) {
       if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE) throw error;
       await query('rollback to savepoint change_feed_lock');
       if (performance.now() > end) {
-        const [, relation = 'a table'] = /relation "(.*)"/.exec((error as Error).message) ?? [];
         throw new OperatorError(
-          `Could not lock ${relation} within ${LOCK_MS / 1000} s: another transaction works on it. End that one, or try again.`,
+          `Could not lock ${tableIn(error as Error)} within ${LOCK_MS / 1000} s: another transaction works on it. End that one, or try again.`,
         );
       }
       await delay(PAUSE_MS);
     }
   }
+}
+
+/** One statement, so that an attempt takes no longer over a slow network. */
+function lockAll(tables: readonly TableRow[]): string {
+  const names = tables.map(({ qualified }) => `'${qualified.replaceAll("'", "''")}'`).join(', ');
+  return `do $lock$
+    declare
+      name text;
+      before constant text := current_setting('lock_timeout');
+      ends constant timestamptz := clock_timestamp() + interval '${ATTEMPT_MS} ms';
+    begin
+      foreach name in array array[${names}]::text[] loop
+        perform set_config('lock_timeout', greatest(1, extract(epoch from ends - clock_timestamp()) * 1000)::int::text, true);
+        execute 'lock table ' || name || ' in access exclusive mode';
+      end loop;
+      perform set_config('lock_timeout', before, true);
+    end $lock$`;
+}
+
+/** The table of a failed LOCK, from the context of the error: the statement stands there. */
+function tableIn(error: Error): string {
+  const where = 'where' in error ? String(error.where) : '';
+  return /lock table (.*) in access exclusive mode/.exec(where)?.[1] ?? 'all tables';
 }

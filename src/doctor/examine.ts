@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { checkPooler, checkRoundTrip } from './connection.js';
 import { checkEncoding, checkEpoch, checkPublications } from './database.js';
+import { checkExchanged } from './exchanged.js';
 import { type Check, type Finding, guarded } from './finding.js';
 import { checkOwners, checkRowSecurity, checkStrangers } from './owners.js';
 import { checkFunctions, checkSchema } from './schema.js';
@@ -58,6 +59,7 @@ function insideSchema(tables: readonly string[]): readonly [string, Check][] {
     ['triggers', checkRecorders],
     ['triggers', checkForeignMembers],
     ['triggers', checkForeignTriggers],
+    ['triggers', checkExchanged],
     ['tables', checkTables(tables)],
     ['publications', checkPublications],
     ['epoch', checkEpoch],

@@ -13,6 +13,7 @@ import { SCHEMA_VERSION } from '../../src/database/shipped-schema.js';
 import { createChangeFeed } from '../../src/koa/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
 import { createTestDatabase, runAsAdmin, type TestDatabase } from '../test-database.js';
+import { until } from '../until.js';
 import { makeUnversioned, makeVersion } from './earlier-schema.js';
 import { sqlFiles } from './sql-statements.js';
 
@@ -191,7 +192,7 @@ describe('fails whole, with a sentence:', () => {
   test('a table of another owner, for who is no superuser', async () => {
     await makeUnversioned(admin);
     const own = createDatabase(address(USER));
-    await fails('Only the owner of public.anmeldung can have it watched', () => migrateChangeFeed(own));
+    await fails('Only the owner of public.anmeldung may change its triggers', () => migrateChangeFeed(own));
     await own.destroy();
   });
 
@@ -250,6 +251,34 @@ test('an upgrade waits for a writer without holding a lock, so that the writer e
   await writer.query('commit');
   expect(await upgrade).toEqual(sqlFiles);
   await writer.end();
+});
+
+test('an upgrade gets its locks also where a table is never without an open transaction', async () => {
+  await makeUnversioned(admin);
+  let done = false;
+  let [open, overlaps] = [0, 0];
+  const writing = [1, 2].map(async () => {
+    const writer = await connect();
+    while (!done) {
+      await writer.query('begin');
+      await writer.query('delete from veranstaltung where false');
+      open += 1;
+      // This one ends when the other has begun, so that one is always open.
+      for (let looks = 0; open < 2 && looks < 20 && !done; looks += 1) await writer.query('select');
+      if (open === 2) overlaps += 1;
+      await writer.query('delete from anmeldung where false');
+      await writer.query('commit');
+      open -= 1;
+    }
+    await writer.end();
+  });
+  await until(() => overlaps > 10, 'writers that overlap');
+  try {
+    expect(await migrateChangeFeed(db)).toEqual(sqlFiles);
+  } finally {
+    done = true;
+  }
+  await Promise.all(writing);
 });
 
 test.each([

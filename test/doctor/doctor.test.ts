@@ -151,6 +151,30 @@ describe('finds, and says what to run: ', () => {
       },
     ],
     [
+      'a table that was exchanged by a rename',
+      `create table exchanged (id int primary key); select change_feed.watch('exchanged');
+        create table new (like exchanged including all); alter table exchanged rename to former; alter table new rename to exchanged`,
+      `select change_feed.unwatch('former'); select change_feed.watch('exchanged'); select change_feed.unwatch('exchanged');
+        drop table former, exchanged`,
+      {
+        level: 'fail',
+        about: 'triggers of exchanged',
+        says: "it is not watched, and former is watched as 'exchanged': the two were exchanged by a rename",
+        cure: `select change_feed.unwatch('former'); select change_feed.watch('exchanged')`,
+      },
+    ],
+    [
+      'a table that was dropped and made again',
+      `create table anew (id int primary key); select change_feed.watch('anew'); drop table anew; create table anew (id int)`,
+      `select change_feed.watch('anew'); select change_feed.unwatch('anew'); drop table anew`,
+      {
+        level: 'fail',
+        about: 'triggers of anew',
+        says: 'it is not watched, and a table of its name was: it was dropped and made again',
+        cure: `select change_feed.watch('anew')`,
+      },
+    ],
+    [
       'row level security on the log',
       'alter table change_feed.change enable row level security',
       'alter table change_feed.change disable row level security, no force row level security',
