@@ -22,7 +22,7 @@ export interface Change {
    * strings. Absent when there are more than 100, or none to name.
    */
   readonly keys?: readonly unknown[];
-  /** What `change_feed.emit()` was given. Row contents are never here. */
+  /** What `change_feed.emit()` was given; null for JSON's null. Row contents are never here. */
   readonly data?: unknown;
   readonly origin?: Origin;
   /** `resync`: changes were missed and cannot be replayed. */
@@ -33,4 +33,11 @@ export interface Change {
 export interface LoggedChange extends Change {
   /** Absent where changes of several transactions were summed up. */
   readonly xid?: bigint;
+  /**
+   * `keys` as JSON text, exactly as recorded. Clients receive this; `keys` is what JSON.parse makes of it, which rounds
+   * numbers beyond 2^53.
+   */
+  readonly keysText?: string;
+  /** `data` as JSON text, exactly as Postgres keeps it (jsonb). The same holds: `data` may be rounded, and this is not. */
+  readonly dataText?: string;
 }

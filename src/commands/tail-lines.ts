@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import type { LoggedChange } from '../change.js';
 import type { Reading } from '../feed/log/change-log.js';
 import { formatPosition, type Position } from '../feed/log/position.js';
+import { jsonObject } from '../json-text.js';
 
 /** A line of `tail`, and the resource that it is about. */
 export interface TailLine {
@@ -12,12 +13,14 @@ export interface TailLine {
 /** For programs: the change with `at`, and the position that has been reached once the line is read. */
 export function jsonLines(reading: Reading, before: Position): TailLine[] {
   return reading.changes.map((change, i) => {
-    const { xid: _xid, ...rest } = change;
     // Of one reading only the last has the new position: who stops amid it starts again before it.
     const position = formatPosition(i === reading.changes.length - 1 ? reading.position : before);
     return {
       resource: change.resource,
-      text: JSON.stringify({ at: madeAt(reading, i)?.toISOString(), ...rest, position }),
+      text: jsonObject(
+        { at: madeAt(reading, i)?.toISOString(), ...shown(change), position },
+        { keys: change.keysText, data: change.dataText },
+      ),
     };
   });
 }
@@ -33,7 +36,7 @@ export function textLines(reading: Reading): TailLine[] {
       paint('bold', change.resource),
       change.operation ? paint(COLOURS[change.operation], change.operation) : 'many changes',
       ...(change.keys ? [change.keys.map(keyText).join(' ')] : []),
-      ...(change.data === undefined ? [] : [JSON.stringify(change.data)]),
+      ...(change.data === undefined ? [] : [dataOf(change)]),
       paint('dim', origin(change)),
     ]
       .filter((part) => part !== '')
@@ -50,6 +53,15 @@ function origin({ origin = {} }: LoggedChange): string {
   const { application, actor } = origin;
   const parts = [application && `via ${application}`, actor && `by ${actor}`].filter(Boolean);
   return parts.join(' ').replace(/\p{Cc}/gu, '?');
+}
+
+function shown({ resource, operation, keys, data, origin }: LoggedChange) {
+  return { resource, operation, keys, data, origin };
+}
+
+/** As it was recorded, but for control characters: none reaches the terminal. */
+function dataOf({ data, dataText = JSON.stringify(data) }: LoggedChange): string {
+  return dataText.replace(/\p{Cc}/gu, '?');
 }
 
 /** Keys, like who wrote, come from anyone: no control character of theirs reaches the terminal. */

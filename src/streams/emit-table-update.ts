@@ -4,7 +4,10 @@ import type { Logger } from '../logger.js';
 
 /** What an event of the application may say, and where. */
 export interface EmitOptions {
-  /** Travels in the event as JSON: at most 64 kB. Everybody subscribed to the resource may read it. */
+  /**
+   * Travels in the event as JSON: at most 64 kB. Everybody subscribed to the resource may read it. What JSON can't hold (a
+   * bigint, NaN) rejects with a TypeError; undefined is no data.
+   */
   readonly data?: unknown;
   /** The event commits with this transaction, and is gone when it rolls back. */
   // biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
@@ -45,8 +48,7 @@ export interface Emitter {
 export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
   const failures = new FailureLog(logger);
   // biome-ignore lint/suspicious/noExplicitAny: as above
-  async function emit(executor: Kysely<any>, resource: string, data: unknown): Promise<void> {
-    const json = data === undefined ? null : JSON.stringify(data);
+  async function emit(executor: Kysely<any>, resource: string, json: string | null): Promise<void> {
     await sql`select change_feed.emit(${resource}, ${json}::jsonb)`.execute(executor);
   }
 
@@ -56,18 +58,38 @@ export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
 
   return {
     emitTableUpdate(resource, { data, transaction } = {}) {
-      return logged(resource, emit(transaction ?? db, resource, data));
+      const record = async () => emit(transaction ?? db, resource, jsonOf(data));
+      return logged(resource, record());
     },
     withSSENotification(resource, write, { data, transaction } = {}) {
       // biome-ignore lint/suspicious/noExplicitAny: as above
       const both = async (trx: Transaction<any>) => {
+        // Before the write: what can't be recorded should not cost it its transaction's time.
+        const json = jsonOf(data);
         const result = await write(trx);
-        await emit(trx, resource, data);
+        await emit(trx, resource, json);
         return result;
       };
       return logged(resource, transaction ? both(transaction) : db.transaction().execute(both));
     },
   };
+}
+
+/**
+ * The data of an event as JSON; null for none.
+ * @throws {TypeError} for what JSON would drop or change without a word: bigint, NaN, infinities, functions, symbols.
+ */
+function jsonOf(data: unknown): string | null {
+  if (data === undefined) return null;
+  const json = JSON.stringify(data, (name, value: unknown) => {
+    const unfit =
+      ['bigint', 'function', 'symbol'].includes(typeof value) || (typeof value === 'number' && !Number.isFinite(value));
+    if (!unfit) return value;
+    const where = name === '' ? '' : ` at ${JSON.stringify(name)}`;
+    const what = typeof value === 'number' ? value : `a ${typeof value}`;
+    throw new TypeError(`data: expected what JSON can hold, got ${what}${where}; send it as text`);
+  });
+  return json ?? null;
 }
 
 /**

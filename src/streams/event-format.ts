@@ -1,4 +1,5 @@
-import type { Change } from '../change.js';
+import type { LoggedChange } from '../change.js';
+import { jsonObject } from '../json-text.js';
 
 /**
  * One event of a stream, encoded once for all clients. Every field is JSON or made by this program, so no text of a
@@ -34,22 +35,20 @@ export function expiredEvent(): string {
  * `event: table-update`.
  * @param spreadMs clients wait a random part of it before they refetch; absent or 0: they need not.
  */
-export function tableUpdate(change: Change, spreadMs = 0): EncodedEvent {
+export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
   const { resource, operation, reason } = change;
   const sumsUp = operation === undefined && reason === undefined;
   return { resource, sumsUp, text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
 }
 
-/** A change as JSON, the same in a stream and in a poll's answer. @param spreadMs see {@link tableUpdate}. */
-export function changeJson(change: Change, spreadMs = 0): string {
-  const { resource, operation, keys, data, origin, reason } = change;
+/**
+ * A change as JSON, the same in a stream and in a poll's answer: keys and data go out exactly as they were recorded.
+ * @param spreadMs see {@link tableUpdate}.
+ */
+export function changeJson(change: LoggedChange, spreadMs = 0): string {
+  const { resource, operation, keys, data, origin, reason, keysText, dataText } = change;
   const spread = spreadMs > 0 ? spreadMs : undefined;
-  try {
-    return JSON.stringify({ resource, operation, keys, data, origin, reason, spread });
-  } catch {
-    // Postgres and JSON.parse take data that is nested deeper than JSON.stringify can go.
-    return JSON.stringify({ resource, reason, spread });
-  }
+  return jsonObject({ resource, operation, keys, data, origin, reason, spread }, { keys: keysText, data: dataText });
 }
 
 /** A comment that keeps proxies and clients from giving up, with an `id:` so that idle clients keep no old position. */

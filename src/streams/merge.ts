@@ -1,4 +1,5 @@
 import type { LoggedChange } from '../change.js';
+import { elementsOf } from '../json-text.js';
 import { MAX_EVENTS } from './event-batch.js';
 
 /** Of a resource that changed more often in one read, neighbours are merged. */
@@ -43,23 +44,36 @@ function mergeNeighbours(changes: readonly LoggedChange[], resources: ReadonlySe
   const runs: Run[] = [];
   const last = new Map<string, Run>();
   for (const change of changes) {
-    const { resource, operation, origin, keys = [] } = change;
+    const { resource, operation, origin } = change;
     const mergeable = resources.has(resource) && change.keys !== undefined && change.data === undefined;
     const kind = mergeable ? `${operation} ${JSON.stringify(origin)}` : '';
+    const keys = mergeable ? keysByText(change) : new Map<string, unknown>();
     const run = last.get(resource);
-    if (mergeable && run?.kind === kind && run.keys.size + keys.length <= MAX_KEYS) {
-      for (const key of keys) run.keys.set(JSON.stringify(key), key);
+    if (mergeable && run?.kind === kind && run.keys.size + keys.size <= MAX_KEYS) {
+      for (const [text, key] of keys) run.keys.set(text, key);
       run.changes += 1;
     } else {
-      const next = { first: change, kind, keys: new Map(keys.map((key) => [JSON.stringify(key), key])), changes: 1 };
+      const next = { first: change, kind, keys, changes: 1 };
       runs.push(next);
       last.set(resource, next);
     }
   }
-  return runs.map(({ first, keys, changes }) => (changes === 1 ? first : merged(first, [...keys.values()])));
+  return runs.map(({ first, keys, changes }) => (changes === 1 ? first : merged(first, keys)));
 }
 
 /** Without a transaction: it stands for several. */
-function merged({ resource, operation, origin }: LoggedChange, keys: readonly unknown[]): LoggedChange {
-  return { resource, ...(operation && { operation }), keys, ...(origin && { origin }) };
+function merged({ resource, operation, origin, keysText }: LoggedChange, keys: Run['keys']): LoggedChange {
+  return {
+    resource,
+    ...(operation && { operation }),
+    keys: [...keys.values()],
+    ...(keysText !== undefined && { keysText: `[${[...keys.keys()].join(',')}]` }),
+    ...(origin && { origin }),
+  };
+}
+
+/** The keys of a change, each once, by their JSON. */
+function keysByText({ keys = [], keysText }: LoggedChange): Map<string, unknown> {
+  const texts = keysText === undefined ? keys.map((key) => JSON.stringify(key)) : elementsOf(keysText);
+  return new Map(texts.map((text, place) => [text, keys[place]]));
 }

@@ -64,7 +64,8 @@ interface ReadingRow {
   operation: Operation | null;
   /** JSON */
   keys: string | null;
-  data: unknown;
+  /** JSON */
+  data: string | null;
   application: string | null;
   actor: string | null;
   client: string | null;
@@ -101,7 +102,7 @@ const READ = `
   select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
-    change_feed.readable(c.keys) as keys, change_feed.readable(c.data) as data,
+    change_feed.readable(c.keys) as keys, change_feed.readable(c.data)::text as data,
     change_feed.readable_name(c.application) as application, change_feed.readable_name(c.actor) as actor,
     change_feed.readable_name(c.client) as client,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
@@ -383,8 +384,8 @@ function changeOf(row: ReadingRow): LoggedChange[] {
     {
       resource: row.resource,
       operation: row.operation,
-      ...(row.keys && { keys: JSON.parse(row.keys) as unknown[] }),
-      ...(row.data != null && { data: row.data }),
+      ...(row.keys && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
+      ...(row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
       ...(Object.keys(origin).length > 0 && { origin }),
       ...(row.xid && { xid: BigInt(row.xid) }),
     },
