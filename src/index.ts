@@ -6,6 +6,7 @@
 export type { Change, LoggedChange, Operation, Origin } from './change.js';
 export { installChangeFeed, removeChangeFeed } from './database/install.js';
 export { migrateChangeFeed } from './database/migrate.js';
+export { setOrigin, type WriteOrigin } from './database/origin.js';
 export { unwatch, type WatchOptions, watch } from './database/watch.js';
 export type { ChangeFeed, FeedListener } from './feed/change-feed.js';
 export { formatPosition, type Position, parsePosition } from './feed/log/position.js';

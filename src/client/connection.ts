@@ -1,5 +1,7 @@
+import type { ConnectionHandlers } from './connection-handlers.js';
 import { endpoint } from './endpoints.js';
 import type { StreamEvent } from './event-reader.js';
+import { Failures } from './failures.js';
 import type { Fallback } from './fallback.js';
 import type { Settings, TokenReason } from './options.js';
 import { isOnline, isVisible } from './page.js';
@@ -22,31 +24,6 @@ const SHORT_MS = 10_000;
 /** A stream that takes the place of another is not spoken of until so long, in ms. */
 const QUIET_MS = 3000;
 
-/** What a connection brings, and asks for. */
-export interface ConnectionHandlers {
-  /** The position to begin at, and the resources for the URL of a stream or poll. */
-  begin(by: 'stream' | 'poll'): { readonly from: string | undefined; readonly resources: readonly string[] };
-  /** A stream is open. */
-  onOpen(stream: OpenStream): void;
-  onChange(change: SentChange): void;
-  /** A poll's answer brings these resources from `from` on. */
-  onAnswer(resources: readonly string[], from: string | undefined, signal: AbortSignal): void;
-  /** Everything up to this position has been brought. */
-  onPosition(position: string | undefined): void;
-  onState(state: SSEState): void;
-  /** The server refuses one of the resources, and with it all. @returns whether to try again at once, in another way. */
-  onRefused(): boolean;
-}
-
-/** A stream that is open. */
-export interface OpenStream {
-  readonly clientId: string;
-  readonly resources: readonly string[];
-  readonly from: string | undefined;
-  readonly resumed: boolean;
-  readonly signal: AbortSignal;
-}
-
 /** One stream that comes back by itself, for ever. */
 export class Connection {
   readonly #settings: () => Settings;
@@ -57,11 +34,7 @@ export class Connection {
   #open = false;
   #expired = false;
   #readable = true;
-  #failures = 0;
-  /** When attempts began to fail, by `now()`. */
-  #failingSince: number | undefined;
-  /** The same before this stream was open. */
-  #failedBefore: number | undefined;
+  readonly #failures = new Failures();
   #openedAt = 0;
   #heardAt = 0;
   #heartbeatMs: number | undefined;
@@ -88,8 +61,7 @@ export class Connection {
 
   /** Connects now, and takes all failures for past. */
   connect(): void {
-    this.#failures = 0;
-    this.#failingSince = undefined;
+    this.#failures.forget();
     this.#requests.forgive();
     this.#connect('connect');
   }
@@ -221,7 +193,6 @@ export class Connection {
     } else if (event === 'connected') {
       const { clientId, resumed, heartbeatMs } = JSON.parse(data) as Connected;
       if (heartbeatMs !== undefined && heartbeatMs > 0) this.#heartbeatMs = heartbeatMs;
-      this.#failedBefore = this.#failingSince;
       this.#begun();
       this.#cancelDeadline();
       this.#openedAt = now();
@@ -235,10 +206,10 @@ export class Connection {
     const wasOpen = this.#open;
     if (this.#expired && now() - this.#openedAt >= SHORT_MS) this.#connect('expired');
     else if (this.#expired) {
-      this.#failingSince = this.#failedBefore;
+      this.#failures.recall();
       this.#failed('the token ended at once', undefined, 'expired');
     } else if (end.kind !== 'refused' && wasOpen) this.#retryIn(this.#retryMs, 'the stream ended');
-    else if (this.#failures > 0 && (end.kind !== 'refused' || end.status === 0)) void this.#judge(signal);
+    else if (this.#failures.count > 0 && (end.kind !== 'refused' || end.status === 0)) void this.#judge(signal);
     else if (end.kind !== 'refused') this.#failed('the stream ended before it had begun');
     else if (end.status === 401 && reason !== 'refused') this.#connect('refused');
     else if (end.status === 401) this.#rest('unauthorized');
@@ -302,8 +273,7 @@ export class Connection {
 
   /** The server is reached. */
   #begun(): void {
-    this.#failures = 0;
-    this.#failingSince = undefined;
+    this.#failures.forget();
     this.#open = true;
     this.#heardAt = now();
     this.#requests.forgive();
@@ -312,10 +282,8 @@ export class Connection {
 
   #failed(why: string, waitMs?: number, reason?: TokenReason): void {
     const { maxAttempts, retryBaseMs, restAfterMs } = this.#settings();
-    this.#failures += 1;
-    this.#failingSince ??= now();
-    const failingMs = now() - this.#failingSince;
-    const final = maxAttempts !== undefined && this.#failures >= maxAttempts;
+    const failingMs = this.#failures.add();
+    const final = maxAttempts !== undefined && this.#failures.count >= maxAttempts;
     if (final || (failingMs >= restAfterMs && waitMs === undefined)) this.#rest('resting', final);
     else this.#retryIn(waitMs ?? backoff(failingMs, retryBaseMs), why, reason);
   }

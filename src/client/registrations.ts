@@ -13,6 +13,8 @@ export class Registrations {
   /** The position for listeners that name none: of `configure()`. */
   #given: string | undefined;
   #givenUsed = false;
+  /** Called with each new position. */
+  readonly moved = new Set<() => void>();
   /** Those that have to be told of a resync, unless the server does so first. */
   #unsure = new Set<Registration>();
   #cancelUnsure = () => {};
@@ -146,6 +148,7 @@ export class Registrations {
     if (position !== this.#position && this.#givenUsed) this.#given = undefined;
     this.#position = position;
     for (const { behind } of this.#all) for (const item of behind?.waiting ?? []) item.id ??= position;
+    for (const listener of [...this.moved]) listener();
   }
 
   /**

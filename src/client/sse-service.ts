@@ -6,18 +6,15 @@ import { isBrowser, isVisible, watchPage } from './page.js';
 import type { ChangeListener, Registration } from './registration.js';
 import { Registrations } from './registrations.js';
 import { Requests } from './requests.js';
-import { IDLE, type SSEState, type SSEStatus } from './status.js';
+import type { Sharing } from './sharing.js';
+import { IDLE, isLive, type SSEState, type SSEStatus } from './status.js';
 import { Subscriptions } from './subscriptions.js';
-import type { Tabs } from './tabs.js';
 import { later, now } from './timing.js';
 
 /** A stream that nobody listens to any more is kept for so long, in ms: the next view may be on its way. */
 const UNUSED_MS = 5000;
 /** Streams of before whose own changes are still known as its own. */
 const KNOWN_CLIENT_IDS = 100;
-
-/** Nothing is gained by another attempt. */
-const LIVE: readonly SSEStatus[] = ['connected', 'stale', 'connecting'];
 
 /** What {@link SSEService.on} takes. */
 export interface ListenOptions {
@@ -26,6 +23,12 @@ export interface ListenOptions {
    * changed since, whatever the positions of other listeners. Null and undefined: none.
    */
   since?: string | null | undefined;
+}
+
+/** What {@link SSEService.until} takes. */
+export interface UntilOptions {
+  /** How long it waits, in ms. Default 10,000. */
+  timeoutMs?: number | undefined;
 }
 
 /**
@@ -41,14 +44,13 @@ export class SSEService {
   readonly #statusListeners = new Set<(status: SSEStatus) => void>();
   readonly #subscriptions: Subscriptions;
   readonly #connection: Connection;
-  readonly #requests: Requests;
+  readonly #parts: { settings: () => Settings; requests: Requests; registrations: Registrations };
   #state: SSEState = IDLE;
-  #tabs: Tabs | undefined;
-  #tabsName: string | undefined;
-  /** Aborted when it leaves the other tabs, or is no longer to join them. */
-  #sharing: AbortController | undefined;
+  #sharing: Sharing | undefined;
+  /** Aborted when it parts from the other tabs, or is no longer to join them. */
+  #joining: AbortController | undefined;
   /** The names under which this page has written, the newest first. */
-  readonly #clientIds: string[] = [randomId()];
+  readonly #clientIds: string[] = [crypto.getRandomValues(new Uint32Array(4)).join('-')];
   #disconnected = false;
   #cancelHidden = () => {};
   #cancelUnused = () => {};
@@ -61,8 +63,8 @@ export class SSEService {
     const settings = () => this.#settings;
     const requests = new Requests(settings);
     const registrations = this.#registrations;
-    const wanted = () => [...new Set([...registrations.resources, ...(this.#tabs?.wanted ?? [])])];
-    this.#requests = requests;
+    const wanted = () => [...new Set([...registrations.resources, ...(this.#sharing?.tabs?.wanted ?? [])])];
+    this.#parts = { settings, requests, registrations };
     this.#subscriptions = new Subscriptions({
       settings,
       requests,
@@ -131,13 +133,13 @@ export class SSEService {
   configure(options: SSEServiceOptions): void {
     this.#settings = settingsOf(options, this.#settings);
     if (options.lastEventId) this.#registrations.give(options.lastEventId);
-    void this.#checkSharing();
+    void this.#sharing?.check();
   }
 
   /** Connects now; ends a rest, and any wait. The first listener does so by itself. */
   connect(): void {
     this.#disconnected = false;
-    if (!LIVE.includes(this.status)) this.#open();
+    if (!isLive(this.#state)) this.#open();
   }
 
   /** Closes the stream until `connect()`. Listeners stay, and are told then what they have missed. */
@@ -166,6 +168,18 @@ export class SSEService {
   off(resource: string, listener: ChangeListener): void {
     const registration = this.#registrations.find(resource, listener);
     if (registration) this.#off(registration);
+  }
+
+  /**
+   * Waits until this page has been told of everything up to a position: the header `Change-Feed-Position` of a write's
+   * answer. Without a position, or a listener, there is nothing to wait for.
+   * @throws {TypeError} for a text that is no position.
+   * @throws {DOMException} TimeoutError after `timeoutMs`, 10,000 unless given.
+   */
+  async until(position: string | null | undefined, { timeoutMs = 10_000 }: UntilOptions = {}): Promise<void> {
+    if (!position || this.#registrations.isEmpty) return;
+    const { reach } = await import('./until.js');
+    return reach(this.#parts, position, timeoutMs);
   }
 
   /** Calls the listener with each new status. @returns how to end that. */
@@ -197,9 +211,9 @@ export class SSEService {
 
   /** The page's own connection has brought something: to this page, and to those that follow it. */
   #bring(message: FeedMessage, signal?: AbortSignal): void {
-    if (this.#tabs && !this.#tabs.leading) return;
+    if (this.#sharing?.tabs.leading === false) return;
     this.#apply(message, signal);
-    this.#tabs?.pass(message);
+    this.#sharing?.tabs?.pass(message);
   }
 
   #apply(message: FeedMessage, signal?: AbortSignal): void {
@@ -217,12 +231,11 @@ export class SSEService {
   }
 
   async #catchUp(late: readonly Registration[], signal: AbortSignal): Promise<void> {
-    const settings = () => this.#settings;
     const registrations = this.#registrations;
     signal.addEventListener('abort', () => registrations.giveUp(late));
     try {
       const { catchUp } = await import('./catch-up.js');
-      catchUp({ settings, requests: this.#requests, registrations }, late, signal);
+      catchUp(this.#parts, late, signal);
     } catch (error) {
       // The code is not there, after a deployment for one: nothing can be fetched.
       this.#settings.logger.debug('SSE: what was missed cannot be fetched', error);
@@ -240,7 +253,7 @@ export class SSEService {
   #listenersChanged(): void {
     this.#subscriptions.reconcile();
     this.#connection.changed();
-    this.#tabs?.changed();
+    this.#sharing?.tabs?.changed();
   }
 
   #open(): void {
@@ -251,13 +264,13 @@ export class SSEService {
       onOnline: () => isVisible() && this.#shown(),
       onOffline: () => this.#connection.offline(),
       onStorage: () => {
-        void this.#checkSharing();
+        void this.#sharing?.check();
         if (this.status === 'unauthorized') this.#shown();
       },
     });
     // A tab that starts hidden opens nothing until it is shown.
     if (!isVisible() && this.#settings.hiddenMs !== Number.POSITIVE_INFINITY) this.#connection.close('paused');
-    else if (this.#tabs) this.#tabs.wake();
+    else if (this.#sharing) this.#sharing.tabs.wake();
     else if (this.#settings.tabs && typeof document !== 'undefined' && typeof BroadcastChannel !== 'undefined')
       void this.#share();
     else this.#connection.connect();
@@ -265,62 +278,35 @@ export class SSEService {
 
   /** Joins the other tabs of the same person, or goes alone. */
   async #share(): Promise<void> {
-    if (this.#sharing) return;
-    const sharing = new AbortController();
-    this.#sharing = sharing;
+    if (this.#joining) return;
+    const joining = new AbortController();
+    this.#joining = joining;
     this.#setState({ status: 'connecting', staleSince: this.#state.staleSince ?? now(), nextAttemptAt: null });
     try {
-      const { sharingName, Tabs } = await import('./tabs.js');
-      const name = await sharingName(this.#settings);
-      if (sharing.signal.aborted) return;
-      this.#tabsName = name;
-      if (name !== undefined) {
-        this.#tabs = new Tabs(name, {
-          resources: () => this.#registrations.resources,
-          position: () => this.#registrations.position,
-          state: () => this.#state,
-          brings: (resource) => this.#subscriptions.brings(resource),
-          lead: () => this.#connection.takeOver(this.#state),
-          follow: () => this.#connection.close('idle'),
-          apply: (message, signal) => this.#apply(message, signal),
-          wantsChanged: () => {
-            this.#subscriptions.reconcile();
-            this.#connection.changed();
-          },
-          wake: () => {
-            if (!LIVE.includes(this.status)) this.#connection.connect();
-          },
-          solo: () => {
-            this.#leaveTabs();
-            this.#connection.connect();
-          },
-        });
-        return;
-      }
+      const { share } = await import('./sharing.js');
+      const page = {
+        ...this.#parts,
+        state: () => this.#state,
+        subscriptions: this.#subscriptions,
+        connection: this.#connection,
+        apply: (message: FeedMessage, signal: AbortSignal) => this.#apply(message, signal),
+        part: () => this.#part(),
+        rejoin: () => this.#open(),
+      };
+      this.#sharing = await share(page, joining.signal);
     } catch (error) {
       this.#settings.logger.debug('SSE: tabs cannot share a stream', error);
-      if (sharing.signal.aborted) return;
     }
-    this.#sharing = undefined;
+    if (this.#sharing || joining.signal.aborted) return;
+    this.#joining = undefined;
     this.#connection.connect();
   }
 
-  /** Somebody else may have signed in: tabs share with the same rights only. */
-  async #checkSharing(): Promise<void> {
-    if (!this.#tabs) return;
-    const { sharingName } = await import('./tabs.js');
-    const name = await sharingName(this.#settings).catch(() => undefined);
-    if (!this.#tabs || name === this.#tabsName) return;
-    this.#leaveTabs();
-    this.#connection.close('paused');
-    this.#open();
-  }
-
-  #leaveTabs(): void {
-    this.#sharing?.abort();
+  #part(): void {
+    this.#joining?.abort();
+    this.#joining = undefined;
+    this.#sharing?.tabs.leave();
     this.#sharing = undefined;
-    this.#tabs?.leave();
-    this.#tabs = undefined;
   }
 
   #shown(): void {
@@ -337,25 +323,18 @@ export class SSEService {
   #pause(): void {
     this.#cancelHidden();
     const { status } = this;
-    if (this.#tabs === undefined && ['idle', 'paused', 'resting', 'unauthorized'].includes(status)) return;
-    this.#leaveTabs();
+    if (!this.#joining && ['idle', 'paused', 'resting', 'unauthorized'].includes(status)) return;
+    this.#part();
     this.#connection.close('paused');
   }
 
   #close(): void {
     this.#cancelHidden();
-    this.#leaveTabs();
+    this.#part();
     this.#connection.close('idle');
     this.#unwatchPage?.();
     this.#unwatchPage = undefined;
   }
-}
-
-function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(15));
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_');
 }
 
 /** The page's own service: all of it shares one stream. */

@@ -32,3 +32,8 @@ export interface SSEState {
 
 /** Nobody listens. */
 export const IDLE: SSEState = { status: 'idle', staleSince: null, nextAttemptAt: null };
+
+/** Whether nothing is gained by another attempt. */
+export function isLive({ status }: SSEState): boolean {
+  return status === 'connected' || status === 'stale' || status === 'connecting';
+}

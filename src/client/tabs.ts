@@ -5,8 +5,6 @@ import type { SSEState } from './status.js';
 
 import { later } from './timing.js';
 
-export { sharingName } from './sharing-name.js';
-
 /** Between two pings of a tab that follows, in ms; after two without an answer it takes the leader's place. */
 const PING_MS = 3000;
 const UNANSWERED = 2;

@@ -277,6 +277,45 @@ describe('nothing is lost', () => {
   });
 });
 
+describe('until()', () => {
+  test('is over with the position, by an event, a heartbeat, or after a second by a poll', async () => {
+    listen();
+    await pass(1000);
+    const reached: string[] = [];
+    const wait = (name: string) => service.until(server.position).then(() => reached.push(name));
+    await wait('at once');
+    server.commit('a', 1);
+    await wait('event');
+    server.commit('other', 2);
+    void wait('heartbeat');
+    await pass(100);
+    expect(reached).toEqual(['at once', 'event']);
+    server.beat();
+    await pass(0);
+    server.commit('other', 3);
+    void wait('poll');
+    await pass(1100);
+    expect(reached).toEqual(['at once', 'event', 'heartbeat', 'poll']);
+  });
+
+  test('ends with its time, and says what is no position', async () => {
+    listen();
+    await pass(1000);
+    server.fault = ({ path }) => (path.endsWith('/poll') ? 'drop' : undefined);
+    server.commit('other', 1);
+    const late = expect(service.until(server.position, { timeoutMs: 3000 })).rejects.toMatchObject({
+      name: 'TimeoutError',
+    });
+    await pass(3001);
+    await late;
+    await expect(service.until('nonsense')).rejects.toThrow(
+      new TypeError('until: expected a position of this feed, got "nonsense"'),
+    );
+    await service.until(null);
+    await service.until(undefined);
+  });
+});
+
 test.each([
   ['/api/events?tenant=acme', '/api/events', '/api/events/poll', 'acme'],
   ['/api/events/', '/api/events', '/api/events/poll', null],

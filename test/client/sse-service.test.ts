@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
 import { type Change, SSEService, type SSEServiceOptions } from '../../src/client/index.js';
+import { setOrigin } from '../../src/database/origin.js';
 import type { RunningServer } from '../../src/koa/server.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { TcpProxy, targetOf } from '../tcp-proxy.js';
@@ -198,6 +200,45 @@ test('knows its own changes, also those of a stream that it had before', async (
   way.cut();
   await until(() => service.status === 'connected' && service.clientId !== clientId);
   expect(await write(clientId)).toBe(true);
+});
+
+test('until() waits for what a write has changed, and isOwn() knows it, in an application of anybody', async () => {
+  const service = open();
+  const heard = listen(service, 'veranstaltung');
+  await until(() => service.status === 'connected');
+  for (let i = 0; i < 3; i += 1) {
+    const written = await fetch(`${server.url}/api/veranstaltungen`, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        Authorization: `Bearer ${await server.token()}`,
+        'Change-Feed-Client': service.clientId,
+      },
+      body: JSON.stringify({
+        name: 'Lauf',
+        beginn: '2030-07-01',
+        ende: '2030-07-01',
+        meldebeginn: '2030-01-01T00:00:00Z',
+        meldeschluss: '2030-06-01T00:00:00Z',
+        maxTeilnehmende: 5,
+        teilnahmegebuehr: 0,
+      }),
+    });
+    await service.until(written.headers.get('Change-Feed-Position'));
+    const { id } = (await written.json()) as { id: number };
+    expect(heard.at(-1)).toMatchObject({ operation: 'insert', keys: [id] });
+    expect(service.isOwn(heard.at(-1) as Change)).toBe(true);
+  }
+  // Of a resource that nobody here listens to no event comes
+  await emit('other');
+  await service.until(await server.feed.currentPosition());
+  await server.db.transaction().execute(async (transaction) => {
+    await setOrigin(transaction, { actor: 'ada', client: service.clientId });
+    await sql`select change_feed.emit('veranstaltung')`.execute(transaction);
+  });
+  await service.until(await server.feed.currentPosition());
+  expect(heard.at(-1)?.origin).toMatchObject({ actor: 'ada', client: service.clientId });
+  expect(service.isOwn(heard.at(-1) as Change)).toBe(true);
 });
 
 test('nobody listens any more: the stream is closed after a while, and the next listener opens one', async () => {

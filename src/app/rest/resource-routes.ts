@@ -1,8 +1,9 @@
 import type {} from '@koa/bodyparser';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { z } from 'zod';
+import { setOrigin } from '../../database/origin.js';
 import { HttpError } from '../../http/http-error.js';
 import type { Database } from '../tables.js';
 import { etagOf, matchesNone, requireMatch } from './etag.js';
@@ -146,11 +147,13 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   ): Promise<Result> {
     const client = clientHeader.parse(ctx.get('Change-Feed-Client'));
     const written = await db.transaction().execute(async (transaction) => {
-      await sql`select pg_catalog.set_config('change_feed.actor', ${actorOf(ctx)}, true),
-        pg_catalog.set_config('change_feed.client', ${client}, true)`.execute(transaction);
+      await setOrigin(transaction, { actor: actorOf(ctx), client });
       return work(transaction);
     });
     lists.forget();
+    // It is committed: where the position cannot be had, the answer goes without it.
+    const after = await position().catch(() => undefined);
+    if (after !== undefined) ctx.set('Change-Feed-Position', after);
     return written;
   }
 

@@ -203,6 +203,29 @@ describeInBrowser(
       for (const tab of [one, other]) await toldOnce(tab, number);
     });
 
+    test('sign-in in one tab wakes another that had no token', async () => {
+      const one = await pages.open(urlOf({ token: '' }, '127.0.0.1'));
+      const other = await pages.open(urlOf({ token: '' }, '127.0.0.1'), { beside: one });
+      for (const tab of [one, other]) await until(async () => (await statusOf(tab)) === 'unauthorized');
+      await one.evaluate((jwt) => {
+        localStorage.jwt = jwt;
+        (window as unknown as ClientPage).service.connect();
+      }, token);
+      for (const tab of [one, other]) await live(tab);
+      await until(() => streams() === 1);
+    });
+
+    test('the network is gone, and back', async () => {
+      const [one, other] = (await openTabs(pages, 2)) as [Page, Page];
+      const first = await emit();
+      for (const tab of [one, other]) await toldOnce(tab, first);
+      await one.context().setOffline(true);
+      for (const tab of [one, other]) await until(async () => (await statusOf(tab)) === 'offline', 'offline');
+      await emit();
+      await one.context().setOffline(false);
+      for (const tab of [one, other]) await toldAll(tab, first);
+    });
+
     test('without locks, on plain HTTP to another host, a lease takes their place', async () => {
       const tabs = await openTabs(pages, 3, {}, 'app.test');
       expect(await (tabs[0] as Page).evaluate(() => 'locks' in navigator)).toBe(false);

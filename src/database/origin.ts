@@ -1,0 +1,26 @@
+import { type QueryExecutorProvider, sql } from 'kysely';
+
+/** Who writes, as events say it. Each is cut to 200 characters. */
+export interface WriteOrigin {
+  /** The person: `origin.actor` of the events. */
+  readonly actor?: string | null | undefined;
+  /** The page's `clientId`, from the header `Change-Feed-Client`: `origin.client`, by which the page knows its own change. */
+  readonly client?: string | null | undefined;
+}
+
+/**
+ * Says who writes, for the events of this transaction: the settings `change_feed.actor` and `change_feed.client`, which end
+ * with it. In plain SQL: `select set_config('change_feed.actor', $1, true)`.
+ *
+ * @param transaction the one that writes; outside of a transaction the settings end at once.
+ *
+ * @example
+ * await db.transaction().execute(async (transaction) => {
+ *   await setOrigin(transaction, { actor: user.id, client: request.headers.get('Change-Feed-Client') });
+ *   await transaction.updateTable('kunde').set({ name }).where('id', '=', id).execute();
+ * });
+ */
+export async function setOrigin(transaction: QueryExecutorProvider, { actor, client }: WriteOrigin): Promise<void> {
+  await sql`select pg_catalog.set_config('change_feed.actor', ${actor ?? ''}, true),
+    pg_catalog.set_config('change_feed.client', ${client ?? ''}, true)`.execute(transaction);
+}
