@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { startTestServer, type TestServer } from '../../running-server.js';
 import { connected, describeInBrowser } from './browser.js';
 
 const SIZES = [
