@@ -180,9 +180,9 @@ export class ChangeFeed {
     this.#recent = start;
     this.#reader = new LogReader(this.#log, position, this.#explained, (reading) => this.#tell(reading));
     // What rang while it was being made; the first report says how that went.
-    void this.#reader.read().then(() => {
-      if (!this.#stopping) this.#report.start();
-    });
+    await this.#reader.read();
+    // Before its first client: to the other servers it exists from now on.
+    if (!this.#stopping) await this.#report.start();
     if (!mayPrepare) this.#lead.start();
 
     const { readIntervalMs = 1000 } = this.#options;

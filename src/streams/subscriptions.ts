@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { type Position, parsePosition } from '../feed/log/position.js';
-import { NoAnswerError } from '../feed/servers/server-calls.js';
+import { NoAnswerError, TooManyCallsError, UnknownServerError } from '../feed/servers/server-calls.js';
 import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http/http-error.js';
 import { type SSEManager, UnknownClientError } from './manager.js';
 import { EVERY_RESOURCE } from './subscription.js';
@@ -49,11 +49,14 @@ export class Subscriptions {
   async carryOut(given: SubscriptionOrder): Promise<void> {
     const server = CLIENT_ID.exec(given.clientId)?.[1];
     if (server === undefined || server === this.#feed.instanceId) return this.#carryOutHere(given);
-    const code = await this.#feed.calls.call(server, given).catch((error: unknown) => {
+    const code = await this.#feed.calls.call(server, given, given.subject).catch((error: unknown) => {
+      if (error instanceof UnknownServerError) return 'not_found';
+      if (error instanceof TooManyCallsError) throw tooManyCalls();
       if (error instanceof NoAnswerError) return 'unavailable';
       throw error;
     });
-    if (code !== 'done') throw refusal(code in STATUS_OF_CODE ? (code as ErrorCode) : 'unavailable', given);
+    if (code !== 'done')
+      throw refusal(Object.hasOwn(STATUS_OF_CODE, code) ? (code as ErrorCode) : 'unavailable', given);
   }
 
   async #carryOutHere(given: SubscriptionOrder): Promise<void> {
@@ -105,6 +108,10 @@ export function isAllowed(resource: string, mayRead: (resource: string) => boole
 /** What refuses a resource that the token does not allow. */
 export function forbidden(resource: string): HttpError {
   return new HttpError('forbidden', `The token does not allow the resource ${resource}`);
+}
+
+function tooManyCalls(): HttpError {
+  return new HttpError('too_many_requests', 'Too many calls at once: wait for the answers', { 'Retry-After': '1' });
 }
 
 /** Why an order is not carried out, in the same words wherever the stream is. */

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { ChangeLog } from '../../src/feed/log/change-log.js';
 import type { RunningServer } from '../../src/koa/server.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -91,8 +92,30 @@ test("answers with the other server's 403 for what the token does not allow", as
   expect(server.manager.requireClient(clientId, 'ada').subscriptions.size).toBe(0);
 });
 
+test('is 404 at once for servers that do not run, and a flood of them costs a query now and then', async () => {
+  const query = jest.spyOn(ChangeLog.prototype, 'query');
+  const unknown = () => `${randomBytes(4).toString('hex')}.${randomBytes(12).toString('base64url')}`;
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, () => post('subscribe', { clientId: unknown(), resource: 'marke' })),
+  );
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([404]));
+  expect(query.mock.calls.filter(([text]) => text.includes('call_server'))).toEqual([]);
+  expect(query.mock.calls.filter(([text]) => text.includes('change_feed.status')).length).toBeLessThan(40);
+  query.mockRestore();
+});
+
+test('reaches a server that has only just started', async () => {
+  await post('subscribe', { clientId: `00000000.${'a'.repeat(16)}`, resource: 'marke' });
+  const third = await server.another();
+  const stream = await openStream(`${third.url}/api/events?token=${await server.token()}`);
+  expect((await post('subscribe', { clientId: await stream.clientId(), resource: 'marke' })).status).toBe(200);
+  stream.close();
+});
+
 test('is 503 after two seconds when the other server is gone, and leaves nothing behind', async () => {
-  const clientId = `${randomBytes(4).toString('hex')}.${randomBytes(12).toString('base64url')}`;
+  const id = randomBytes(4).toString('hex');
+  await server.psql(`select change_feed.report_server($1, 'gone', 1, '0', 0, false, false, null)`, [id]);
+  const clientId = `${id}.${randomBytes(12).toString('base64url')}`;
   const begun = performance.now();
   const answer = await post('subscribe', { clientId, resource: 'a' });
   expect(answer).toMatchObject({ status: 503, body: { error: { code: 'unavailable' } } });
@@ -107,8 +130,11 @@ test('is 503 after two seconds when the other server is gone, and leaves nothing
 
 test('is refused at once while a thousand calls wait', async () => {
   const gone = 'ffffffff';
-  const calls = Array.from({ length: 1000 }, () => other.feed.calls.call(gone, {}).catch((error: Error) => error.name));
-  await expect(other.feed.calls.call(gone, {})).rejects.toThrow('Too many calls');
+  await server.psql(`select change_feed.report_server($1, 'gone', 1, '0', 0, false, false, null)`, [gone]);
+  const call = (subject: string) => other.feed.calls.call(gone, {}, subject);
+  const calls = Array.from({ length: 1000 }, (_, i) => call(`${i % 20}`).catch((error: Error) => error.name));
+  await expect(call('another')).rejects.toThrow('Too many calls of other servers');
+  await expect(call('7')).rejects.toThrow('Too many calls of this subject');
   expect(new Set(await Promise.all(calls))).toEqual(new Set(['NoAnswerError']));
 });
 

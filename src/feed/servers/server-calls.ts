@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../logger.js';
 import { FailureLog } from '../failure-log.js';
+import { KnownServers } from './known-servers.js';
 
 /** How long a server waits for the answer of another, in ms. */
 const ANSWER_MS = 2000;
 /** Calls that may be waiting at once; more are refused, so that they cost no memory while another server hangs. */
 const MAX_WAITING = 1000;
+/** Those of one subject among them. */
+const MAX_WAITING_OF_SUBJECT = 50;
+const RUNNING = "select name from change_feed.status where what = 'server'";
 
 /** A notification with a server's id says that a call waits for it, one with a call's id that there is an answer. */
 const SERVER_ID = /^[0-9a-f]{8}$/;
@@ -14,6 +18,16 @@ const CALL_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 /** The other server did not answer within two seconds, or could not. */
 export class NoAnswerError extends Error {
   override readonly name = 'NoAnswerError';
+}
+
+/** No server of this id runs. */
+export class UnknownServerError extends Error {
+  override readonly name = 'UnknownServerError';
+}
+
+/** The subject has as many calls waiting as it may. */
+export class TooManyCallsError extends Error {
+  override readonly name = 'TooManyCallsError';
 }
 
 /** Answers what another server asks, with a word of letters, digits and underscores. */
@@ -35,6 +49,8 @@ export class ServerCalls {
   readonly #options: ServerCallsOptions;
   readonly #failures: FailureLog;
   readonly #waiting = new Map<string, (answer: string) => void>();
+  readonly #ofSubject = new Map<string, number>();
+  readonly #known: KnownServers;
   #handler: CallHandler | undefined;
   readonly #calls = new OneAtATime(() => this.#takeCalls());
   readonly #answers = new OneAtATime(() => this.#takeAnswers());
@@ -42,6 +58,7 @@ export class ServerCalls {
   constructor(options: ServerCallsOptions) {
     this.#options = options;
     this.#failures = new FailureLog(options.logger);
+    this.#known = new KnownServers(async () => (await options.query(RUNNING, [])).map(({ name }) => String(name)));
   }
 
   /** Lets `handler` answer what other servers ask this one. */
@@ -53,9 +70,27 @@ export class ServerCalls {
    * Asks another server.
    * @param server its instance id.
    * @param request goes as JSON.
-   * @throws {NoAnswerError}
+   * @param subject who asks: at most 50 calls of one wait at once.
+   * @throws {UnknownServerError} {@link TooManyCallsError} {@link NoAnswerError}
    */
-  async call(server: string, request: unknown): Promise<string> {
+  async call(server: string, request: unknown, subject: string): Promise<string> {
+    const own = this.#ofSubject.get(subject) ?? 0;
+    if (own >= MAX_WAITING_OF_SUBJECT) throw new TooManyCallsError('Too many calls of this subject are waiting');
+    this.#ofSubject.set(subject, own + 1);
+    try {
+      const runs = await this.#known.has(server).catch((error: unknown) => {
+        throw new NoAnswerError('The servers that run could not be listed', { cause: error });
+      });
+      if (!runs) throw new UnknownServerError(`There is no server ${server}`);
+      return await this.#call(server, request);
+    } finally {
+      const left = (this.#ofSubject.get(subject) ?? 1) - 1;
+      if (left > 0) this.#ofSubject.set(subject, left);
+      else this.#ofSubject.delete(subject);
+    }
+  }
+
+  async #call(server: string, request: unknown): Promise<string> {
     if (this.#waiting.size >= MAX_WAITING) throw new NoAnswerError('Too many calls of other servers are waiting');
     const id = randomUUID();
     let late: NodeJS.Timeout | undefined;

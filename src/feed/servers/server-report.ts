@@ -32,9 +32,11 @@ export class ServerReport {
     this.#options = options;
   }
 
-  start(): void {
+  /** Reports now, and every 10 s. Resolves when the first report has been made. */
+  async start(): Promise<void> {
     this.#timer = setInterval(() => this.#report(), REPORT_MS);
     this.#report();
+    await this.#last;
   }
 
   /** Takes the server off the list. Before the connections are closed. */
