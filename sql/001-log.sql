@@ -88,7 +88,7 @@ $do$;
 revoke execute on function change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text) from public;
 comment on function change_feed.readable(text) is 'The text; null where it cannot be sent in UTF-8';
 comment on function change_feed.readable(jsonb) is 'The value; null where it cannot be sent in UTF-8';
-comment on function change_feed.readable_name(text) is 'The name; with its bytes as \nnn where it cannot be sent in UTF-8';
+comment on function change_feed.readable_name(text) is 'The name; with its bytes in octal where it cannot be sent in UTF-8';
 
 -- Notifying. A transaction that has called NOTIFY commits under one lock of the whole cluster, so that writers would queue:
 -- they notify only while the leader is idle. One of the servers leads. While it is idle, asleep has a value: when it last

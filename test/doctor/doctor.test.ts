@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { createDatabase } from '../../src/app/database.js';
+import { installChangeFeed } from '../../src/database/install.js';
 import { examine } from '../../src/doctor/examine.js';
 import type { Finding } from '../../src/doctor/finding.js';
 import { packageRoot } from '../../src/package-root.js';
@@ -350,6 +352,37 @@ describe('finds, and says what to run: ', () => {
     await other.drop();
     expect(status).toBe(1);
     expect(found[0]).toMatchObject({ level: 'fail', about: 'schema change_feed', says });
+  });
+
+  test('an encoding in which a text may be no UTF-8, and a locale in which I is another letter', async () => {
+    const name = `doctors_${process.pid}`;
+    const looked = async (options: string) => {
+      await psql.query(`create database ${name} template template0 ${options}`);
+      const url = databaseUrl(name);
+      const db = createDatabase(url);
+      await installChangeFeed(db);
+      await db.destroy();
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      const found = await examine(client, { url, listenUrl: url }, []);
+      await client.end();
+      await psql.query(`drop database ${name} with (force)`);
+      return found;
+    };
+    const { rows } = await psql.query(`select current_setting('server_version_num')::int >= 150000 as icu`);
+    const ascii = await looked(`encoding 'SQL_ASCII' locale 'C' ${rows[0].icu ? 'locale_provider libc' : ''}`);
+    expect(ascii.filter(({ level }) => level === 'fail')).toEqual([
+      {
+        level: 'fail',
+        about: 'encoding',
+        says: expect.stringContaining('SQL_ASCII'),
+        cure: expect.stringContaining(`encoding 'UTF8' template template0`),
+      },
+    ]);
+    if (!rows[0].icu) return;
+    const turkish = await looked(`encoding 'UTF8' locale 'C' locale_provider icu icu_locale 'tr-TR'`);
+    expect(turkish.filter(({ level }) => level === 'fail')).toEqual([]);
+    expect(turkish).toContainEqual(expect.objectContaining({ level: 'info', about: 'locale' }));
   });
 
   test('the schema that is missing', async () => {
