@@ -10,7 +10,11 @@ export default {
   // They mostly wait, for Postgres and for sockets: on two cores four workers take a quarter of one worker's time.
   maxWorkers: 4,
   // nodenext names the compiled file; ts-jest needs the source
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^pg-change-feed$': '<rootDir>/src/index.ts',
+    '^pg-change-feed/server$': '<rootDir>/src/server.ts',
+  },
   globalSetup: '<rootDir>/test/global-setup.js',
   globalTeardown: '<rootDir>/test/global-teardown.js',
   // Each waits for conditions; a busy machine takes its time.

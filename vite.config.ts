@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vite';
 
@@ -6,6 +7,15 @@ export default defineConfig({
   root: 'src/app/web',
   base: './',
   plugins: [vue()],
+  // The sources of the library, not what was built of them: an edit shows at once.
+  resolve: {
+    alias: Object.fromEntries(
+      ['client', 'vue'].map((name) => [
+        `pg-change-feed/${name}`,
+        fileURLToPath(new URL(`src/${name}/index.ts`, import.meta.url)),
+      ]),
+    ),
+  },
   build: { outDir: '../../../dist/web', emptyOutDir: true, reportCompressedSize: false },
   // `npm run web`: the pages as they are edited, beside a server that runs
   server: { proxy: { '/api': 'http://localhost:3000' } },

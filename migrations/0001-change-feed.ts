@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { installChangeFeed, removeChangeFeed } from '../src/database/install.js';
+import { installChangeFeed, removeChangeFeed } from 'pg-change-feed';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   await installChangeFeed(db);

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
+import { unwatch, watch } from 'pg-change-feed';
 import { germanText } from '../src/app/german-text.js';
-import { unwatch, watch } from '../src/database/watch.js';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   const german = await germanText(db);

@@ -6,7 +6,9 @@
  */
 export { orExitWithSentence, runCommandLine } from './command-line.js';
 export { stopOnSignal } from './commands/stop-on-signal.js';
+export { keysOf } from './commands/token.js';
 export { type Config, readConfig } from './config.js';
+export { parseAddress } from './database/address.js';
 export { databaseFailure } from './database/failure.js';
 export { FailureLog } from './feed/failure-log.js';
 export { createLogger } from './http/logger.js';

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { orExitWithSentence, runCommandLine } from '../command-line.js';
+import { orExitWithSentence, runCommandLine } from 'pg-change-feed/server';
 import { findEmbeddedPostgres } from '../embedded/embedded-postgres.js';
 import { embeddedSecret } from '../embedded/secret.js';
 import { readApplicationSettings } from './settings.js';

@@ -1,6 +1,6 @@
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { parseAddress } from '../database/address.js';
+import { parseAddress } from 'pg-change-feed/server';
 import { type AnswerTime, breakConnection, breakWhenLate } from './answer-time.js';
 import type { Database } from './tables.js';
 

@@ -1,9 +1,8 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
 import { FileMigrationProvider, type Kysely, Migrator, sql } from 'kysely';
-import { migrateChangeFeed } from '../database/migrate.js';
-import { OperatorError } from '../operator-error.js';
-import { packageRoot } from '../package-root.js';
+import { migrateChangeFeed, OperatorError } from 'pg-change-feed';
+import { builtFolder } from './built-folder.js';
 
 /**
  * Brings a database to the newest schema of the application, with the compiled files of migrations/: the feed, which is
@@ -19,7 +18,7 @@ export async function migrateApplication<Tables>(db: Kysely<Tables>): Promise<st
     db,
   );
   const upgraded = rows[0]?.there ? await migrateChangeFeed(db) : [];
-  const migrationFolder = path.join(packageRoot, 'dist', 'migrations');
+  const migrationFolder = path.join(builtFolder, 'migrations');
   const migrator = new Migrator({ db, provider: new FileMigrationProvider({ fs, path, migrationFolder }) });
   const { error, results = [] } = await migrator.migrateToLatest();
   const failed = results.find((result) => result.status === 'Error');

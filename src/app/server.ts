@@ -1,7 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import { FailureLog } from '../feed/failure-log.js';
-import { atMost } from '../koa/at-most.js';
-import { type RunningServer, type ServerOptions, startServer } from '../koa/server.js';
+import { FailureLog, type RunningServer, type ServerOptions, startServer } from 'pg-change-feed/server';
 import { createDatabase } from './database.js';
 import { demoRoutes } from './demo-routes.js';
 import { anmeldungRoutes } from './rest/anmeldung.js';
@@ -64,7 +63,7 @@ export async function startApplication(options: ApplicationOptions): Promise<Run
     });
     const stop = async () => {
       await server.stop();
-      await atMost(LAST_QUERIES_MS, db.destroy());
+      await Promise.race([db.destroy(), delay(LAST_QUERIES_MS, undefined, { ref: false })]);
     };
     return { ...server, db, stop };
   } catch (error) {

@@ -1,6 +1,6 @@
+import { OperatorError } from 'pg-change-feed';
+import { type Config, readConfig } from 'pg-change-feed/server';
 import { z } from 'zod';
-import { type Config, readConfig } from '../config.js';
-import { OperatorError } from '../operator-error.js';
 
 /** The settings of the application: those of the feed's server, and its own. */
 export interface ApplicationSettings extends Config {

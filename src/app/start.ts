@@ -1,10 +1,6 @@
-import { stopOnSignal } from '../commands/stop-on-signal.js';
-import { keysOf } from '../commands/token.js';
-import { databaseFailure } from '../database/failure.js';
+import { createLogger, databaseFailure, keysOf, signToken, stopOnSignal } from 'pg-change-feed/server';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../embedded/embedded-postgres.js';
 import { embeddedSecret } from '../embedded/secret.js';
-import { createLogger } from '../http/logger.js';
-import { signToken } from '../http/token.js';
 import { createDatabase } from './database.js';
 import { migrateApplication } from './migrate.js';
 import { seed } from './seed.js';

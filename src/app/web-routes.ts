@@ -2,10 +2,10 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import Router from '@koa/router';
 import send from 'koa-send';
-import { HttpError } from '../http/http-error.js';
-import { packageRoot } from '../package-root.js';
+import { HttpError } from 'pg-change-feed';
+import { builtFolder } from './built-folder.js';
 
-const ROOT = join(packageRoot, 'dist', 'web');
+const ROOT = join(builtFolder, 'web');
 /** A year: the names of these files carry a hash of what is in them. */
 const FOREVER_MS = 365 * 24 * 60 * 60 * 1000;
 

@@ -1,6 +1,6 @@
 import type Router from '@koa/router';
 import { type Kysely, sql } from 'kysely';
-import { HttpError } from '../../http/http-error.js';
+import { HttpError } from 'pg-change-feed';
 import type { Database } from '../tables.js';
 import { matchingAnmeldungen, ORDERS, parseAnmeldungenQuery } from './anmeldung-list.js';
 import { toCsv } from './csv.js';

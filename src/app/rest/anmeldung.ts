@@ -1,7 +1,7 @@
 import type Router from '@koa/router';
 import pg from 'pg';
+import { HttpError } from 'pg-change-feed';
 import { z } from 'zod';
-import { HttpError } from '../../http/http-error.js';
 import { STATUS } from '../tables.js';
 import { csvRoute } from './anmeldung-csv.js';
 import { duplicatesRoute } from './anmeldung-duplicates.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { HttpError } from '../../http/http-error.js';
+import { HttpError } from 'pg-change-feed';
 
 /** A strong ETag of a row: of what clients see of it, so that it holds in each server and after a restore. */
 export function etagOf(row: object): string {

@@ -1,7 +1,7 @@
 import type Router from '@koa/router';
 import { type Kysely, sql, type Transaction } from 'kysely';
+import { HttpError } from 'pg-change-feed';
 import { z } from 'zod';
-import { HttpError } from '../../http/http-error.js';
 import type { Database } from '../tables.js';
 import { day, integer, moment, numberInUrl, someText, text } from './fields.js';
 import { listQuery, readPage } from './list-query.js';

@@ -1,6 +1,6 @@
 import { VueQueryPlugin } from '@tanstack/vue-query';
+import { sseService } from 'pg-change-feed/client';
 import { createApp } from 'vue';
-import { sseService } from '../../client/index.js';
 import App from './App.vue';
 import { keepFocus } from './live/keep-focus.js';
 import { queryDefaults } from './live/query-defaults.js';

@@ -1,4 +1,4 @@
-import { sseService } from '../../../client/index.js';
+import { sseService } from 'pg-change-feed/client';
 import { getToken } from '../session/session.js';
 import { messageOf } from './messages.js';
 

@@ -1,7 +1,7 @@
 import { useQueryClient } from '@tanstack/vue-query';
+import { sseService } from 'pg-change-feed/client';
+import { useLiveQuery } from 'pg-change-feed/vue';
 import { computed, onScopeDispose, type Ref, reactive, shallowReactive, shallowRef, watch } from 'vue';
-import { sseService } from '../../../client/index.js';
-import { useLiveQuery } from '../../../vue/index.js';
 import { ApiError } from '../api/request.js';
 import { changeFields, changeRow, createRow, fetchRow, type Versioned } from '../api/rows.js';
 import { describeChange } from '../live/describe-change.js';

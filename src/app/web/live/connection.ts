@@ -1,5 +1,5 @@
+import { type SSEStatus, sseService } from 'pg-change-feed/client';
 import { computed, shallowRef } from 'vue';
-import { type SSEStatus, sseService } from '../../../client/index.js';
 
 // Where the connection stands, for all of the page.
 

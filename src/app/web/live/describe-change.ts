@@ -1,4 +1,4 @@
-import type { Change } from '../../../client/index.js';
+import type { Change } from 'pg-change-feed/client';
 import { formatCount } from '../format.js';
 
 /** Who wrote, as far as known: ` von ada`, ` über psql`. */

@@ -1,5 +1,5 @@
+import { type Change, sseService } from 'pg-change-feed/client';
 import { computed, onScopeDispose, type Ref, reactive, shallowRef } from 'vue';
-import { type Change, sseService } from '../../../client/index.js';
 import { describeBurst, describeChange } from './describe-change.js';
 import { announce } from './notices.js';
 

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQueryClient } from '@tanstack/vue-query';
+import { useLiveQuery } from 'pg-change-feed/vue';
 import { computed, type MaybeRefOrGetter, shallowRef, toValue, watch } from 'vue';
-import { useLiveQuery } from '../../../vue/index.js';
 import { fetchList, type ListParameters, type Page } from '../api/rows.js';
 import { parameter, setParameters } from '../route.js';
 import { useFetchNow } from './fetch-now.js';

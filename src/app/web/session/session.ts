@@ -1,5 +1,5 @@
+import type { TokenReason } from 'pg-change-feed/client';
 import { computed, shallowRef } from 'vue';
-import type { TokenReason } from '../../../client/index.js';
 import { hasUnsaved } from '../form/unsaved.js';
 
 // What is known of who uses the page: a JWT in localStorage, so that all tabs share it.

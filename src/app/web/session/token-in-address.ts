@@ -1,4 +1,4 @@
-import { sseService } from '../../../client/index.js';
+import { sseService } from 'pg-change-feed/client';
 import { takeTokenFromAddress } from './session.js';
 
 /** Takes a token that is handed over in the address, now and later. Call it before anything else reads the address. */
