@@ -33,10 +33,10 @@ comment on table change_feed.change is 'One row for each statement that changed 
 comment on column change_feed.change.xid is 'The transaction that made the change';
 comment on column change_feed.change.lsn is 'Where the WAL stood: the order of the changes of one transaction';
 comment on column change_feed.change.resource is 'What changed: the table''s name unless watch() was told another';
-comment on column change_feed.change.operation is 'insert, update, delete, truncate, or emit (an application''s own event)';
+comment on column change_feed.change.operation is 'insert, update, delete, truncate, emit (an application''s own event), or change: readers are told no operation';
 comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';
 comment on column change_feed.change.row_count is 'How many rows the statement changed; null where that is not known';
-comment on column change_feed.change.data is 'Only for emit: row contents never enter the log';
+comment on column change_feed.change.data is 'Of emit: what it was given. Of a recorder: true where it has also written to wake_up. Row contents never enter the log';
 comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction; null or empty when it has none';
 comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction; null or empty when it has none';
 

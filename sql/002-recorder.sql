@@ -87,8 +87,15 @@ declare
   as_expected text;
   all_common boolean;
   rows_of text;
+  -- Two transactions may change one deferrable key without waiting for each other's statements: the log can have the new
+  -- row before the deletion of the old one. So the deletion is told as a change that says no more.
+  deletion constant text := case when keys and exists (
+    select from pg_index i where i.indrelid = target and i.indisprimary and not i.indimmediate) then 'change' else 'delete' end;
+  operation constant text := case deletion when 'delete' then 'pg_catalog.lower(tg_op collate pg_catalog."C")'
+    else $sql$case when tg_op operator(pg_catalog.=) 'DELETE' then 'change' else pg_catalog.lower(tg_op collate pg_catalog."C") end$sql$ end;
   name_keys text := '';
-  record_one text := '';
+  record_one text := $sql$
+  end if;$sql$;
   -- cut as change_feed.setting() does; to the first Postgres itself allows 63 bytes
   who constant text := $sql$pg_catalog.current_setting('application_name', true),
     pg_catalog.left(pg_catalog.current_setting('change_feed.actor', true), 200),
@@ -101,6 +108,7 @@ declare
 declare
   changed pg_catalog.int8;
   named pg_catalog.jsonb;
+  sleeping pg_catalog.bool;
 begin
   -- Where the log was given to another owner, or a right on it was revoked, the write goes on, and repair() ends the epoch.
   -- Two looks, for the name of the log can be read by who may use the schema only.
@@ -108,19 +116,24 @@ begin
     %1$s
   elsif not (pg_catalog.has_table_privilege('change_feed.change'::pg_catalog.regclass, 'INSERT')%2$s) then
     %1$s
-  end if;$sql$, $sql$raise warning using
+  end if;
+  if %3$s is not null then
+    sleeping := true; -- and the long way, which notes that it wrote to wake_up$sql$, $sql$raise warning using
       message = 'a change was not recorded, because the recorder may not write the log',
       hint = 'As a superuser: select change_feed.repair()';
     return null;$sql$,
     -- later versions answer null to who may not look at a sequence
     case when current_setting('server_version_num')::int < 180000 then
-      $sql$ and pg_catalog.has_sequence_privilege('change_feed.asleep'::pg_catalog.regclass, 'SELECT')$sql$ end);
+      $sql$ and pg_catalog.has_sequence_privilege('change_feed.asleep'::pg_catalog.regclass, 'SELECT')$sql$ end,
+    asleep);
   record_any constant text := format($sql$
     %s
-    values (%L, pg_catalog.lower(tg_op collate pg_catalog."C"), named::pg_catalog.text, changed,
-    %s);$sql$, insert_change, resource, who);
-  ending constant text := format($sql$
-  if %s is not null then
+    values (%L, %s, named::pg_catalog.text, changed,
+    %s, case when sleeping then 'true'::pg_catalog.jsonb end);$sql$,
+    -- Readers count the commands between two changes: see src/feed/log/uncertain-order.ts.
+    replace(insert_change, 'client)', 'client, data)'), resource, operation, who);
+  ending constant text := $sql$
+  if sleeping then
     begin
       insert into change_feed.wake_up default values on conflict do nothing;
     exception when others then
@@ -129,10 +142,10 @@ begin
   end if;
   return null;
 end
-$sql$, asleep);
+$sql$;
 begin
   if not keys then
-    return beginning || record_any || ending;
+    return beginning || record_one || record_any || ending;
   end if;
 
   -- Only of the type that was expected: a table's owner may have given the column another since, with a cast that to_jsonb
@@ -169,7 +182,7 @@ begin
     -- The SELECT that compares the keys is one of its own: each time it runs Postgres searches all expressions of a SELECT
     -- that has a subquery in one of them (ScanQueryForLocks in plancache.c), and the columns of the log are many.
     record_one := format($sql$
-  if tg_op operator(pg_catalog.=) 'UPDATE' then
+  elsif tg_op operator(pg_catalog.=) 'UPDATE' then
     %1$s
     select %7$L, 'update', %3$s, 1,
     %2$s
@@ -183,15 +196,15 @@ begin
       where not exists (select from new_rows offset 1) and %6$s) as r;
   elsif tg_op operator(pg_catalog.=) 'DELETE' then
     %1$s
-    select %7$L, 'delete', %3$s, 1,
+    select %7$L, %8$L, %3$s, 1,
     %2$s
     from (select r.* %5$s old_rows) as r
       where not exists (select from old_rows offset 1) and %6$s) as r;
   end if;
-  if found and %8$s is null then
+  if found then
     return null;
   end if;
-$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, asleep);
+$sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, deletion);
   end if;
 
   if key_of_row is not null then

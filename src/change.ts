@@ -15,7 +15,7 @@ export interface Origin {
 export interface Change {
   /** What changed: the table's name unless `change_feed.watch()` was told another. */
   readonly resource: string;
-  /** Absent: something changed, refetch all of it. */
+  /** Absent: something changed, and it is not known how. Refetch the rows that `keys` names, or all where it is absent. */
   readonly operation?: Operation;
   /**
    * Primary keys of the changed rows; a composite key is an array in the key's column order. bigint and numeric are

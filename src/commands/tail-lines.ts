@@ -34,7 +34,7 @@ export function textLines(reading: Reading): TailLine[] {
     text: [
       paint('dim', timeOf(madeAt(reading, i))),
       paint('bold', change.resource),
-      change.operation ? paint(COLOURS[change.operation], change.operation) : 'many changes',
+      change.operation ? paint(COLOURS[change.operation], change.operation) : change.keys ? 'changed' : 'many changes',
       ...(change.keys ? [change.keys.map(keyText).join(' ')] : []),
       ...(change.data === undefined ? [] : [dataOf(change)]),
       paint('dim', origin(change)),

@@ -36,8 +36,8 @@ export function expiredEvent(): string {
  * @param spreadMs clients wait a random part of it before they refetch; absent or 0: they need not.
  */
 export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
-  const { resource, operation, reason } = change;
-  const sumsUp = operation === undefined && reason === undefined;
+  const { resource, operation, keys, reason } = change;
+  const sumsUp = operation === undefined && keys === undefined && reason === undefined;
   return { resource, sumsUp, text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
 }
 

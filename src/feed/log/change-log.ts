@@ -3,6 +3,7 @@ import type { LoggedChange, Operation, Origin } from '../../change.js';
 import { sessionTo } from '../../database/address.js';
 import { LONGEST_PATIENCE_MS, PatientQuery } from './adaptive-timeout.js';
 import { formatSnapshot, isAtLeast, type Position, positionOf } from './position.js';
+import { type AgedChange, withoutUncertainOrder } from './uncertain-order.js';
 
 /** What a read found. */
 export interface Reading {
@@ -61,7 +62,8 @@ interface ReadingRow {
   horizon: string | null;
   xid: string | null;
   resource: string | null;
-  operation: Operation | null;
+  /** `change`: something changed, and it is not known how. */
+  operation: Operation | 'change' | null;
   /** JSON */
   keys: string | null;
   /** JSON */
@@ -69,6 +71,8 @@ interface ReadingRow {
   application: string | null;
   actor: string | null;
   client: string | null;
+  /** Postgres' cmin; absent where changes were summed up. */
+  command?: number | null;
   age_ms: number | null;
   made: number | null;
 }
@@ -83,7 +87,7 @@ const EPOCH = '(select e.id from change_feed.epoch_in_force e)';
  * so from the same moment, as the rows.
  */
 const NEWER = `
-    select c.* from (
+    select c.*, c.cmin as command from (
       select b.above, coalesce(lead(b.above) over (order by b.above), pg_snapshot_xmax(pg_current_snapshot())) as below
       from (
         select (pg_snapshot_xmax($1::pg_snapshot)::text::int8 - 1)::text::xid8 as above
@@ -94,7 +98,7 @@ const NEWER = `
     join change_feed.change c on c.xid > between_open.above and c.xid < between_open.below
     where $2::text[] is null or c.resource = any ($2)
     union all
-    select c.* from change_feed.change c
+    select c.*, c.cmin as command from change_feed.change c
     where c.xid = any (array(
         select pg_snapshot_xip($1::pg_snapshot) except select pg_snapshot_xip(pg_current_snapshot())))
       and ($2::text[] is null or c.resource = any ($2))`;
@@ -104,7 +108,7 @@ const READ = `
     c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
     change_feed.readable(c.keys) as keys, change_feed.readable(c.data)::text as data,
     change_feed.readable_name(c.application) as application, change_feed.readable_name(c.actor) as actor,
-    change_feed.readable_name(c.client) as client,
+    change_feed.readable_name(c.client) as client, c.command::text::float8 as command,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
   from (select) as always_a_row
   left join lateral (
@@ -268,12 +272,15 @@ export class ChangeLog {
     const { snapshot = '', epoch, horizon } = rows[0] ?? {};
     if (!epoch) return { position: await this.begin(), changes: [], lost: true };
     const position = positionOf(epoch, snapshot);
-    const measured = measure(rows, begunAt);
+    const told = withoutUncertainOrder(rows.flatMap(changeOf));
+    const measured: Measured = { begunAt, agesMs: told.map(({ ageMs }) => ageMs), changes: changesIn(rows) };
     const lost =
       !isAtLeast(position, since) ||
       (horizon != null && !isAtLeast(since, positionOf(epoch, horizon))) ||
       (limit !== null && measured.changes >= limit);
-    return lost ? { position, changes: [], lost } : { position, changes: rows.flatMap(changeOf), lost, measured };
+    return lost
+      ? { position, changes: [], lost }
+      : { position, changes: told.map(({ change }) => change), lost, measured };
   }
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
@@ -357,37 +364,32 @@ function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
   };
 }
 
-function measure(rows: readonly ReadingRow[], begunAt: number): Measured {
-  const made = rows.filter(({ resource }) => resource !== null);
-  return {
-    begunAt,
-    agesMs: made.map(({ age_ms }) => age_ms ?? 0),
-    changes: changesIn(rows),
-  };
-}
-
 /** How many changes were read, those that were summed up counted one by one. */
 function changesIn(rows: readonly ReadingRow[]): number {
   return rows.reduce((sum, { resource, made }) => sum + (resource === null ? 0 : (made ?? 0)), 0);
 }
 
-function changeOf(row: ReadingRow): LoggedChange[] {
+function changeOf(row: ReadingRow): AgedChange[] {
   if (row.resource === null) return [];
-  if (row.operation === null) return [{ resource: row.resource }];
+  const aged = {
+    ageMs: row.age_ms ?? 0,
+    command: row.command ?? 0,
+    rang: row.operation !== 'emit' && row.data !== null,
+  };
+  if (row.operation === null) return [{ ...aged, change: { resource: row.resource } }];
   const { application, actor, client } = row;
   const origin: Origin = {
     ...(application && { application }),
     ...(actor && { actor }),
     ...(client && { client }),
   };
-  return [
-    {
-      resource: row.resource,
-      operation: row.operation,
-      ...(row.keys && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
-      ...(row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
-      ...(Object.keys(origin).length > 0 && { origin }),
-      ...(row.xid && { xid: BigInt(row.xid) }),
-    },
-  ];
+  const change: LoggedChange = {
+    resource: row.resource,
+    ...(row.operation !== 'change' && { operation: row.operation }),
+    ...(row.keys && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
+    ...(row.operation === 'emit' && row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
+    ...(Object.keys(origin).length > 0 && { origin }),
+    ...(row.xid && { xid: BigInt(row.xid) }),
+  };
+  return [{ ...aged, change }];
 }
