@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../package-root.js';
 import type { Query } from './schema-state.js';
 
-/** What survives when the schema is made anew. */
+/** The watched tables and the rights that survive when the schema is made anew. */
 export interface Kept {
   readonly watched: readonly WatchedRow[];
   readonly grants: readonly GrantRow[];

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { OperatorError } from '../operator-error.js';
 import { installChangeFeed, queryOver } from './install.js';
 
-/** How long another migration of the same database is waited for, in seconds. */
+/** The longest wait for another migration of the same database, in seconds. */
 const MIGRATION_S = 30;
 const LOCK_NOT_AVAILABLE = '55P03';
 const LACKS_RIGHT = '42501';

@@ -3,9 +3,9 @@ import { OperatorError } from '../operator-error.js';
 import type { Query } from './schema-state.js';
 import { shippedSchema } from './shipped-schema.js';
 
-/** How long the locks of all tables are tried for, in ms. */
+/** The time after which the locks of all tables are given up, in ms. */
 const LOCK_MS = 10_000;
-/** How long one attempt waits for them, in ms: writers queue behind it meanwhile. */
+/** The time that one attempt waits for them, in ms: writers queue behind it meanwhile. */
 const ATTEMPT_MS = 500;
 /** Between two attempts, in ms: writers continue meanwhile. */
 const PAUSE_MS = 100;

@@ -5,7 +5,7 @@ import { packageRoot } from '../package-root.js';
 /** The version of the schema that this code works with: that of the files of sql/. */
 export const SCHEMA_VERSION = 1;
 
-/** What the files of sql/ make, read from their text. */
+/** The objects that the files of sql/ make, read from their text. */
 export interface ShippedSchema {
   /** Names of the files, in the order in which they are applied. */
   readonly files: readonly string[];

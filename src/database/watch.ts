@@ -1,11 +1,11 @@
 import { type Kysely, sql } from 'kysely';
 
-/** How a table is watched. */
+/** Settings of a watched table. */
 export interface WatchOptions {
   /** The name in the feed. Default: the table's own, without its schema. */
   readonly resource?: string;
   /**
-   * Whether events name the primary keys of the changed rows. Default true. False for keys that are personal data and
+   * Names the primary keys of the changed rows in events. Default true. False for keys that are personal data and
    * for tables with wide rows; then a statement that changed no row makes an event, too.
    */
   readonly keys?: boolean;

@@ -5,13 +5,13 @@ import { sessionTo, withoutPassword } from '../database/address.js';
 import { databaseFailure } from '../database/failure.js';
 import type { Finding } from './finding.js';
 
-/** How long a notification may take, in ms. */
+/** The longest time that a notification may take, in ms. */
 const ROUND_TRIP_MS = 3000;
 /** Slower than this is worth a word, in ms. */
 const SLOW_MS = 500;
 
 /**
- * Whether a NOTIFY of a writer is heard where the server listens: one session for each address, as a server has them.
+ * Sends a NOTIFY as a writer does, and waits for it where the server listens: one session for each address, as a server has.
  * @param url where writers connect. @param listenUrl where the server listens.
  */
 export async function checkRoundTrip(url: string, listenUrl: string): Promise<Finding[]> {
@@ -63,7 +63,7 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
   }
 }
 
-/** Whether sessions keep what is set for them: through a pooler in transaction mode they don't, and locks don't hold. */
+/** Looks for a pooler in transaction mode, through which sessions keep neither their settings nor their locks. */
 export async function checkPooler(listenUrl: string): Promise<Finding[]> {
   const about = 'pooler';
   const cure = 'set LISTEN_DATABASE_URL to the direct address of the same database';

@@ -5,7 +5,7 @@ import { type Query, schemaFault, schemaState } from '../database/schema-state.j
 import { OperatorError } from '../operator-error.js';
 import type { ChangeLog } from './log/change-log.js';
 
-/** What the feed has to know of the server that it reads from. */
+/** Facts about the database server that the feed needs. */
 export interface DatabaseServer {
   /** PREPARE TRANSACTION may happen: then no writer rings, for it fails after NOTIFY. */
   readonly mayPrepare: boolean;
