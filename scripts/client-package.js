@@ -13,6 +13,10 @@ const FOLDERS = Object.keys(manifest.exports)
 await rm(TARGET, { recursive: true, force: true });
 await mkdir(TARGET, { recursive: true });
 for (const folder of FOLDERS) await cp(`dist/src/${folder}`, `${TARGET}/${folder}`, { recursive: true });
+/** What they share with the server: its positions, and the types of changes. */
+const SHARED = ['change', 'feed/log/position'];
+for (const file of SHARED)
+  for (const end of ['js', 'd.ts']) await cp(`dist/src/${file}.${end}`, `${TARGET}/${file}.${end}`);
 await cp('LICENSE', `${TARGET}/LICENSE`);
 await cp('docs/browser.md', `${TARGET}/README.md`);
 const pick = (names, from) => Object.fromEntries(names.filter((name) => from[name]).map((name) => [name, from[name]]));

@@ -25,3 +25,10 @@ export interface OpenStream {
   readonly resumed: boolean;
   readonly signal: AbortSignal;
 }
+
+/** What a stream's first event says. */
+export interface Connected {
+  readonly clientId: string;
+  readonly resumed: boolean;
+  readonly heartbeatMs?: number;
+}

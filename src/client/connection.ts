@@ -1,5 +1,5 @@
-import type { ConnectionHandlers } from './connection-handlers.js';
-import { endpoint } from './endpoints.js';
+import { attempt, silenceOf, streamUrl } from './attempt.js';
+import type { Connected, ConnectionHandlers } from './connection-handlers.js';
 import type { StreamEvent } from './event-reader.js';
 import { Failures } from './failures.js';
 import type { Fallback } from './fallback.js';
@@ -9,16 +9,12 @@ import type { Unanswered } from './polling.js';
 import type { SentChange } from './registration.js';
 import type { Requests } from './requests.js';
 import { backoff } from './retry.js';
-import { IDLE, type SSEState, type SSEStatus } from './status.js';
-import { readStream, type StreamEnd } from './stream.js';
+import { IDLE, nextState, type SSEState, type SSEStatus } from './status.js';
+import type { StreamEnd } from './stream.js';
 import { boundedWait, later, now } from './timing.js';
 
 /** Where the server has not said how long to wait after a stream's end, in ms. */
 const DEFAULT_RETRY_MS = 2000;
-/** The silence after which a stream is dead, in ms, as long as the server has not said how often it sends heartbeats. */
-const DEFAULT_SILENCE_MS = 45_000;
-/** A stream is dead that is silent for so many heartbeats. */
-const HEARTBEATS = 1.5;
 /** A token that ends sooner after its stream began counts as a failure, in ms. */
 const SHORT_MS = 10_000;
 /** A stream that takes the place of another is not spoken of until so long, in ms. */
@@ -46,17 +42,11 @@ export class Connection {
   #trials: number | undefined;
   #cancelTimer = () => {};
   #cancelQuiet = () => {};
-  #cancelDeadline = () => {};
 
   constructor(settings: () => Settings, requests: Requests, handlers: ConnectionHandlers) {
     this.#settings = settings;
     this.#requests = requests;
     this.#handlers = handlers;
-  }
-
-  /** Where it stands. */
-  get state(): SSEState {
-    return this.#state;
   }
 
   /** Connects now, and takes all failures for past. */
@@ -133,25 +123,14 @@ export class Connection {
     // Proxies strip the header, and the URL says the same.
     if (from !== undefined) authorized.headers.set('Last-Event-ID', from);
     authorized.headers.set('Accept', 'text/event-stream');
-    const url = endpoint(this.#settings().url, '', {
-      resources: resources.length > 0 ? resources.join(',') : undefined,
-      lastEventId: from,
-      hold: '0',
-    });
+    const url = streamUrl(this.#settings(), from, resources);
     this.#expired = false;
     this.#readable = true;
-    const attempt = new AbortController();
-    let mute = false;
-    const end = await readStream({
-      send: (sending) =>
-        this.#requests.send(url, authorized, { signal: sending }, () => {
-          this.#cancelDeadline = later(this.#deadlineMs ?? this.#settings().connectMs, () => {
-            mute = true;
-            attempt.abort();
-          });
-        }),
-      silenceMs: () => this.#silenceMs(),
-      signal: AbortSignal.any([signal, attempt.signal]),
+    const end = await attempt({
+      send: (sending, onSent) => this.#requests.send(url, authorized, { signal: sending }, onSent),
+      deadlineMs: this.#deadlineMs ?? this.#settings().connectMs,
+      silenceMs: () => silenceOf(this.#settings(), this.#heartbeatMs),
+      signal,
       onHeard: () => {
         this.#heardAt = now();
       },
@@ -161,18 +140,12 @@ export class Connection {
         this.#retryMs = boundedWait(ms);
       },
     });
-    this.#cancelDeadline();
     if (signal.aborted) return;
-    if (mute) return this.#judge(signal);
+    if (end === 'mute') return this.#judge(signal);
     if (end.kind === 'closed') return;
     logger.debug('SSE connection error', end.reason);
     if (end.kind === 'refused' && end.status === 401) this.#requests.refuse(authorized);
     this.#ended(end, reason, signal);
-  }
-
-  #silenceMs(): number {
-    const { silenceMs } = this.#settings();
-    return silenceMs ?? (this.#heartbeatMs === undefined ? DEFAULT_SILENCE_MS : this.#heartbeatMs * HEARTBEATS);
   }
 
   #take(
@@ -194,7 +167,6 @@ export class Connection {
       const { clientId, resumed, heartbeatMs } = JSON.parse(data) as Connected;
       if (heartbeatMs !== undefined && heartbeatMs > 0) this.#heartbeatMs = heartbeatMs;
       this.#begun();
-      this.#cancelDeadline();
       this.#openedAt = now();
       this.#settings().logger.debug(`SSE connected with client ID: ${clientId}`);
       this.#setState(this.#readable ? 'connected' : 'stale');
@@ -245,20 +217,15 @@ export class Connection {
   async #loadFallback(signal: AbortSignal): Promise<Fallback | undefined> {
     const loaded = await import('./fallback.js').catch(() => undefined);
     if (!loaded || signal.aborted) return undefined;
-    const deadlineMs = this.#deadlineMs ?? this.#settings().connectMs;
     this.#fallback = new loaded.Fallback({
       settings: this.#settings,
       requests: this.#requests,
-      begin: () => this.#handlers.begin('poll'),
-      onAnswer: (resources, from) => this.#handlers.onAnswer(resources, from, signal),
-      onChange: (change) => this.#handlers.onChange(change),
-      onPosition: (position) => this.#handlers.onPosition(position),
+      handlers: this.#handlers,
+      deadlineMs: this.#deadlineMs ?? this.#settings().connectMs,
       onReadable: (readable) => {
         this.#begun();
         this.#setState(readable ? 'connected' : 'stale');
       },
-      answerMs: deadlineMs,
-      deadlineMs,
       onTrial: (trials) => {
         this.#trials = trials;
       },
@@ -317,7 +284,6 @@ export class Connection {
   #endStream(): void {
     this.#cancelTimer();
     this.#cancelQuiet();
-    this.#cancelDeadline();
     this.#fallback = undefined;
     this.#open = false;
     this.#stream?.abort();
@@ -325,19 +291,9 @@ export class Connection {
   }
 
   #setState(status: SSEStatus, nextAttemptAt: number | null = null, unreadableSince?: number): void {
-    const before = this.#state;
-    const live = status === 'connected' || status === 'idle';
-    // What was live until now is stale since the last byte; what never was, since it was asked for.
-    const begun = before.status === 'connected' ? this.#heardAt : now();
-    const staleSince = live ? null : (before.staleSince ?? unreadableSince ?? begun);
-    if (status === before.status && nextAttemptAt === before.nextAttemptAt) return;
-    this.#state = { status, staleSince, nextAttemptAt };
+    const next = nextState(this.#state, status, nextAttemptAt, unreadableSince ?? this.#heardAt);
+    if (!next) return;
+    this.#state = next;
     this.#handlers.onState(this.#state);
   }
-}
-
-interface Connected {
-  readonly clientId: string;
-  readonly resumed: boolean;
-  readonly heartbeatMs?: number;
 }

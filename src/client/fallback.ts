@@ -21,8 +21,6 @@ export type Verdict =
 
 /** What a fallback stands on. */
 export interface FallbackOptions extends PollingOptions {
-  /** How long a stream had to begin, in ms. */
-  readonly deadlineMs: number;
   /** So many streams have been tried beside the polls. */
   readonly onTrial: (trials: number) => void;
   /** A stream has begun beside the polls. */

@@ -1,6 +1,6 @@
+import type { ConnectionHandlers } from './connection-handlers.js';
 import type { Settings } from './options.js';
 import { type PollEnd, poll } from './poll.js';
-import type { SentChange } from './registration.js';
 import type { Requests } from './requests.js';
 import { later, pause } from './timing.js';
 
@@ -17,16 +17,11 @@ const CUT_FROM_MS = 1000;
 export interface PollingOptions {
   readonly settings: () => Settings;
   readonly requests: Requests;
-  /** The position to ask from, and the resources. */
-  readonly begin: () => { readonly from: string | undefined; readonly resources: readonly string[] };
-  /** An answer brings these resources from `from` on. */
-  readonly onAnswer: (resources: readonly string[], from: string | undefined) => void;
-  readonly onChange: (change: SentChange) => void;
-  readonly onPosition: (position: string) => void;
+  readonly handlers: ConnectionHandlers;
   /** Every answer says whether the server can read the log. */
   readonly onReadable: (readable: boolean) => void;
-  /** The answer of a server that is reached has to be there so long after the wait, in ms. */
-  readonly answerMs: number;
+  /** How long a stream had to begin, in ms: an answer has to be there as long after the wait. */
+  readonly deadlineMs: number;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -61,12 +56,12 @@ export class Polling {
 
   /** Asks again and again. @returns why it cannot any more. */
   async run(): Promise<Unanswered> {
-    const { signal, answerMs, onReadable } = this.#options;
+    const { signal, deadlineMs, onReadable } = this.#options;
     while (!signal.aborted) {
       const current = new AbortController();
       this.#current = current;
       const begun = performance.now();
-      const end = await this.#ask(this.#waitS, answerMs, AbortSignal.any([signal, current.signal]));
+      const end = await this.#ask(this.#waitS, deadlineMs, AbortSignal.any([signal, current.signal]));
       if (signal.aborted) break;
       if (current.signal.aborted) continue; // other resources are wanted
       if (end.kind === 'answer') {
@@ -93,8 +88,8 @@ export class Polling {
   }
 
   async #ask(waitS: number, withinMs: number, signal: AbortSignal): Promise<PollEnd> {
-    const { settings, requests, begin, onAnswer, onChange, onPosition } = this.#options;
-    const { from, resources: all } = begin();
+    const { settings, requests, handlers } = this.#options;
+    const { from, resources: all } = handlers.begin('poll');
     const resources = all.filter((resource) => !this.#refused.has(resource));
     if (resources.length === 0) {
       await pause(WAIT_S * 1000, signal);
@@ -104,16 +99,16 @@ export class Polling {
     let end = await poll(ask);
     if (end.kind === 'refused' && end.status === 401) end = await poll({ ...ask, reason: 'refused' });
     if (end.kind !== 'answer' || signal.aborted) return end;
-    onAnswer(resources, from);
-    for (const change of end.events) onChange(change);
-    onPosition(end.position);
+    handlers.onAnswer(resources, from, this.#options.signal);
+    for (const change of end.events) handlers.onChange(change);
+    handlers.onPosition(end.position);
     return end;
   }
 
   /** One name that is refused refuses them all: asks for each by itself. */
   async #findRefused(): Promise<void> {
-    const { settings, requests, begin, signal } = this.#options;
-    const { from, resources } = begin();
+    const { settings, requests, handlers, signal } = this.#options;
+    const { from, resources } = handlers.begin('poll');
     for (const resource of resources) {
       if (this.#refused.has(resource)) continue;
       const ask = { settings: settings(), requests, resources: [resource], since: from, waitS: 0 };

@@ -3,7 +3,7 @@ import type { FeedMessage } from './message.js';
 import type { Settings } from './options.js';
 import type { Registrations } from './registrations.js';
 import { sharingName } from './sharing-name.js';
-import { isLive, type SSEState } from './status.js';
+import type { SSEState } from './status.js';
 import type { Subscriptions } from './subscriptions.js';
 import { Tabs } from './tabs.js';
 
@@ -16,6 +16,8 @@ export interface SharingPage {
   readonly connection: Connection;
   /** Another tab's stream has brought something. */
   readonly apply: (message: FeedMessage, signal: AbortSignal) => void;
+  /** Connects, unless the page is live. */
+  readonly wake: () => unknown;
   /** The page parts from the other tabs. */
   readonly part: () => void;
   /** The page joins those that it shares with now. */
@@ -31,7 +33,7 @@ export interface Sharing {
 
 /** Joins the other tabs of the same person. @returns undefined where nobody knows whose rights the page has. */
 export async function share(page: SharingPage, signal: AbortSignal): Promise<Sharing | undefined> {
-  const { settings, state, registrations, subscriptions, connection, apply, part, rejoin } = page;
+  const { settings, state, registrations, subscriptions, connection, apply, wake, part, rejoin } = page;
   const name = await sharingName(settings());
   if (signal.aborted || name === undefined) return undefined;
   const tabs = new Tabs(name, {
@@ -46,9 +48,7 @@ export async function share(page: SharingPage, signal: AbortSignal): Promise<Sha
       subscriptions.reconcile();
       connection.changed();
     },
-    wake: () => {
-      if (!isLive(state())) connection.connect();
-    },
+    wake: () => void wake(),
     solo: () => {
       part();
       connection.connect();

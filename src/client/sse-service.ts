@@ -1,5 +1,8 @@
 import type { Change } from '../change.js';
+import { ClientIds } from './client-ids.js';
 import { Connection } from './connection.js';
+import { Inbox, type InboxOptions } from './inbox.js';
+import type { ListenOptions, UntilOptions } from './listen-options.js';
 import type { FeedMessage } from './message.js';
 import { type Settings, type SSEServiceOptions, settingsOf } from './options.js';
 import { isBrowser, isVisible, watchPage } from './page.js';
@@ -13,28 +16,10 @@ import { later, now } from './timing.js';
 
 /** A stream that nobody listens to any more is kept for so long, in ms: the next view may be on its way. */
 const UNUSED_MS = 5000;
-/** Streams of before whose own changes are still known as its own. */
-const KNOWN_CLIENT_IDS = 100;
-
-/** What {@link SSEService.on} takes. */
-export interface ListenOptions {
-  /**
-   * Up to where the listener knows everything: the header `Change-Feed-Position` of its own list. It is told what has
-   * changed since, whatever the positions of other listeners. Null and undefined: none.
-   */
-  since?: string | null | undefined;
-}
-
-/** What {@link SSEService.until} takes. */
-export interface UntilOptions {
-  /** How long it waits, in ms. Default 10,000. */
-  timeoutMs?: number | undefined;
-}
 
 /**
  * The change feed in a browser: one stream for all resources that somebody listens to. It comes back by itself and goes on
  * where it stopped, so that no change is missed: a stretch that can't be replayed is told as `reason: 'resync'`.
- *
  * @example
  * const off = sseService.on('veranstaltung', (change) => refetch(change.keys));
  */
@@ -44,13 +29,13 @@ export class SSEService {
   readonly #statusListeners = new Set<(status: SSEStatus) => void>();
   readonly #subscriptions: Subscriptions;
   readonly #connection: Connection;
-  readonly #parts: { settings: () => Settings; requests: Requests; registrations: Registrations };
+  readonly #parts: InboxOptions;
+  readonly #inbox: Inbox;
   #state: SSEState = IDLE;
   #sharing: Sharing | undefined;
   /** Aborted when it parts from the other tabs, or is no longer to join them. */
   #joining: AbortController | undefined;
-  /** The names under which this page has written, the newest first. */
-  readonly #clientIds: string[] = [crypto.getRandomValues(new Uint32Array(4)).join('-')];
+  readonly #clientIds = new ClientIds();
   #disconnected = false;
   #cancelHidden = () => {};
   #cancelUnused = () => {};
@@ -65,6 +50,7 @@ export class SSEService {
     const registrations = this.#registrations;
     const wanted = () => [...new Set([...registrations.resources, ...(this.#sharing?.tabs?.wanted ?? [])])];
     this.#parts = { settings, requests, registrations };
+    this.#inbox = new Inbox(this.#parts);
     this.#subscriptions = new Subscriptions({
       settings,
       requests,
@@ -79,8 +65,7 @@ export class SSEService {
         resources: by === 'stream' ? this.#subscriptions.forUrl() : wanted(),
       }),
       onOpen: ({ clientId, resources, from, resumed, signal }) => {
-        this.#clientIds.unshift(clientId);
-        this.#clientIds.length = Math.min(this.#clientIds.length, KNOWN_CLIENT_IDS);
+        this.#clientIds.add(clientId);
         this.#bring({ type: 'begin', resources, from, resumed, anew: true }, signal);
         this.#subscriptions.opened({ clientId, signal }, resources);
       },
@@ -118,7 +103,7 @@ export class SSEService {
 
   /** This page's name: send it as the header `Change-Feed-Client` on writes, and {@link SSEService.isOwn} knows them. */
   get clientId(): string {
-    return this.#clientIds[0] as string;
+    return this.#clientIds.current;
   }
 
   /** How far it has been told: the position from which the next stream goes on. */
@@ -156,7 +141,6 @@ export class SSEService {
   on(resource: string, listener: ChangeListener, { since }: ListenOptions = {}): () => void {
     if (this.#isInert()) return () => {};
     this.#cancelUnused();
-    // What another tab's stream brings it says itself.
     const live = this.#subscriptions.brings(resource) || this.#registrations.isLive(resource);
     const registration = this.#registrations.add(resource, listener, since || undefined, live);
     if (this.status === 'idle' && !this.#disconnected) this.#open();
@@ -191,13 +175,10 @@ export class SSEService {
 
   /** Whether this page made a change itself: a write with the header `Change-Feed-Client`. */
   isOwn({ origin }: Change): boolean {
-    return origin?.client !== undefined && this.#clientIds.includes(origin.client);
+    return origin?.client !== undefined && this.#clientIds.has(origin.client);
   }
 
-  /** A server that renders pages has no page, and a path leads nowhere there. */
-  #isInert(): boolean {
-    return !isBrowser() && (this === sseService || !/^[a-z]+:/i.test(this.#settings.url));
-  }
+  #isInert = () => !isBrowser() && (this === sseService || !/^[a-z]+:/i.test(this.#settings.url));
 
   #off(registration: Registration): void {
     if (!this.#registrations.remove(registration)) return;
@@ -217,30 +198,8 @@ export class SSEService {
   }
 
   #apply(message: FeedMessage, signal?: AbortSignal): void {
-    const registrations = this.#registrations;
-    if (message.type === 'change') registrations.change(message.change);
-    else if (message.type === 'position') registrations.moveTo(message.position);
-    else if (message.type === 'state') this.#setState(message.state);
-    else {
-      const late =
-        message.type === 'cover'
-          ? registrations.cover([message.resource])
-          : registrations.begin(message.resources, message.from, message.resumed, message.anew);
-      if (late.length > 0 && signal) void this.#catchUp(late, signal);
-    }
-  }
-
-  async #catchUp(late: readonly Registration[], signal: AbortSignal): Promise<void> {
-    const registrations = this.#registrations;
-    signal.addEventListener('abort', () => registrations.giveUp(late));
-    try {
-      const { catchUp } = await import('./catch-up.js');
-      catchUp(this.#parts, late, signal);
-    } catch (error) {
-      // The code is not there, after a deployment for one: nothing can be fetched.
-      this.#settings.logger.debug('SSE: what was missed cannot be fetched', error);
-      for (const registration of late) registration.resync();
-    }
+    if (message.type === 'state') this.#setState(message.state);
+    else this.#inbox.apply(message, signal);
   }
 
   #setState(state: SSEState): void {
@@ -259,7 +218,10 @@ export class SSEService {
   #open(): void {
     this.#unwatchPage ??= watchPage({
       onShown: () => this.#shown(),
-      onHidden: () => this.#pauseLater(),
+      onHidden: () => {
+        this.#cancelHidden();
+        this.#cancelHidden = later(this.#settings.hiddenMs, () => this.#pause());
+      },
       onLeft: () => this.#pause(),
       onOnline: () => isVisible() && this.#shown(),
       onOffline: () => this.#connection.offline(),
@@ -276,7 +238,6 @@ export class SSEService {
     else this.#connection.connect();
   }
 
-  /** Joins the other tabs of the same person, or goes alone. */
   async #share(): Promise<void> {
     if (this.#joining) return;
     const joining = new AbortController();
@@ -284,16 +245,19 @@ export class SSEService {
     this.#setState({ status: 'connecting', staleSince: this.#state.staleSince ?? now(), nextAttemptAt: null });
     try {
       const { share } = await import('./sharing.js');
-      const page = {
-        ...this.#parts,
-        state: () => this.#state,
-        subscriptions: this.#subscriptions,
-        connection: this.#connection,
-        apply: (message: FeedMessage, signal: AbortSignal) => this.#apply(message, signal),
-        part: () => this.#part(),
-        rejoin: () => this.#open(),
-      };
-      this.#sharing = await share(page, joining.signal);
+      this.#sharing = await share(
+        {
+          ...this.#parts,
+          state: () => this.#state,
+          subscriptions: this.#subscriptions,
+          connection: this.#connection,
+          apply: (message: FeedMessage, signal: AbortSignal) => this.#apply(message, signal),
+          wake: () => isLive(this.#state) || this.#connection.connect(),
+          part: () => this.#part(),
+          rejoin: () => this.#open(),
+        },
+        joining.signal,
+      );
     } catch (error) {
       this.#settings.logger.debug('SSE: tabs cannot share a stream', error);
     }
@@ -315,15 +279,9 @@ export class SSEService {
     if (!final && ['paused', 'waiting', 'offline', 'resting', 'unauthorized'].includes(this.status)) this.#open();
   }
 
-  #pauseLater(): void {
-    this.#cancelHidden();
-    this.#cancelHidden = later(this.#settings.hiddenMs, () => this.#pause());
-  }
-
   #pause(): void {
     this.#cancelHidden();
-    const { status } = this;
-    if (!this.#joining && ['idle', 'paused', 'resting', 'unauthorized'].includes(status)) return;
+    if (!this.#joining && ['idle', 'paused', 'resting', 'unauthorized'].includes(this.status)) return;
     this.#part();
     this.#connection.close('paused');
   }

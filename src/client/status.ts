@@ -1,3 +1,5 @@
+import { now } from './timing.js';
+
 /**
  * Where a service stands:
  * - `idle`: nobody listens, or `disconnect()` was called;
@@ -36,4 +38,21 @@ export const IDLE: SSEState = { status: 'idle', staleSince: null, nextAttemptAt:
 /** Whether nothing is gained by another attempt. */
 export function isLive({ status }: SSEState): boolean {
   return status === 'connected' || status === 'stale' || status === 'connecting';
+}
+
+/**
+ * The state that follows another; undefined where nothing changes.
+ * @param liveUntil up to when a live page was told of everything, by `now()`.
+ */
+export function nextState(
+  before: SSEState,
+  status: SSEStatus,
+  nextAttemptAt: number | null,
+  liveUntil: number,
+): SSEState | undefined {
+  if (status === before.status && nextAttemptAt === before.nextAttemptAt) return undefined;
+  if (status === 'connected' || status === 'idle') return { status, staleSince: null, nextAttemptAt };
+  // What never was live is stale since it was asked for.
+  const begun = before.status === 'connected' ? liveUntil : now();
+  return { status, staleSince: before.staleSince ?? begun, nextAttemptAt };
 }

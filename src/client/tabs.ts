@@ -1,6 +1,5 @@
 import { type Election, LeaseElection, LockElection } from './election.js';
 import type { FeedMessage } from './message.js';
-import { isVisible } from './page.js';
 import type { SSEState } from './status.js';
 
 import { later } from './timing.js';
@@ -204,7 +203,7 @@ export class Tabs {
     }
     if (this.#leading) return;
     // A hidden tab is in no hurry, and its timers are late.
-    if (this.#unanswered >= UNANSWERED && isVisible()) {
+    if (this.#unanswered >= UNANSWERED && document.visibilityState !== 'hidden') {
       this.#cancelTakeOver();
       this.#cancelTakeOver = later(Math.random() * JITTER_MS, () => {
         if (this.#unanswered < UNANSWERED || this.#leading) return;
