@@ -4,6 +4,7 @@ import { packageRoot } from '../../src/package-root.js';
 
 /** The pages whose code blocks are run: paths from the root. */
 export const pages: readonly string[] = [
+  'README.md',
   'CONTRIBUTING.md',
   ...readdirSync(join(packageRoot, 'docs'))
     .filter((name) => name.endsWith('.md'))
