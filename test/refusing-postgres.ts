@@ -29,6 +29,9 @@ export class RefusingPostgres {
   #port = 0;
   /** Connections that came since it refuses. */
   attempts = 0;
+  /** Connections that are open, and the most that were at once. */
+  open = 0;
+  peak = 0;
 
   private constructor(databaseUrl: string) {
     this.#target = databaseUrl;
@@ -88,6 +91,11 @@ export class RefusingPostgres {
 
   #accept(near: Socket): void {
     this.#keep(near);
+    this.open += 1;
+    this.peak = Math.max(this.peak, this.open);
+    near.on('close', () => {
+      this.open -= 1;
+    });
     const refusal = this.#refusal;
     this.attempts += 1;
     if (!refusal) this.#pass(near);

@@ -51,7 +51,7 @@ const LAST_QUERIES_MS = 2000;
  * A change feed for a Koa application, to be mounted with {@link changeFeedRoutes}. The database needs the schema
  * `change_feed`: `pg-change-feed migrate`, or {@link migrateChangeFeed}.
  *
- * It takes an address and no pool: LISTEN, the locks and the reads of the log need up to seven sessions with settings
+ * It takes an address and no pool: LISTEN, the locks and the reads of the log need up to nine sessions with settings
  * of their own. Nothing connects before {@link FeedWithStreams.start}.
  * @throws {OperatorError} where an address can't be read, in one sentence that shows nothing of it.
  */
