@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import { ChangeFeed } from '../../src/feed/change-feed.js';
-import { ChangeLog } from '../../src/feed/change-log.js';
+import { ChangeLog } from '../../src/feed/log/change-log.js';
 import { packageRoot } from '../../src/package-root.js';
 import { RefusingPostgres } from '../refusing-postgres.js';
 import { createTestDatabase } from '../test-database.js';
@@ -46,7 +46,7 @@ test('a feed holds nine connections at the most, as the documents say', async ()
   await database.drop();
 
   const documents = await Promise.all(
-    ['README.md', 'docs/server.md', 'docs/ops.md', 'src/server/create-change-feed.ts'].map((name) =>
+    ['README.md', 'docs/server.md', 'docs/ops.md', 'src/koa/create-change-feed.ts'].map((name) =>
       readFile(join(packageRoot, name), 'utf8'),
     ),
   );
