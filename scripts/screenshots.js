@@ -15,7 +15,7 @@ const browser = await chromium.launch({
 });
 for (const colorScheme of ['light', 'dark']) {
   for (const [size, viewport] of Object.entries({
-    '': { width: 1180, height: 720 },
+    '': { width: 1440, height: 900 },
     '-phone': { width: 360, height: 740 },
   })) {
     const context = await browser.newContext({ colorScheme, viewport, locale: 'de-DE', timezoneId: 'Europe/Berlin' });

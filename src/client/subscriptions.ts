@@ -102,6 +102,8 @@ export class Subscriptions {
     // A stream that takes the place of this one needs no code that is not there.
     if (!calls) return onSeveral();
     if (!added) {
+      // Who has come back meanwhile was told that its changes come already.
+      if (isWanted()) return;
       this.#subscribed.delete(resource);
       if (!this.#refused.delete(resource)) await calls.unsubscribe(call);
       return;

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { HttpError } from 'pg-change-feed';
 import { z } from 'zod';
 import { STATUS } from '../tables.js';
+import { changedRoute } from './anmeldung-changed.js';
 import { csvRoute } from './anmeldung-csv.js';
 import { duplicatesRoute } from './anmeldung-duplicates.js';
 import { listAnmeldungen, parseAnmeldungenQuery } from './anmeldung-list.js';
@@ -42,6 +43,7 @@ export function anmeldungRoutes(options: ApiOptions): Router {
     more: (router, write) => {
       duplicatesRoute(router, options.db);
       csvRoute(router, options.db);
+      changedRoute(router, options.db);
       statusRoute(router, write);
     },
     find: (db, id, forUpdate) =>

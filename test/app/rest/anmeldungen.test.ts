@@ -140,6 +140,21 @@ test('a status for several at once: not for those that have changed since, nor f
   expect((await call('POST', 'anmeldungen/status', { status: 'OFFEN', rows: many })).status).toBe(400);
 });
 
+test('counts what was changed since a list was read', async () => {
+  await add('A');
+  await add('B');
+  const seit = (await call('GET', `anmeldungen?veranstaltungId=${event}`)).headers.get('Change-Feed-Position') ?? '';
+  const count = async (since = seit) =>
+    (await call('GET', `anmeldungen/geaendert?veranstaltungId=${event}&seit=${encodeURIComponent(since)}`)).body;
+  expect(await count()).toEqual({ count: 0 });
+  await server.psql(`update anmeldung set kommentar = 'neu' where nachname = 'A'`);
+  await add('C');
+  expect(await count()).toEqual({ count: 2 });
+  for (const wrong of ['x', '1:2', 'abc.1:2:x', '']) {
+    expect((await count(wrong)).error).toMatchObject({ code: 'bad_request', message: expect.stringContaining('seit') });
+  }
+});
+
 test('a change may name what it knows of its own fields, where others write the row all the time', async () => {
   const id = await add('Schröder');
   const change = async (values: object) => (await call('PATCH', `anmeldungen/${id}`, values)).status;

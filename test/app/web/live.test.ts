@@ -116,6 +116,26 @@ describeInBrowser('the open page follows raw SQL without a click', (pages) => {
     await page.getByText('Husum').waitFor();
   });
 
+  test('who goes on to the next page at once misses nothing there', async () => {
+    const id = await insertEvent('Lauf');
+    const anmeldung = await insertAnmeldung(id, 'Lovelace');
+    const page = await openList();
+    await row(page, id).waitFor();
+    // The code that ends the list's own subscription comes when the next page listens already.
+    let hold: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      hold = resolve;
+    });
+    await page.route('**/subscription-calls*', (route) => held.then(() => route.continue()));
+    await row(page, id).getByRole('link').click();
+    await row(page, anmeldung).waitFor();
+    hold();
+    for (let i = 1; i <= 5; i += 1) {
+      await server.psql('update anmeldung set kommentar = $1 where id = $2', [`Stand ${i}`, anmeldung]);
+      await row(page, anmeldung).getByText(`Stand ${i}`).waitFor();
+    }
+  });
+
   test('two tabs follow, and share one sign-in', async () => {
     const one = await openList();
     const two = await pages.open(server.url, { beside: one });

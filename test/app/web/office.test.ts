@@ -125,6 +125,13 @@ describeInBrowser('the work of an office', (pages) => {
     await server.psql(`update anmeldung set kommentar = 'y'`);
     await page.locator('.hint').getByText('20 Zeilen geändert').waitFor();
     await announced(page, /^20 Zeilen geändert$/);
+    // So many that the event names none of them
+    await add(480, 21);
+    await page.locator('.hint').getByText('480 Zeilen hinzugefügt').waitFor();
+    await server.psql(`update anmeldung set kommentar = 'z'`);
+    await page.locator('.hint').getByText('500 Zeilen geändert').waitFor();
+    await server.psql(`delete from anmeldung where nachname > 'Nr. 020'`);
+    await page.locator('.hint').getByText('480 Zeilen gelöscht').waitFor();
     await server.psql('delete from anmeldung where id = $1', [ids[1]]);
     await page.locator('tr.leaving', { hasText: 'Nr. 002' }).getByText('über psql gelöscht').waitFor();
     await page.locator('tr.leaving').waitFor({ state: 'detached' });
@@ -309,8 +316,7 @@ describeInBrowser('the work of an office', (pages) => {
       await new Promise((resolve) => setTimeout(resolve, 300)); // no burst
     }
     const median = times.sort((a, b) => a - b)[7] as number;
-    console.log(`from commit to screen: median ${median.toFixed(0)} ms, of ${times.map((ms) => ms.toFixed(0))}`);
-    // On a machine with nothing else to do it is under 100 ms.
-    expect(median).toBeLessThan(1000);
+    // 25 ms, measured beside other work; the limit leaves room for a machine that is busier still.
+    expect(median).toBeLessThan(500);
   });
 });

@@ -36,6 +36,11 @@ export interface AnmeldungInList extends Anmeldung {
 /** How many registrations of an event have each status. */
 export type Zahlen = Readonly<Record<Status, number>>;
 
+/** How many registrations there are. */
+export function sumOf(zahlen: Zahlen | undefined): number {
+  return Object.values(zahlen ?? {}).reduce((sum, each) => sum + each, 0);
+}
+
 /** The counts once a registration has gone from one status to another. */
 export function moved(zahlen: Zahlen, from: Status | undefined, to: Status): Zahlen {
   if (from === undefined || from === to) return zahlen;

@@ -5,6 +5,8 @@ export interface Page<Item> {
   items: Item[];
   total: number;
   offset: number;
+  /** The feed's position of before it was read. */
+  position?: string | undefined;
 }
 
 /** A row and the version that a change of it names. */
@@ -30,11 +32,13 @@ export async function fetchJson<Answer>(path: string, parameters: ListParameters
 }
 
 /** A page of a list. */
-export function fetchList<Item, More = unknown>(
+export async function fetchList<Item, More = unknown>(
   path: string,
   parameters: ListParameters = {},
 ): Promise<Page<Item> & More> {
-  return fetchJson(path, parameters);
+  const response = await request('GET', withParameters(path, parameters));
+  const page = (await response.json()) as Page<Item> & More;
+  return { ...page, position: response.headers.get('Change-Feed-Position') ?? undefined };
 }
 
 /** One row and its version. */

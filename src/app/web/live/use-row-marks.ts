@@ -43,37 +43,50 @@ function useFading<Value>(ms: number) {
   };
 }
 
+/** Counts the rows of a burst that names none. */
+export interface BurstCounter<Before> {
+  /** What is shown now, at the burst's beginning. */
+  readonly before: () => Before;
+  /** How many rows are others since then; undefined where that can't be said. */
+  readonly count: (before: Before, operation: Change['operation']) => Promise<number | undefined>;
+}
+
 /**
  * Which rows have just been changed, and by whom: text by key. A deleted row is shown a little longer, with a word; a burst
  * is summed up. A screen reader is told whose row it is. The page's own changes are not among them, deletions aside.
  * @param nameOf what a row is called, for people.
+ * @param counter where it is missing, such a burst is said to be of many rows.
  */
-export function useRowMarks<Row extends { id: number }>(
+export function useRowMarks<Row extends { id: number }, Before = unknown>(
   resource: string,
   items: Ref<readonly Row[]>,
   nameOf: (row: Row) => string,
+  counter?: BurstCounter<Before>,
 ) {
   const { values: marks, set: mark } = useFading<string>(MARKED_MS);
   const { values: leaving, set: leave } = useFading<Leaving<Row>>(LEAVING_MS);
   const { values: bursts, set: sayBurst } = useFading<string>(MARKED_MS);
   let heard: Change[] = [];
+  let before: Before | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   onScopeDispose(() => clearTimeout(timer));
 
-  function sumUp(): void {
+  async function sumUp(): Promise<void> {
     const changes = heard;
     heard = [];
     timer = undefined;
     const rows = changes.map((change) => change.keys?.length);
-    const count = rows.some((each) => each === undefined)
-      ? undefined
-      : rows.reduce((sum = 0, each = 0) => sum + each, 0);
-    if (count !== undefined && count <= BURST_ROWS) {
+    const operations = new Set(changes.map((change) => change.operation));
+    const operation = operations.size === 1 ? changes[0]?.operation : undefined;
+    let count: number | undefined;
+    if (!rows.includes(undefined)) count = rows.reduce((sum = 0, each = 0) => sum + each, 0);
+    else if (before !== undefined) count = await counter?.count(before, operation).catch(() => undefined);
+    if (count === 0) return; // of other events
+    if (count !== undefined && count <= BURST_ROWS && !rows.includes(undefined)) {
       announceRows(changes);
       return;
     }
-    const operations = new Set(changes.map(({ operation }) => operation));
-    const text = describeBurst(operations.size === 1 ? changes[0]?.operation : undefined, count);
+    const text = describeBurst(operation, count);
     sayBurst('burst', text);
     announce(text);
   }
@@ -99,7 +112,9 @@ export function useRowMarks<Row extends { id: number }>(
     }
     if (own || change.reason) return;
     heard.push(change);
-    timer ??= setTimeout(sumUp, BURST_MS);
+    if (timer !== undefined) return;
+    before = counter?.before();
+    timer = setTimeout(() => void sumUp(), BURST_MS);
   });
   onScopeDispose(off);
 
