@@ -39,7 +39,7 @@ export async function startApplication(options: ApplicationOptions): Promise<Run
   try {
     const server = await startServer({
       ...options,
-      routes: ({ feed, mayUse, subjectOf }) => {
+      routes: ({ feed, authorize, subjectOf }) => {
         const api: ApiOptions = {
           db,
           position: () => feed.currentPosition(),
@@ -52,7 +52,7 @@ export async function startApplication(options: ApplicationOptions): Promise<Run
               onLost: listener,
             });
           },
-          mayUse,
+          authorize,
           actorOf: subjectOf,
         };
         return {

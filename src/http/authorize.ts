@@ -25,10 +25,10 @@ export function authorizeByClaims(defaults: '*' | readonly string[]): Authorize 
  * Lets only a true pass. A promise is truthy: an `async` one that slipped in would allow everything, so that stands in
  * the log, and is no.
  */
-export function failingClosed(mayRead: Caller['mayRead'], logger: Logger): Caller['mayRead'] {
+export function failingClosed(authorize: Caller['authorize'], logger: Logger): Caller['authorize'] {
   return (resource) => {
     try {
-      const answer: unknown = mayRead(resource);
+      const answer: unknown = authorize(resource);
       if (typeof answer === 'boolean') return answer;
       logger.error({ resource }, `authorize: expected true or false, got ${typeof answer}; refused`);
       if (answer instanceof Promise) answer.catch(() => {});
@@ -43,7 +43,7 @@ export function failingClosed(mayRead: Caller['mayRead'], logger: Logger): Calle
 export function callerOfClaims(claims: Claims, authorize: Authorize, toleranceS: number): Caller {
   return {
     subject: claims.sub,
-    mayRead: (resource) => authorize(claims, resource),
+    authorize: (resource) => authorize(claims, resource),
     // The same instant at which a new request with this token is refused.
     ...(claims.exp !== undefined && { expiresAt: (claims.exp + toleranceS) * 1000 }),
   };

@@ -20,7 +20,7 @@ import { securityHeaders } from './security-headers.js';
 export interface ServedApplication {
   readonly feed: FeedWithStreams;
   /** Returns whether the token of a request allows a resource. Only for routes behind authentication. */
-  readonly mayUse: (ctx: Context, resource: string) => boolean;
+  readonly authorize: (ctx: Context, resource: string) => boolean;
   /** Returns the `sub` of a request's token. Only for routes behind authentication. */
   readonly subjectOf: (ctx: Context) => string;
 }
@@ -81,7 +81,8 @@ export function createApp(options: AppOptions): Koa {
   const { open = [], authenticated = [] } =
     options.routes?.({
       feed,
-      mayUse: ({ state: { claims } }, resource) => failingClosed((name) => authorize(claims, name), logger)(resource),
+      authorize: ({ state: { claims } }, resource) =>
+        failingClosed((name) => authorize(claims, name), logger)(resource),
       subjectOf: ({ state: { claims } }) => claims.sub,
     }) ?? {};
   for (const router of open) mount(app, router);

@@ -54,7 +54,7 @@ export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoute
     callerOf: async (ctx) => {
       const given = await callerOf(ctx);
       requireCaller(given);
-      return { ...given, mayRead: failingClosed(given.mayRead, logger) };
+      return { ...given, authorize: failingClosed(given.authorize, logger) };
     },
   });
   router.use(routes.routes());

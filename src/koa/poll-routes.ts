@@ -11,7 +11,7 @@ import type { SSEManager } from '../streams/manager.js';
 import { condense } from '../streams/merge.js';
 import type { StreamLimits } from '../streams/stream-limits.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
-import { forbidden, isAllowed } from '../streams/subscriptions.js';
+import { forbidden, isAuthorized } from '../streams/subscriptions.js';
 import { requestedResources, resumePosition } from './stream-query.js';
 import type { SSERoutesOptions } from './stream-routes.js';
 
@@ -41,10 +41,10 @@ export interface PollRouteOptions extends Pick<SSERoutesOptions, 'feed' | 'calle
 export function pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }: PollRouteOptions): Middleware {
   return async (ctx) => {
     if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${ctx.path} takes GET only`, { Allow: 'GET' });
-    const { subject, mayRead, expiresAt } = await callerOf(ctx);
+    const { subject, authorize, expiresAt } = await callerOf(ctx);
     const resources = requestedResources(ctx.query.resources, maxSubscriptions);
     if (resources.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
-    for (const resource of resources) if (!isAllowed(resource, mayRead)) throw forbidden(resource);
+    for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
     const since = resumePosition(ctx);
     const waitMs = waitOf(ctx.query.wait) * 1000;
 
@@ -56,7 +56,7 @@ export function pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }
     try {
       const ended = AbortSignal.any([left.signal, manager.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
       const late = AbortSignal.any([left.signal, AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS)))]);
-      const body = await answer({ feed, resources, mayRead, since, ended, late });
+      const body = await answer({ feed, resources, authorize, since, ended, late });
       ctx.set('Cache-Control', 'no-store');
       ctx.type = 'json';
       ctx.body = body;
@@ -69,7 +69,7 @@ export function pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }
 interface Question {
   readonly feed: ChangeFeed;
   readonly resources: readonly string[];
-  readonly mayRead: (resource: string) => boolean;
+  readonly authorize: (resource: string) => boolean;
   readonly since: ReturnType<typeof resumePosition>;
   /** Aborted when nothing more is waited for. */
   readonly ended: AbortSignal;
@@ -77,9 +77,9 @@ interface Question {
   readonly late: AbortSignal;
 }
 
-async function answer({ feed, resources, mayRead, since, ended, late }: Question): Promise<string> {
+async function answer({ feed, resources, authorize, since, ended, late }: Question): Promise<string> {
   const every = resources.includes(EVERY_RESOURCE);
-  const wanted = (resource: string) => (every ? mayRead(resource) : resources.includes(resource));
+  const wanted = (resource: string) => (every ? authorize(resource) : resources.includes(resource));
   if (since === undefined) return bodyOf([], feed.position);
   for (;;) {
     const changed = nextChange(feed, wanted, ended);
@@ -88,7 +88,7 @@ async function answer({ feed, resources, mayRead, since, ended, late }: Question
     if (reading === undefined) return unreadable(since as Position);
     if (reading === 'lost' || reading.lost) {
       const { position } = feed;
-      const missed = every ? (await feed.allResources()).filter(mayRead) : resources;
+      const missed = every ? (await feed.allResources()).filter(authorize) : resources;
       return bodyOf(
         missed.map((resource) => ({ resource, reason: 'resync' })),
         position,

@@ -7,7 +7,7 @@ import { HttpError } from '../http/http-error.js';
 import type { SSEManager } from '../streams/manager.js';
 import { StreamLimits, type StreamLimitsOptions } from '../streams/stream-limits.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
-import { forbidden, isAllowed, requirePosition, Subscriptions } from '../streams/subscriptions.js';
+import { forbidden, isAuthorized, requirePosition, Subscriptions } from '../streams/subscriptions.js';
 import { pollRoute } from './poll-routes.js';
 import { requestedResources, requireResource, resumePosition } from './stream-query.js';
 
@@ -15,7 +15,7 @@ import { requestedResources, requireResource, resumePosition } from './stream-qu
 export interface Caller {
   /** The token's `sub`: a stream is its opener's own. */
   readonly subject: string;
-  readonly mayRead: (resource: string) => boolean;
+  readonly authorize: (resource: string) => boolean;
   /** When the caller's right ends, in ms since 1970; absent: never. */
   readonly expiresAt?: number;
 }
@@ -61,9 +61,9 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
   router.get('/', async (ctx) => {
     // The router answers HEAD like GET, and a stream has no end that such an answer could wait for.
     if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${path} takes GET only`, { Allow: 'GET' });
-    const { subject, mayRead, expiresAt } = await callerOf(ctx);
+    const { subject, authorize, expiresAt } = await callerOf(ctx);
     const resources = requestedResources(ctx.query.resources, maxSubscriptions);
-    for (const resource of resources) if (!isAllowed(resource, mayRead)) throw forbidden(resource);
+    for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
     const since = resumePosition(ctx);
 
     if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
@@ -81,7 +81,7 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
     manager.open({
       response: ctx.res,
       subject,
-      mayRead,
+      authorize,
       resources,
       // Who names all its resources in the URL needs no time to subscribe by POST.
       hold: ctx.query.hold !== '0',
@@ -95,7 +95,7 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
 
   for (const action of ['subscribe', 'unsubscribe'] as const) {
     router.post(`/${action}`, async (ctx) => {
-      const { subject, mayRead } = await callerOf(ctx);
+      const { subject, authorize } = await callerOf(ctx);
       const { clientId, resource, since } = bodies[action].parse(ctx.request.body);
       requireResource(resource);
       if (since !== undefined) requirePosition(since);
@@ -104,7 +104,7 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
         clientId,
         subject,
         resource,
-        allowed: isAllowed(resource, mayRead),
+        authorized: isAuthorized(resource, authorize),
         since,
       });
       const watched = resource === EVERY_RESOURCE || (await feed.isWatched(resource));

@@ -10,7 +10,7 @@ import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
 /** A client whose socket has so many bytes waiting is full. */
 const MAX_BUFFERED = 65_536;
-/** Answers of `mayRead` that are remembered; a client may ask for names without end. */
+/** Answers of `authorize` that are remembered; a client may ask for names without end. */
 const MAX_REMEMBERED = 1000;
 /** The same in writes: each costs the process memory, though its bytes are shared with other clients. */
 const MAX_WRITES = 64;
@@ -26,7 +26,7 @@ export interface ClientOptions {
   /** Where its bytes go, with the headers sent. */
   readonly wire: Writable;
   /** Whether this client may hear of a resource. Asked once for each. */
-  readonly mayRead: (resource: string) => boolean;
+  readonly authorize: (resource: string) => boolean;
   /** The same for all clients of a server. */
   readonly shared: SharedByClients;
 }
@@ -53,11 +53,11 @@ export class Client {
   readonly subscriptions = new Map<string, Subscription>();
   /** Why this side ended the stream; absent where the other side did. */
   endedBy: EndReason | undefined;
-  readonly #mayRead: (resource: string) => boolean;
+  readonly #authorize: (resource: string) => boolean;
   readonly #shared: SharedByClients;
   readonly #wire: Writable;
   // Made when they are needed: ten thousand idle clients need none of them.
-  #readable: Map<string, boolean> | undefined;
+  #authorized: Map<string, boolean> | undefined;
   /** Replays that run, or are about to. */
   #replays: Set<Replay> | undefined;
   #waiting: WaitingChanges | undefined;
@@ -71,10 +71,10 @@ export class Client {
   /** Set while ids stay at an earlier position. */
   #held: { readonly start: Start; readonly until: number } | undefined;
 
-  constructor({ id, subject, wire, mayRead, shared }: ClientOptions) {
+  constructor({ id, subject, wire, authorize, shared }: ClientOptions) {
     this.id = id;
     this.subject = subject;
-    this.#mayRead = mayRead;
+    this.#authorize = authorize;
     this.#shared = shared;
     this.#wire = wire;
   }
@@ -90,15 +90,15 @@ export class Client {
   }
 
   /** Whether this client may hear of a resource. */
-  mayRead(resource: string): boolean {
-    this.#readable ??= new Map();
-    let allowed = this.#readable.get(resource);
-    if (allowed === undefined) {
-      allowed = this.#mayRead(resource);
-      if (this.#readable.size >= MAX_REMEMBERED) this.#readable.clear();
-      this.#readable.set(resource, allowed);
+  authorize(resource: string): boolean {
+    this.#authorized ??= new Map();
+    let authorized = this.#authorized.get(resource);
+    if (authorized === undefined) {
+      authorized = this.#authorize(resource);
+      if (this.#authorized.size >= MAX_REMEMBERED) this.#authorized.clear();
+      this.#authorized.set(resource, authorized);
     }
-    return allowed;
+    return authorized;
   }
 
   /**
@@ -163,7 +163,7 @@ export class Client {
 
   #subscriptionTo(resource: string): Subscription | undefined {
     const direct = this.subscriptions.get(resource);
-    return direct ?? (this.mayRead(resource) ? this.subscriptions.get(EVERY_RESOURCE) : undefined);
+    return direct ?? (this.authorize(resource) ? this.subscriptions.get(EVERY_RESOURCE) : undefined);
   }
 
   /** Takes a live change for a subscription. It goes out with the next {@link Client.flush}. */

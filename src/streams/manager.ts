@@ -38,7 +38,7 @@ export interface StreamRequest {
   readonly response: ServerResponse;
   /** Whose it is: the token's `sub`. */
   readonly subject: string;
-  readonly mayRead: (resource: string) => boolean;
+  readonly authorize: (resource: string) => boolean;
   /** Subscribed from the start: names, or `*`. */
   readonly resources: readonly string[];
   /** Where the client was: `lost` where it sent something that is no position, absent where it sent nothing. */
@@ -117,13 +117,13 @@ export class SSEManager {
   }
 
   /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
-  open({ response, subject, mayRead, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
+  open({ response, subject, authorize, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
     const wire = openWire(response);
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,
       wire,
-      mayRead,
+      authorize,
       shared: this.#shared,
     });
     this.#clients.set(client.id, client);
@@ -203,7 +203,7 @@ export class SSEManager {
         told.add(client);
       }
       for (const [client, subscription] of every ?? []) {
-        if (direct?.has(client) || !client.mayRead(change.resource)) continue;
+        if (direct?.has(client) || !client.authorize(change.resource)) continue;
         client.take(subscription, change, event);
         told.add(client);
       }

@@ -100,14 +100,14 @@ export class Replays {
       if (reading && !reading.lost) {
         found?.(start);
         for (const change of reading.changes) {
-          if (client.mayRead(change.resource) && replay.missed(change, client.subscriptions)) {
+          if (client.authorize(change.resource) && replay.missed(change, client.subscriptions)) {
             events.push(this.#encoded(change));
           }
         }
         client.endReplay(replay, events, reading.position);
       } else {
         this.#counts.resyncs += 1;
-        const missed = every ? (await this.#feed.allResources()).filter((name) => client.mayRead(name)) : names;
+        const missed = every ? (await this.#feed.allResources()).filter((name) => client.authorize(name)) : names;
         found?.('lost');
         for (const resource of missed) {
           if (replay.missed({ resource }, client.subscriptions))

@@ -16,7 +16,7 @@ const order = z.strictObject({
   subject: z.string(),
   resource: z.string(),
   /** Whether that token allows the resource. */
-  allowed: z.boolean(),
+  authorized: z.boolean(),
   since: z.string().optional(),
 });
 
@@ -60,12 +60,12 @@ export class Subscriptions {
   }
 
   async #carryOutHere(given: SubscriptionOrder): Promise<void> {
-    const { action, clientId, subject, resource, allowed, since } = given;
+    const { action, clientId, subject, resource, authorized, since } = given;
     try {
       if (action === 'unsubscribe') return this.#manager.unsubscribe(clientId, subject, resource);
       const client = this.#manager.requireClient(clientId, subject);
       // By the stream's own token, too: it is that one whose end ends the stream.
-      if (!allowed || !isAllowed(resource, (name) => client.mayRead(name))) throw forbidden(resource);
+      if (!authorized || !isAuthorized(resource, (name) => client.authorize(name))) throw forbidden(resource);
       const { subscriptions } = client;
       if (subscriptions.size >= this.#maxSubscriptions && !subscriptions.has(resource)) {
         throw refusal('too_many_requests', given);
@@ -101,8 +101,8 @@ export function requirePosition(text: string): Position {
 }
 
 /** Whether a caller may subscribe: `*` is every resource that they may read, so it needs no right of its own. */
-export function isAllowed(resource: string, mayRead: (resource: string) => boolean): boolean {
-  return resource === EVERY_RESOURCE || mayRead(resource);
+export function isAuthorized(resource: string, authorize: (resource: string) => boolean): boolean {
+  return resource === EVERY_RESOURCE || authorize(resource);
 }
 
 /** What refuses a resource that the token does not allow. */

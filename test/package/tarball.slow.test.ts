@@ -25,7 +25,7 @@ import { Kysely } from 'kysely';
 import { SSEService } from 'pg-change-feed/client';
 const feed = createChangeFeed({ databaseUrl: 'postgres://localhost/app' });
 const router: Router = changeFeedRoutes(feed, {
-  callerOf: (ctx) => ({ subject: ctx.state.user.sub, mayRead: (resource) => resource === 'kunde' }),
+  callerOf: (ctx) => ({ subject: ctx.state.user.sub, authorize: (resource) => resource === 'kunde' }),
 });
 feed.changes.listen({ onChanges: (changes: readonly Change[]) => console.log(changes.length), onLost: () => {} });
 declare const db: Kysely<{ kunde: { id: number } }>;

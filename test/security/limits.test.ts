@@ -218,11 +218,11 @@ describe('subscriptions of one stream', () => {
       },
     });
     const client = at.manager.requireClient(await (await open(at, 'ada')).clientId(), 'ada');
-    client.mayRead('first');
-    client.mayRead('first');
+    client.authorize('first');
+    client.authorize('first');
     expect(asked).toBe(1);
-    for (let i = 0; i < 1000; i += 1) client.mayRead(`${i}`);
-    client.mayRead('first');
+    for (let i = 0; i < 1000; i += 1) client.authorize(`${i}`);
+    client.authorize('first');
     expect(asked).toBe(1002);
   });
 

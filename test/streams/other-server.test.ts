@@ -149,7 +149,7 @@ test('anyone can NOTIFY: forged calls and answers subscribe nobody, and stop not
     'call',
     'call,',
     `call,${instanceId}`,
-    `call,${instanceId},{"action":"subscribe","clientId":"${clientId}","subject":"ada","resource":"a","allowed":true}`,
+    `call,${instanceId},{"action":"subscribe","clientId":"${clientId}","subject":"ada","resource":"a","authorized":true}`,
     'answer',
     `answer,${randomUUID()},done`,
     'answer,__proto__,done',

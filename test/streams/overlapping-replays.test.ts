@@ -192,7 +192,7 @@ class Model {
     const client = this.manager.open({
       response: response as unknown as ServerResponse,
       subject: 'ada',
-      mayRead: () => true,
+      authorize: () => true,
       resources: [],
     });
     this.clientId = client.id;

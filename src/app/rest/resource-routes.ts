@@ -23,7 +23,7 @@ export interface ApiOptions {
   /** Tells `listener` when a resource has changed, or may have, before any client hears of it. */
   readonly onChange: (resource: string, listener: () => void) => void;
   /** Whether this request may read and write a resource. */
-  readonly mayUse: (ctx: Context, resource: string) => boolean;
+  readonly authorize: (ctx: Context, resource: string) => boolean;
   /** Who asks: the token's `sub`, the actor of what it writes. */
   readonly actorOf: (ctx: Context) => string;
 }
@@ -70,7 +70,7 @@ const expected = z.unknown().transform((given) => {
 
 /** List, read, create, update and delete for one table. Mount behind authentication and a parser of JSON bodies. */
 export function resourceRoutes<Row extends { id: number }, Query, Create, Update>(
-  { db, position, crowdAt, onChange, mayUse, actorOf }: ApiOptions,
+  { db, position, crowdAt, onChange, authorize, actorOf }: ApiOptions,
   table: ResourceOptions<Row, Query, Create, Update>,
 ): Router {
   // Its middlewares are found by the path as it is written: else another spelling would lead past the rights below.
@@ -79,7 +79,7 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   if (table.tellsOf) onChange(table.tellsOf, () => lists.forget());
 
   router.use((ctx, next) => {
-    if (!mayUse(ctx, table.resource)) {
+    if (!authorize(ctx, table.resource)) {
       throw new HttpError('forbidden', `The token does not allow the resource ${table.resource}`);
     }
     ctx.set('Cache-Control', 'no-store');
