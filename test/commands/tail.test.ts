@@ -213,7 +213,7 @@ describe('tail', () => {
       expect(escapes.test(said)).toBe(!('NO_COLOR' in env));
       // biome-ignore lint/suspicious/noControlCharactersInRegex: the same
       const plain = said.replace(/\x1b\[[\d;]*m/g, '');
-      expect(plain).toMatch(/\d\d:\d\d:\d\d\.\d{3} {2}farbig {2}emit {2}\{"n":1\} {2}via psql by \?\[31mrot/);
+      expect(plain).toMatch(/\d\d:\d\d:\d\d\.\d{3} {2}farbig {2}emit {2}\{"n": 1\} {2}via psql by \?\[31mrot/);
       child.kill('SIGKILL');
     }
   });
