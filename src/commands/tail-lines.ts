@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import type { LoggedChange } from '../change.js';
-import type { Reading } from '../feed/log/change-log.js';
 import { formatPosition, type Position } from '../feed/log/position.js';
+import type { Reading } from '../feed/log/reading.js';
 import { jsonObject } from '../json-text.js';
 
 /** A line of `tail`, and the resource that it is about. */

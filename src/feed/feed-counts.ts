@@ -1,5 +1,5 @@
 import { LagHistogram } from './lag-histogram.js';
-import type { Reading } from './log/change-log.js';
+import type { Reading } from './log/reading.js';
 import { VACANT } from './notify/listener.js';
 
 /** The payload of a leader's notification. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import pg from 'pg';
 import { RecentChanges } from '../../src/feed/catch-up/recent-changes.js';
-import { ChangeLog, type Reading } from '../../src/feed/log/change-log.js';
+import { ChangeLog } from '../../src/feed/log/change-log.js';
 import {
   formatPosition,
   hasSeen,
@@ -11,6 +11,7 @@ import {
   type Position,
   parsePosition,
 } from '../../src/feed/log/position.js';
+import type { Reading } from '../../src/feed/log/reading.js';
 import { createTestDatabase, type TestDatabase } from '../test-database.js';
 
 // Random histories of several sessions on a real Postgres, beside a model that knows what committed when.

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import type { LoggedChange } from '../../src/change.js';
 import { jsonLines } from '../../src/commands/tail-lines.js';
-import type { Reading } from '../../src/feed/log/change-log.js';
+import type { Reading } from '../../src/feed/log/reading.js';
 import { elementsOf } from '../../src/json-text.js';
 import { createEmitter } from '../../src/streams/emit-table-update.js';
 import type { EventStream } from '../event-stream.js';

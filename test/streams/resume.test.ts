@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import type { Reading } from '../../src/feed/log/change-log.js';
+import type { Reading } from '../../src/feed/log/reading.js';
 import type { Client } from '../../src/streams/client.js';
 import type { EventStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';

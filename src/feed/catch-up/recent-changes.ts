@@ -1,6 +1,6 @@
 import type { LoggedChange } from '../../change.js';
-import type { Reading } from '../log/change-log.js';
 import { formatSnapshot, hasSeen, isAtLeast, type Position } from '../log/position.js';
+import type { Reading } from '../log/reading.js';
 
 /** As many changes without data take about the memory of one with it. */
 const WEIGHT_OF_DATA = 20;

@@ -1,5 +1,5 @@
-import type { Reading } from '../log/change-log.js';
 import { earliest, hasSeen, isAtLeast, type Position } from '../log/position.js';
+import type { Reading } from '../log/reading.js';
 
 /** How long a stretch that was read is kept for others who were away as long, in ms: a crowd comes back within a minute. */
 const KEPT_MS = 60_000;

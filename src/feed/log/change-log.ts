@@ -1,48 +1,20 @@
 import pg from 'pg';
-import type { LoggedChange, Operation, Origin } from '../../change.js';
 import { sessionTo } from '../../database/address.js';
 import { LONGEST_PATIENCE_MS, PatientQuery } from './adaptive-timeout.js';
 import { formatSnapshot, isAtLeast, type Position, positionOf } from './position.js';
-import { type AgedChange, withoutUncertainOrder } from './uncertain-order.js';
-
-/** What a read found. */
-export interface Reading {
-  /** Where the reader stands now: the next read goes on from here. */
-  readonly position: Position;
-  /**
-   * What committed since, each row's changes in their order. More than 200 are summed up to one per resource; more than
-   * 100, where the read before found as many.
-   */
-  readonly changes: readonly LoggedChange[];
-  /**
-   * The position that was read from does not hold any more (pruned, of another epoch, from the future): what committed
-   * since then cannot be told, and `changes` is empty.
-   */
-  readonly lost: boolean;
-  /** For metrics; absent where the stretch was known without a query. */
-  readonly measured?: Measured;
-}
-
-/** When what was read was made, as far as a reading can tell. */
-export interface Measured {
-  /** When the read was asked for, by performance.now(): before its snapshot was taken. */
-  readonly begunAt: number;
-  /**
-   * How long before the reading each change's statement ran, in ms, by the database's clock alone (the column `at`); of
-   * those that were summed up, the earliest of each resource.
-   */
-  readonly agesMs: readonly number[];
-  /** How many changes were read, those that were summed up counted one by one. */
-  readonly changes: number;
-}
-
-/**
- * A batch of more changes than this is summed up in SQL, not shipped row by row: a client is told of no more than 100 by
- * name, and under writers at full speed each row that is shipped takes 15 µs of CPU from them, in Postgres and here.
- */
-const MAX_CHANGES = 200;
-/** The same where the read before found more than this, too: one writer at full speed makes 100 to 200 between two reads. */
-const MAX_CHANGES_AGAIN = 100;
+import { changeOf, changesIn, type Measured, type Reading, type ReadingRow } from './reading.js';
+import {
+  EPOCH,
+  LOGGED_RESOURCES,
+  MAX_CHANGES,
+  MAX_CHANGES_AGAIN,
+  NOW,
+  POSITION_BEFORE,
+  READ,
+  READ_SUMMED_UP,
+  WATCHED_RESOURCES,
+} from './statements.js';
+import { withoutUncertainOrder } from './uncertain-order.js';
 
 /** Of more changes than this a client that comes back is told to refetch all, rather than have them counted through. */
 const MAX_REPLAYED = 100_000;
@@ -55,93 +27,6 @@ const UNTRANSLATABLE = '22P05';
 
 /** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
 const QUICK_MS = 3000;
-
-interface ReadingRow {
-  snapshot: string;
-  epoch: string | null;
-  horizon: string | null;
-  xid: string | null;
-  resource: string | null;
-  /** `change`: something changed, and it is not known how. */
-  operation: Operation | 'change' | null;
-  /** JSON */
-  keys: string | null;
-  /** JSON */
-  data: string | null;
-  application: string | null;
-  actor: string | null;
-  client: string | null;
-  /** Postgres' cmin; absent where changes were summed up. */
-  command?: number | null;
-  age_ms: number | null;
-  made: number | null;
-}
-
-/** The epoch in force; null where none is. */
-const EPOCH = '(select e.id from change_feed.epoch_in_force e)';
-/**
- * What has committed since the snapshot $1. Of a transaction that is still open nothing can be seen, and it may have
- * written hundreds of thousands of rows: so the transaction ids from $1's xmax on are read as the ranges between those
- * that are open, and of those which were open then, only those that have ended. Each is an index scan of what is new;
- * `in (select …)` would scan the whole log. The new snapshot, the epoch and the horizon come from the same statement, and
- * so from the same moment, as the rows.
- */
-const NEWER = `
-    select c.*, c.cmin as command from (
-      select b.above, coalesce(lead(b.above) over (order by b.above), pg_snapshot_xmax(pg_current_snapshot())) as below
-      from (
-        select (pg_snapshot_xmax($1::pg_snapshot)::text::int8 - 1)::text::xid8 as above
-        union all
-        select open from pg_snapshot_xip(pg_current_snapshot()) open where open >= pg_snapshot_xmax($1::pg_snapshot)
-      ) b
-    ) between_open
-    join change_feed.change c on c.xid > between_open.above and c.xid < between_open.below
-    where $2::text[] is null or c.resource = any ($2)
-    union all
-    select c.*, c.cmin as command from change_feed.change c
-    where c.xid = any (array(
-        select pg_snapshot_xip($1::pg_snapshot) except select pg_snapshot_xip(pg_current_snapshot())))
-      and ($2::text[] is null or c.resource = any ($2))`;
-const READ = `
-  select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
-    (select h.snapshot::text from change_feed.horizon h) as horizon,
-    c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
-    change_feed.readable(c.keys) as keys, change_feed.readable(c.data)::text as data,
-    change_feed.readable_name(c.application) as application, change_feed.readable_name(c.actor) as actor,
-    change_feed.readable_name(c.client) as client, c.command::text::float8 as command,
-    (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
-  from (select) as always_a_row
-  left join lateral (
-    -- not in their order: to sort a day's changes for the first thousand would take as long as to read them
-    ${NEWER} limit ${MAX_CHANGES + 1}
-  ) c on true
-  order by c.lsn, c.at`;
-const READ_SUMMED_UP = `
-  select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
-    (select h.snapshot::text from change_feed.horizon h) as horizon,
-    null as xid, change_feed.readable_name(c.resource) as resource, null as operation, null as keys, null as data,
-    null as application, null as actor, null as client,
-    (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
-  from (select) as always_a_row
-  left join lateral (
-    select n.resource, max(n.lsn) as lsn, min(n.at) as at, count(*)::float8 as made
-    from (${NEWER} limit $3) n
-    group by n.resource
-  ) c on true
-  order by c.lsn`;
-const NOW = `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot`;
-const POSITION_BEFORE = `
-  (select ${EPOCH} as epoch, t.snapshot::text as snapshot, null::timestamptz as "firstAt"
-    from change_feed.tick t where t.at <= clock_timestamp() - $1 * interval '1 s' order by t.id desc limit 1)
-  union all
-  -- The key begins with the transaction id and holds the time: nothing but it is read.
-  (select ${EPOCH}, format('%1$s:%1$s:', c.xid), c.at
-    from change_feed.change c where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)
-  limit 1`;
-const WATCHED_RESOURCES = 'select change_feed.readable_name(resource) as resource from change_feed.watched_table';
-const LOGGED_RESOURCES = `
-  select change_feed.readable_name(l.resource) as resource
-  from (select distinct resource from change_feed.change) l`;
 
 /**
  * What the reader's sessions are pinned to, whatever the role or the database says. A plan is made once and kept, for to
@@ -362,34 +247,4 @@ function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
     each: new PatientQuery(pool, { name: 'read', text: READ }, patienceMs),
     summedUp: new PatientQuery(pool, { name: 'read summed up', text: READ_SUMMED_UP }, patienceMs),
   };
-}
-
-/** How many changes were read, those that were summed up counted one by one. */
-function changesIn(rows: readonly ReadingRow[]): number {
-  return rows.reduce((sum, { resource, made }) => sum + (resource === null ? 0 : (made ?? 0)), 0);
-}
-
-function changeOf(row: ReadingRow): AgedChange[] {
-  if (row.resource === null) return [];
-  const aged = {
-    ageMs: row.age_ms ?? 0,
-    command: row.command ?? 0,
-    rang: row.operation !== 'emit' && row.data !== null,
-  };
-  if (row.operation === null) return [{ ...aged, change: { resource: row.resource } }];
-  const { application, actor, client } = row;
-  const origin: Origin = {
-    ...(application && { application }),
-    ...(actor && { actor }),
-    ...(client && { client }),
-  };
-  const change: LoggedChange = {
-    resource: row.resource,
-    ...(row.operation !== 'change' && { operation: row.operation }),
-    ...(row.keys && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
-    ...(row.operation === 'emit' && row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
-    ...(Object.keys(origin).length > 0 && { origin }),
-    ...(row.xid && { xid: BigInt(row.xid) }),
-  };
-  return [{ ...aged, change }];
 }

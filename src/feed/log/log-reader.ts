@@ -1,7 +1,8 @@
 import { backoffMs } from '../backoff.js';
 import type { Failures } from '../failure-log.js';
-import type { ChangeLog, Reading } from './change-log.js';
+import type { ChangeLog } from './change-log.js';
 import type { Position } from './position.js';
+import type { Reading } from './reading.js';
 
 const READ_FAILED = 'the log could not be read';
 

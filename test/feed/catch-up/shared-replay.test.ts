@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import type { LoggedChange } from '../../../src/change.js';
 import { MissedChanges } from '../../../src/feed/catch-up/shared-replay.js';
-import type { Reading } from '../../../src/feed/log/change-log.js';
 import { formatPosition, hasSeen, isAtLeast, type Position, parsePosition } from '../../../src/feed/log/position.js';
+import type { Reading } from '../../../src/feed/log/reading.js';
 
 const at = (text: string) => parsePosition(`e.${text}`) as Position;
 const change = (xid: number, resource = 'a'): LoggedChange => ({ xid: BigInt(xid), resource, operation: 'update' });

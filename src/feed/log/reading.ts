@@ -1,0 +1,90 @@
+import type { LoggedChange, Operation, Origin } from '../../change.js';
+import type { Position } from './position.js';
+import type { AgedChange } from './uncertain-order.js';
+
+/** What a read found. */
+export interface Reading {
+  /** Where the reader stands now: the next read goes on from here. */
+  readonly position: Position;
+  /**
+   * What committed since, each row's changes in their order. More than 200 are summed up to one per resource; more than
+   * 100, where the read before found as many.
+   */
+  readonly changes: readonly LoggedChange[];
+  /**
+   * The position that was read from does not hold any more (pruned, of another epoch, from the future): what committed
+   * since then cannot be told, and `changes` is empty.
+   */
+  readonly lost: boolean;
+  /**
+   * When what was read was made, and how much that is: `tail` shows it, the metrics count it, and it decides whether the next
+   * read is summed up. Absent where the stretch was known without a query.
+   */
+  readonly measured?: Measured;
+}
+
+/** When what was read was made, as far as a reading can tell. */
+export interface Measured {
+  /** When the read was asked for, by performance.now(): before its snapshot was taken. */
+  readonly begunAt: number;
+  /**
+   * How long before the reading each change's statement ran, in ms, by the database's clock alone (the column `at`); of
+   * those that were summed up, the earliest of each resource.
+   */
+  readonly agesMs: readonly number[];
+  /** How many changes were read, those that were summed up counted one by one. */
+  readonly changes: number;
+}
+
+/** A row of a read; `resource` is null where there is no change. */
+export interface ReadingRow {
+  snapshot: string;
+  epoch: string | null;
+  horizon: string | null;
+  xid: string | null;
+  resource: string | null;
+  /** `change`: something changed, and it is not known how. */
+  operation: Operation | 'change' | null;
+  /** JSON */
+  keys: string | null;
+  /** JSON */
+  data: string | null;
+  application: string | null;
+  actor: string | null;
+  client: string | null;
+  /** Postgres' cmin; absent where changes were summed up. */
+  command?: number | null;
+  age_ms: number | null;
+  made: number | null;
+}
+
+/** How many changes were read, those that were summed up counted one by one. */
+export function changesIn(rows: readonly ReadingRow[]): number {
+  return rows.reduce((sum, { resource, made }) => sum + (resource === null ? 0 : (made ?? 0)), 0);
+}
+
+/** The change that a row tells; none for a row that stands for no change. */
+export function changeOf(row: ReadingRow): AgedChange[] {
+  if (row.resource === null) return [];
+  const aged = {
+    ageMs: row.age_ms ?? 0,
+    command: row.command ?? 0,
+    rang: row.operation !== 'emit' && row.data !== null,
+  };
+  if (row.operation === null) return [{ ...aged, change: { resource: row.resource } }];
+  const { application, actor, client } = row;
+  const origin: Origin = {
+    ...(application && { application }),
+    ...(actor && { actor }),
+    ...(client && { client }),
+  };
+  const change: LoggedChange = {
+    resource: row.resource,
+    ...(row.operation !== 'change' && { operation: row.operation }),
+    ...(row.keys && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
+    ...(row.operation === 'emit' && row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
+    ...(Object.keys(origin).length > 0 && { origin }),
+    ...(row.xid && { xid: BigInt(row.xid) }),
+  };
+  return [{ ...aged, change }];
+}
