@@ -14,19 +14,24 @@ import {
 import type { Change } from '../change.js';
 import { type SSEService, sseService } from '../client/sse-service.js';
 import type { SSEStatus } from '../client/status.js';
-import { Burst } from './burst.js';
+import { Throttle } from '../client/throttle.js';
 
 /** What {@link useSSE} is told. */
 export interface UseSSEOptions {
   /** Default: the page's own `sseService`. */
-  service?: SSEService;
+  service?: SSEService | undefined;
   /** Whether changes that this page made itself are passed over. Default false. */
-  ignoreOwn?: boolean;
+  ignoreOwn?: boolean | undefined;
   /**
-   * Changes that follow each other within this time are one burst, in ms: the first is told at once, and the rest in one
-   * call at its end, without keys. Default 250; 0 tells each.
+   * `onUpdate` is throttled: the first change at once, then at most one call in this time for each resource, in ms, with
+   * the keys of up to 100 rows. Default 250; 0 calls it for each change.
    */
-  burstMs?: number;
+  burstMs?: number | undefined;
+  /**
+   * Up to where the component's data is known: the header `Change-Feed-Position` of the answer that it came from. Then it
+   * is told what has changed since, and not once more that it may have missed changes.
+   */
+  since?: string | null | undefined;
 }
 
 /** What {@link useSSE} gives. */
@@ -57,7 +62,7 @@ export interface UseSSEReturn {
 export function useSSE(
   resource: MaybeRefOrGetter<string | readonly string[] | undefined>,
   onUpdate: (change: Change) => void,
-  { service = sseService, ignoreOwn = false, burstMs = 250 }: UseSSEOptions = {},
+  { service = sseService, ignoreOwn = false, burstMs = 250, since }: UseSSEOptions = {},
 ): UseSSEReturn {
   if (!getCurrentScope()) throw new Error('useSSE() has to be called in setup() or in an effect scope');
   const state = shallowRef(service.state);
@@ -73,10 +78,11 @@ export function useSSE(
     (names = [], _before, onCleanup) => {
       if (onServer) return;
       const ends = [...new Set([names].flat())].map((name) => {
-        const burst = new Burst(onUpdate, burstMs);
-        const off = service.on(name, (change) => {
+        const burst = new Throttle(onUpdate, burstMs);
+        const listener = (change: Change) => {
           if (!ignoreOwn || !service.isOwn(change)) burst.add(change);
-        });
+        };
+        const off = service.on(name, listener, { since });
         return () => {
           off();
           burst.cancel();

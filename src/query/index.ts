@@ -1,0 +1,7 @@
+/**
+ * The change feed for TanStack Query, in any framework: on `pg-change-feed/client`.
+ *
+ * @packageDocumentation
+ */
+export type { Change, Operation, Origin } from '../change.js';
+export { type BindOptions, bindQueryClient, type FollowedQueries, type QueryCacheOwner } from './bind-query-client.js';
