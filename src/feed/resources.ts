@@ -4,6 +4,9 @@ import type { ChangeLog } from './log/change-log.js';
 /** How long it is known which tables are watched, in ms. */
 const WATCHED_MS = 1000;
 
+/** Names that are remembered at the most: emit() takes any. */
+const MAX_READ = 10_000;
+
 /** Names of resources: those that tables are watched as, and those in the log. */
 export class Resources {
   readonly #log: ChangeLog;
@@ -19,6 +22,10 @@ export class Resources {
   /** Takes what the feed has read. */
   add(changes: readonly LoggedChange[]): void {
     for (const { resource } of changes) this.#read.add(resource);
+    if (this.#read.size <= MAX_READ) return;
+    // They stand in the log, which is scanned again when somebody asks.
+    this.#read.clear();
+    this.#logged = undefined;
   }
 
   /** The feed has missed changes, and so perhaps a name. */

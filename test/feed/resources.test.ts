@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import type { LoggedChange } from '../../src/change.js';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
+import { Resources } from '../../src/feed/resources.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
@@ -44,4 +46,14 @@ test('a scan that fails is tried again', async () => {
   expect(await other.feed.allResources()).toContain('veranstaltung');
   expect(scan).toHaveBeenCalledTimes(2);
   scan.mockRestore();
+});
+
+test('names without end cost no memory: the log is scanned again instead', async () => {
+  const scan = jest.fn(async () => ['name 0', 'name 10000']);
+  const resources = new Resources({ loggedResources: scan, watchedResources: async () => [] } as unknown as ChangeLog);
+  expect(await resources.all()).toHaveLength(2);
+  const named = (number: number) => ({ resource: `name ${number}`, operation: 'emit' }) as LoggedChange;
+  for (let i = 0; i <= 10_000; i += 1) resources.add([named(i)]);
+  expect(await resources.all()).toEqual(['name 0', 'name 10000']);
+  expect(scan).toHaveBeenCalledTimes(2);
 });
