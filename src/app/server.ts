@@ -43,7 +43,7 @@ export async function startApplication(options: ApplicationOptions): Promise<Run
         const api: ApiOptions = {
           db,
           position: () => feed.currentPosition(),
-          crowdAt: (resource) => feed.streams.crowds.stateOf(resource),
+          refetchStateOf: (resource) => feed.streams.refetchSpread.stateOf(resource),
           onChange: (resource, listener) => {
             feed.changes.listen({
               onChanges: (changes) => {

@@ -11,8 +11,8 @@ export class FeedCounts {
   changes = 0;
   /** Times that a stretch could not be told, and every client was told to refetch. */
   losses = 0;
-  /** Rings that were heard: of writers, and of other servers' leads. */
-  readonly rings = { writer: 0, lead: 0 };
+  /** Notifications that were received: from writers, and from the leader where that is another server. */
+  readonly notifications = { writer: 0, leader: 0 };
   /** Stretches that clients had missed, and where they were found. */
   readonly replays = { memory: 0, log: 0 };
   /**
@@ -23,11 +23,11 @@ export class FeedCounts {
   readonly lag = new LagHistogram();
   #readBegunAt = Number.NEGATIVE_INFINITY;
 
-  /** Takes a ring, of anyone but this server. */
+  /** Counts a notification of anyone but this server. */
   heard(payload: string): void {
     if (payload === VACANT) return;
-    if (OF_LEADER.test(payload)) this.rings.lead += 1;
-    else this.rings.writer += 1;
+    if (OF_LEADER.test(payload)) this.notifications.leader += 1;
+    else this.notifications.writer += 1;
   }
 
   /** Takes a reading of the feed's own, when everybody has been told. */

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { cutWire } from '../streams/stream-socket.js';
+import { resetStreamSocket } from '../streams/stream-socket.js';
 import { RequestLine } from './request-line.js';
 
 /** What a connection may cost before anybody knows whose it is. */
@@ -44,7 +44,7 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   http.maxConnections = maxConnections;
   http.timeout = options.stallMs ?? 60_000;
   http.on('timeout', (socket: Socket) => {
-    if (socket.writableLength > 0) cutWire(socket);
+    if (socket.writableLength > 0) resetStreamSocket(socket);
     else socket.destroy();
   });
 

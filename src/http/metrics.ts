@@ -35,7 +35,7 @@ export function changeFeedMetrics(feed: FeedWithStreams, { ofProcess = true } = 
   if (ofProcess) collectDefaultMetrics({ register: registry });
   addStreams(registry, feed);
   addDeliveries(registry, feed);
-  addBell(registry, feed);
+  addNotifications(registry, feed);
   const log = new LatestLogState(feed.changes);
   addLog(registry, feed, log);
   return registry;
@@ -62,7 +62,7 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams
   counter(
     registry,
     'deliveries_total',
-    'table-update events handed to sockets: one for each client that is told',
+    'table-update events handed to sockets: one for each client that receives it',
     () => streams.counts.deliveries,
   );
   counter(
@@ -74,7 +74,7 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams
   counters(
     registry,
     'resumes_total',
-    'Missed stretches that one client was told. memory, log: from there, change by change. resync: to refetch, for they could not be told',
+    'Replays of what one client had missed. memory, log: read from there, change by change. resync: the changes could not be replayed, and the client was told to refetch',
     () => [
       ...Object.entries(counts.replays).map(([kind, value]) => ({ value, labels: { kind } })),
       { value: streams.counts.resyncs, labels: { kind: 'resync' } },
@@ -83,7 +83,7 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams
   counter(
     registry,
     'losses_total',
-    'Times that every client was told to refetch: after a crash or a failover of Postgres, or when this server could not read for longer than the log reaches back',
+    'Times that the server told every client to refetch: after a crash or a failover of Postgres, or when it could not read for longer than the log reaches back',
     () => counts.losses,
   );
   const name = 'pg_change_feed_lag_seconds';
@@ -103,33 +103,38 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams
   });
 }
 
-function addBell(registry: Registry, { changes }: FeedWithStreams): void {
+function addNotifications(registry: Registry, { changes }: FeedWithStreams): void {
   const { counts } = changes;
-  gauge(registry, 'listening', '1 while the connection that hears NOTIFY stands', () => +changes.health.listener);
-  gauge(registry, 'log_readable', '1 while the last read of the log has succeeded', () => +changes.health.database);
-  gauge(registry, 'leading', '1 on the one server that wakes the others', () => +changes.lead.leading);
   gauge(
     registry,
-    'asleep',
-    '1 while this server leads and sleeps: each commit rings. 0 while it is awake: writers need not ring',
+    'listening',
+    '1 while the connection that receives notifications is open',
+    () => +changes.health.listener,
+  );
+  gauge(registry, 'log_readable', '1 while the last read of the log has succeeded', () => +changes.health.database);
+  gauge(registry, 'leading', '1 on the one server that leads, and notifies the others', () => +changes.lead.leading);
+  gauge(
+    registry,
+    'idle',
+    '1 while this server leads and is idle: each commit notifies. 0 while it is active: writers need not notify',
     () => +changes.lead.asleep,
   );
   gauge(
     registry,
     'polling',
-    '1 where max_prepared_transactions is above 0: nobody rings or leads, and the log is read every 100 ms',
+    '1 where max_prepared_transactions is above 0: no writer notifies, no server leads, and each reads the log every 100 ms',
     () => +changes.polling,
   );
   counters(
     registry,
-    'rings_heard_total',
-    'Notifications heard, from writers, and from the lead where that is another server',
-    () => Object.entries(counts.rings).map(([from, value]) => ({ value, labels: { from } })),
+    'notifications_received_total',
+    'Notifications received, from writers, and from the leader where that is another server',
+    () => Object.entries(counts.notifications).map(([from, value]) => ({ value, labels: { from } })),
   );
   counter(
     registry,
-    'rings_sent_total',
-    'Notifications sent to the other servers, as the lead',
+    'notifications_sent_total',
+    'Notifications sent to the other servers, as the leader',
     () => changes.lead.rings,
   );
 }
@@ -142,7 +147,7 @@ function addLog(registry: Registry, { changes, streams }: FeedWithStreams, log: 
     });
   ofLog(
     'notify_queue_usage_ratio',
-    'How full the NOTIFY queue of the whole Postgres cluster is; from 0.5 on writers do not ring, at 1 each NOTIFY fails',
+    'How full the NOTIFY queue of the whole Postgres cluster is; from 0.5 on writers do not notify, at 1 each NOTIFY fails',
     ({ queueUsage }) => queueUsage,
   );
   ofLog('log_rows', 'How many changes are in the log, as noted each minute', ({ rows }) => rows);

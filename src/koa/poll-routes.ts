@@ -8,7 +8,7 @@ import { HttpError } from '../http/http-error.js';
 import { MAX_EVENTS, MAX_TEXT } from '../streams/event-batch.js';
 import { changeJson } from '../streams/event-format.js';
 import type { SSEManager } from '../streams/manager.js';
-import { condense } from '../streams/merge.js';
+import { mergeChanges } from '../streams/merge.js';
 import type { StreamLimits } from '../streams/stream-limits.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
 import { forbidden, isAuthorized } from '../streams/subscriptions.js';
@@ -95,7 +95,7 @@ async function answer({ feed, resources, authorize, since, ended, late }: Questi
       );
     }
     const changes = reading.changes.filter(({ resource }) => wanted(resource));
-    if (changes.length > 0) return bodyOf(condense(changes), reading.position);
+    if (changes.length > 0) return bodyOf(mergeChanges(changes), reading.position);
     // Nothing new in memory is no news while the log cannot be read.
     if (!feed.health.database && !(await readableWithin(feed, LEAST_WAIT_MS, ended)))
       return unreadable(since as Position);

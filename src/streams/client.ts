@@ -1,11 +1,11 @@
 import type { Writable } from 'node:stream';
 import type { LoggedChange } from '../change.js';
 import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/log/position.js';
-import { Bundle, bundleOf, MAX_EVENTS } from './event-batch.js';
+import { EventBatch, eventBatchOf, MAX_EVENTS } from './event-batch.js';
 import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
 import { earlier, type Replay, type Start, WaitingChanges } from './replay.js';
 import type { EndReason, StreamCounts } from './stream-counts.js';
-import { cutWire, endWire } from './stream-socket.js';
+import { endStreamSocket, resetStreamSocket } from './stream-socket.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
 /** A client whose socket has so many bytes waiting is full. */
@@ -24,7 +24,7 @@ export interface ClientOptions {
   /** Whose stream it is: the token's `sub`. */
   readonly subject: string;
   /** Where its bytes go, with the headers sent. */
-  readonly wire: Writable;
+  readonly socket: Writable;
   /** Whether this client may hear of a resource. Asked once for each. */
   readonly authorize: (resource: string) => boolean;
   /** The same for all clients of a server. */
@@ -55,14 +55,14 @@ export class Client {
   endedBy: EndReason | undefined;
   readonly #authorize: (resource: string) => boolean;
   readonly #shared: SharedByClients;
-  readonly #wire: Writable;
+  readonly #socket: Writable;
   // Made when they are needed: ten thousand idle clients need none of them.
   #authorized: Map<string, boolean> | undefined;
   /** Replays that run, or are about to. */
   #replays: Set<Replay> | undefined;
   #waiting: WaitingChanges | undefined;
   #replayed: Set<Subscription> | undefined;
-  #outgoing: Bundle | undefined;
+  #outgoing: EventBatch | undefined;
   /** Writes that wait in a socket which is not empty. */
   #writes = 0;
   /** Set while the socket is full: the resources that changed meanwhile. */
@@ -71,17 +71,17 @@ export class Client {
   /** Set while ids stay at an earlier position. */
   #held: { readonly start: Start; readonly until: number } | undefined;
 
-  constructor({ id, subject, wire, authorize, shared }: ClientOptions) {
+  constructor({ id, subject, socket, authorize, shared }: ClientOptions) {
     this.id = id;
     this.subject = subject;
     this.#authorize = authorize;
     this.#shared = shared;
-    this.#wire = wire;
+    this.#socket = socket;
   }
 
   /** Whether the stream has ended. */
   get closed(): boolean {
-    return this.#wire.destroyed || this.#wire.writableEnded;
+    return this.#socket.destroyed || this.#socket.writableEnded;
   }
 
   /** Of how many resources it has to be told once it reads again. */
@@ -140,8 +140,8 @@ export class Client {
     const told = new Set(events.map(({ resource }) => resource));
     this.#replays?.delete(replay);
     if (this.#replays?.size === 0) this.#replays = undefined;
-    // Not one by one: a bundle for each of thousands would stay with the first of them, for each place to resume from.
-    if (events.length > MAX_EVENTS) this.#outgoing = bundleOf(told, this.#outgoing);
+    // Not one by one: a batch for each of thousands would stay with the first of them, for each place to resume from.
+    if (events.length > MAX_EVENTS) this.#outgoing = eventBatchOf(told, this.#outgoing);
     else for (const event of events) this.#add(event);
     if (replayedTo) {
       this.#replayed ??= new Set();
@@ -193,10 +193,10 @@ export class Client {
    */
   flush(startId?: string): void {
     if (this.#replayed) this.#forgetReplays(this.#replayed);
-    const bundle = this.#outgoing;
+    const batch = this.#outgoing;
     this.#outgoing = undefined;
-    if (bundle && this.#behind) for (const resource of bundle.resources()) this.#behind.add(resource);
-    else if (bundle) this.#send(bundle, startId);
+    if (batch && this.#behind) for (const resource of batch.resources()) this.#behind.add(resource);
+    else if (batch) this.#send(batch, startId);
   }
 
   /** Sends a heartbeat, unless the socket is full. */
@@ -207,22 +207,22 @@ export class Client {
   /** Writes; once the socket is full, further changes cost the names of their resources and no more. */
   write(bytes: Buffer | string): void {
     if (this.closed) return;
-    this.#wire.write(bytes);
-    const { writableLength } = this.#wire;
+    this.#socket.write(bytes);
+    const { writableLength } = this.#socket;
     this.#writes = writableLength === 0 ? 0 : this.#writes + 1;
     if (this.#behind || (writableLength < MAX_BUFFERED && this.#writes < MAX_WRITES)) return;
     this.#behind = new Set();
     this.#cutOffLater();
     // Called when all before it has left.
-    this.#wire.write('', () => this.#catchUp());
+    this.#socket.write('', () => this.#catchUp());
   }
 
   /** Ends the stream after a last event. */
   end(reason: EndReason, text = ''): void {
     if (this.closed) return;
     this.endedBy = reason;
-    this.#wire.write(text);
-    endWire(this.#wire);
+    this.#socket.write(text);
+    endStreamSocket(this.#socket);
     // The end waits for what the socket still holds, and a client that doesn't read would stay for ever.
     this.#cutOffLater();
   }
@@ -235,7 +235,7 @@ export class Client {
   #cutOffLater(): void {
     this.#cutOff ??= setTimeout(() => {
       this.endedBy = 'the client did not read';
-      cutWire(this.#wire);
+      resetStreamSocket(this.#socket);
     }, this.#shared.stallMs);
   }
 
@@ -249,19 +249,19 @@ export class Client {
     clearTimeout(this.#cutOff);
     this.#cutOff = undefined;
     this.#writes = 0;
-    const bundle = bundleOf(this.#behind ?? []);
+    const batch = eventBatchOf(this.#behind ?? []);
     this.#behind = undefined;
-    if (bundle) this.#send(bundle);
+    if (batch) this.#send(batch);
   }
 
-  #send(bundle: Bundle, startId?: string): void {
-    this.#shared.counts.deliveries += bundle.delivered;
-    this.#shared.counts.summedUp += bundle.summaries;
-    this.write(bundle.bytes(this.currentId, startId));
+  #send(batch: EventBatch, startId?: string): void {
+    this.#shared.counts.deliveries += batch.delivered;
+    this.#shared.counts.summedUp += batch.summaries;
+    this.write(batch.bytes(this.currentId, startId));
   }
 
   #add(event: EncodedEvent): void {
-    this.#outgoing = this.#outgoing ? this.#outgoing.and(event) : Bundle.of(event);
+    this.#outgoing = this.#outgoing ? this.#outgoing.and(event) : EventBatch.of(event);
   }
 
   #forgetReplays(replayed: Set<Subscription>): void {

@@ -6,36 +6,36 @@ export const MAX_EVENTS = 100;
 export const MAX_TEXT = 65_536;
 
 /**
- * What a client is told at once: one event, or one more than another bundle. Clients that are told the same hold the
- * same bundle, and share its bytes: of ten thousand, one is encoded.
+ * What a client is told at once: one event, or one more than another batch. Clients that are told the same hold the
+ * same batch, and share its bytes: of ten thousand, one is encoded.
  */
-export class Bundle {
-  static readonly #alone = new WeakMap<EncodedEvent, Bundle>();
+export class EventBatch {
+  static readonly #alone = new WeakMap<EncodedEvent, EventBatch>();
   readonly #event: EncodedEvent;
-  readonly #before: Bundle | undefined;
+  readonly #before: EventBatch | undefined;
   readonly #count: number;
   readonly #length: number;
-  readonly #longer = new Map<EncodedEvent, Bundle>();
+  readonly #longer = new Map<EncodedEvent, EventBatch>();
   /** What is sent: all events, or those that sum them up. Made when it is first asked for. */
   #sent: readonly EncodedEvent[] | undefined;
   #summaries: number | undefined;
   #bytes: { readonly id: string; readonly bytes: Buffer } | undefined;
 
-  private constructor(event: EncodedEvent, before?: Bundle) {
+  private constructor(event: EncodedEvent, before?: EventBatch) {
     this.#event = event;
     this.#before = before;
     this.#count = (before?.count ?? 0) + 1;
     this.#length = (before?.length ?? 0) + event.text.length;
   }
 
-  /** The bundle of one event: the same object for each who asks. */
-  static of(event: EncodedEvent): Bundle {
-    let bundle = Bundle.#alone.get(event);
-    if (!bundle) {
-      bundle = new Bundle(event);
-      Bundle.#alone.set(event, bundle);
+  /** The batch of one event: the same object for each who asks. */
+  static of(event: EncodedEvent): EventBatch {
+    let batch = EventBatch.#alone.get(event);
+    if (!batch) {
+      batch = new EventBatch(event);
+      EventBatch.#alone.set(event, batch);
     }
-    return bundle;
+    return batch;
   }
 
   /** How many events it has. */
@@ -49,10 +49,10 @@ export class Bundle {
   }
 
   /** This and one event more: the same object for each who asks. */
-  and(event: EncodedEvent): Bundle {
+  and(event: EncodedEvent): EventBatch {
     let longer = this.#longer.get(event);
     if (!longer) {
-      longer = new Bundle(event, this);
+      longer = new EventBatch(event, this);
       this.#longer.set(event, longer);
     }
     return longer;
@@ -100,7 +100,7 @@ export class Bundle {
 
   #events(): EncodedEvent[] {
     const events: EncodedEvent[] = [];
-    for (let bundle: Bundle | undefined = this; bundle; bundle = bundle.#before) events.push(bundle.#event);
+    for (let batch: EventBatch | undefined = this; batch; batch = batch.#before) events.push(batch.#event);
     return events.reverse();
   }
 }
@@ -109,10 +109,10 @@ export class Bundle {
  * One event per resource, without operation: something changed, refetch all of it. Undefined for no resource.
  * @param before what comes before them.
  */
-export function bundleOf(resources: Iterable<string>, before?: Bundle): Bundle | undefined {
-  let bundle = before;
-  for (const event of summedUp(resources)) bundle = bundle ? bundle.and(event) : Bundle.of(event);
-  return bundle;
+export function eventBatchOf(resources: Iterable<string>, before?: EventBatch): EventBatch | undefined {
+  let batch = before;
+  for (const event of summedUp(resources)) batch = batch ? batch.and(event) : EventBatch.of(event);
+  return batch;
 }
 
 function summedUp(resources: Iterable<string>): EncodedEvent[] {

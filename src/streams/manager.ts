@@ -8,12 +8,12 @@ import type { Logger } from '../logger.js';
 import { Client, type SharedByClients } from './client.js';
 import { tableUpdate } from './event-format.js';
 import { Expiry } from './expiry.js';
-import { condense } from './merge.js';
-import { CROWD_FROM, Crowds } from './refetch-spread.js';
+import { mergeChanges } from './merge.js';
+import { RefetchSpread, SPREAD_FROM } from './refetch-spread.js';
 import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
-import { openWire } from './stream-socket.js';
+import { openStreamSocket } from './stream-socket.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
 /** At the stop a thousand clients a second come back, over three seconds at the most. */
@@ -68,7 +68,7 @@ export class SSEManager {
   /** What has happened since the start, for metrics. */
   readonly counts = new StreamCounts();
   /** Those who are about to refetch. */
-  readonly crowds = new Crowds();
+  readonly refetchSpread = new RefetchSpread();
   readonly #heartbeat: NodeJS.Timeout;
   readonly #stopListening: () => void;
   readonly #closing = new AbortController();
@@ -81,7 +81,7 @@ export class SSEManager {
     this.#stopListening = feed.listen({
       onChanges: (changes) => this.#broadcast(changes),
       onLost: () => {
-        this.crowds.forget();
+        this.refetchSpread.forget();
         for (const client of this.#clients.values())
           void this.#replays.replay(client, 'lost', [...client.subscriptions.values()]);
       },
@@ -118,21 +118,21 @@ export class SSEManager {
 
   /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
   open({ response, subject, authorize, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
-    const wire = openWire(response);
+    const socket = openStreamSocket(response);
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,
-      wire,
+      socket,
       authorize,
       shared: this.#shared,
     });
     this.#clients.set(client.id, client);
     this.counts.opened += 1;
-    wire.once('close', () => {
-      this.#remove(client, client.endedBy ?? endedByOther(wire), expiresAt);
+    socket.once('close', () => {
+      this.#remove(client, client.endedBy ?? endedByOther(socket), expiresAt);
       onClose?.();
     });
-    wire.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
+    socket.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
     if (expiresAt !== undefined) this.#expiry.add(client, expiresAt);
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
@@ -178,7 +178,7 @@ export class SSEManager {
     this.#closing.abort();
     clearInterval(this.#heartbeat);
     const clients = [...this.#clients.values()];
-    const overMs = clients.length > CROWD_FROM ? Math.min(clients.length * END_MS_PER_CLIENT, MAX_END_MS) : 0;
+    const overMs = clients.length > SPREAD_FROM ? Math.min(clients.length * END_MS_PER_CLIENT, MAX_END_MS) : 0;
     const begun = performance.now();
     for (let ended = 0; ended < clients.length; ) {
       const share = overMs === 0 ? 1 : (performance.now() - begun) / overMs;
@@ -191,11 +191,11 @@ export class SSEManager {
 
   #broadcast(changes: readonly LoggedChange[]): void {
     const told = new Set<Client>();
-    for (const change of condense(changes)) {
+    for (const change of mergeChanges(changes)) {
       const direct = this.#subscribers.get(change.resource);
       const every = this.#subscribers.get(EVERY_RESOURCE);
       const audience = (direct?.size ?? 0) + (every?.size ?? 0);
-      const spread = this.crowds.told(change.resource, audience);
+      const spread = this.refetchSpread.begin(change.resource, audience);
       if (audience === 0) continue;
       const event = tableUpdate(change, spread);
       for (const [client, subscription] of direct ?? []) {

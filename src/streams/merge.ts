@@ -13,7 +13,7 @@ const MAX_KEYS = 100;
  * each row's changes keep their order. What is still more than a client is told becomes one that says no more than that
  * the resource changed.
  */
-export function condense(changes: readonly LoggedChange[]): readonly LoggedChange[] {
+export function mergeChanges(changes: readonly LoggedChange[]): readonly LoggedChange[] {
   if (changes.length <= MERGE_FROM) return changes;
   const merged = mergeNeighbours(changes, oftenChanged(changes, MERGE_FROM));
   const tooMany = oftenChanged(merged, MAX_EVENTS);

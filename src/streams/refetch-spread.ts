@@ -1,42 +1,42 @@
-/** More clients than this that are told at once are asked to spread their refetches. */
-export const CROWD_FROM = 100;
+/** More clients than this that receive a change at once are asked to spread their refetches. */
+export const SPREAD_FROM = 100;
 /** ms of spread for each client: about a thousand refetches a second, over ten seconds at the most. */
 const SPREAD_MS_PER_CLIENT = 1;
 const MAX_SPREAD_MS = 10_000;
-/** How long a crowd is expected after its spread, in ms. */
+/** The time after the spread in which slow clients still refetch, in ms. */
 const LATE_MS = 10_000;
 
-/** Crowds of clients that have been told of a change at once, and are about to refetch. */
-export class Crowds {
-  readonly #crowds = new Map<string, { readonly state: number; readonly until: number }>();
+/** Spreads the refetches of many clients that receive a change at once, and knows which resources they refetch now. */
+export class RefetchSpread {
+  readonly #refetched = new Map<string, { readonly state: number; readonly until: number }>();
   #state = 0;
 
   /**
-   * A change is being told.
-   * @returns how long its clients wait at the most before they refetch, in ms; 0 for a few clients.
+   * Notes that a change goes out to so many clients.
+   * @returns the longest time that each waits before it refetches, in ms; 0 for a few clients.
    */
-  told(resource: string, clients: number): number {
-    this.#crowds.delete(resource);
-    if (clients <= CROWD_FROM) return 0;
+  begin(resource: string, clients: number): number {
+    this.#refetched.delete(resource);
+    if (clients <= SPREAD_FROM) return 0;
     const spread = Math.min(clients * SPREAD_MS_PER_CLIENT, MAX_SPREAD_MS);
     this.#state += 1;
-    this.#crowds.set(resource, { state: this.#state, until: performance.now() + spread + LATE_MS });
+    this.#refetched.set(resource, { state: this.#state, until: performance.now() + spread + LATE_MS });
     return spread;
   }
 
-  /** Nobody knows what has changed. */
+  /** Forgets all states: changes were missed, and nobody knows of which resources. */
   forget(): void {
-    this.#crowds.clear();
+    this.#refetched.clear();
   }
 
   /**
-   * Names the state of a resource while a crowd is about to refetch it: another after each change. Undefined while there
-   * is none.
+   * Names the state of a resource while many clients refetch it: another number after each change.
+   * @returns undefined while there are no such clients.
    */
   stateOf(resource: string): number | undefined {
-    const crowd = this.#crowds.get(resource);
-    if (crowd && performance.now() < crowd.until) return crowd.state;
-    this.#crowds.delete(resource);
+    const refetched = this.#refetched.get(resource);
+    if (refetched && performance.now() < refetched.until) return refetched.state;
+    this.#refetched.delete(resource);
     return undefined;
   }
 }

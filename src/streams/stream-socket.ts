@@ -33,7 +33,7 @@ sendHead(
  *
  * On HTTP/1 the connection takes no more requests: what is sent behind a stream's is not run, and not kept.
  */
-export function openWire(response: ServerResponse): Writable {
+export function openStreamSocket(response: ServerResponse): Writable {
   const { req, socket } = response;
   req.setTimeout(0);
   streaming.add(req.socket);
@@ -100,18 +100,18 @@ function endWithConnection(response: ServerResponse): void {
   });
 }
 
-/** Ends a stream's wire once all that was written has left. */
-export function endWire(wire: Writable): void {
+/** Ends a stream's socket once all that was written has left. */
+export function endStreamSocket(socket: Writable): void {
   // end() alone would wait for the other side's FIN.
-  if (wire instanceof Socket) wire.destroySoon();
-  else wire.end();
+  if (socket instanceof Socket) socket.destroySoon();
+  else socket.end();
 }
 
-/** Ends a wire that nobody reads, with all that waits in it. */
-export function cutWire(wire: Writable): void {
+/** Ends a socket that nobody reads, with all that waits in it. */
+export function resetStreamSocket(socket: Writable): void {
   // A FIN would wait behind what was written, up to 4 MB in the kernel, and with it for minutes. TLS has no such end.
-  if (wire instanceof Socket && !(wire instanceof TLSSocket)) wire.resetAndDestroy();
-  else wire.destroy();
+  if (socket instanceof Socket && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
+  else socket.destroy();
 }
 
 /** Whether a connection is a stream's: nothing else may be written to it. */

@@ -192,27 +192,27 @@ describe('resumes', () => {
   });
 });
 
-describe('the bell', () => {
-  test('one server leads; writers ring while it sleeps, and it rings for the others', async () => {
+describe('notifications', () => {
+  test('one server leads; writers notify while it is idle, and it notifies the others', async () => {
     const other = await server.another({ metricsToken: TOKEN });
     const urls = [server.url, other.url];
     const leads = async () => Promise.all(urls.map(async (url) => (await metrics(url)).leading));
-    await until(async () => (await leads()).includes(1), 'a lead');
+    await until(async () => (await leads()).includes(1), 'a leader');
     expect((await leads()).sort()).toEqual([0, 1]);
-    const [lead = '', follower = ''] = (await leads())[0] === 1 ? urls : urls.reverse();
-    await until(async () => (await metrics(lead)).asleep === 1, 'its sleep');
-    const before = { lead: await metrics(lead), follower: await metrics(follower) };
+    const [leader = '', follower = ''] = (await leads())[0] === 1 ? urls : urls.reverse();
+    await until(async () => (await metrics(leader)).idle === 1, 'an idle leader');
+    const before = { leader: await metrics(leader), follower: await metrics(follower) };
     await server.psql(`select change_feed.emit('veranstaltung')`);
     await until(async () => {
-      const now = { lead: await metrics(lead), follower: await metrics(follower) };
-      const grown = (who: 'lead' | 'follower', name: string) => (now[who][name] ?? 0) - (before[who][name] ?? 0);
+      const now = { leader: await metrics(leader), follower: await metrics(follower) };
+      const grown = (who: 'leader' | 'follower', name: string) => (now[who][name] ?? 0) - (before[who][name] ?? 0);
       return (
-        grown('lead', 'rings_heard_total{from="writer"}') === 1 &&
-        grown('lead', 'rings_sent_total') >= 1 &&
-        grown('follower', 'rings_heard_total{from="writer"}') === 1 &&
-        grown('follower', 'rings_heard_total{from="lead"}') >= 1
+        grown('leader', 'notifications_received_total{from="writer"}') === 1 &&
+        grown('leader', 'notifications_sent_total') >= 1 &&
+        grown('follower', 'notifications_received_total{from="writer"}') === 1 &&
+        grown('follower', 'notifications_received_total{from="leader"}') >= 1
       );
-    }, 'the rings');
+    }, 'the notifications');
     expect((await metrics()).listening).toBe(1);
   });
 });

@@ -7,7 +7,7 @@ import { startTestServer } from '../running-server.js';
 import { TcpProxy, targetOf } from '../tcp-proxy.js';
 import { until } from '../until.js';
 
-test('a stop ends the streams of a crowd one after the other; until its end each hears every change', async () => {
+test('a stop ends many streams one after the other; until its end each receives every change', async () => {
   const server = await startTestServer();
   const other = await server.another();
   const headers = { Authorization: `Bearer ${await server.token()}` };

@@ -258,7 +258,7 @@ describe('requests other than GET of one subject', () => {
     await until(async () => (await post(at, '/api/veranstaltungen', {}, 'eilig')).status === 400, 'the next to pass');
   });
 
-  test('a crowd of subjects costs no memory without end', async () => {
+  test('many subjects cost no memory without end', async () => {
     const seen: string[] = [];
     const middleware = requestRate({ perSecond: 1, subjectOf: (ctx) => ctx.get(''), maxSubjects: 10 });
     const request = async (subject: string) => {

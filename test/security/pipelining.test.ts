@@ -3,7 +3,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHttpServer } from '../../src/http/http-server.js';
-import { openWire } from '../../src/streams/stream-socket.js';
+import { openStreamSocket } from '../../src/streams/stream-socket.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
@@ -140,7 +140,7 @@ describe('behind a stream', () => {
   test('of another server of node:http nothing is run, either', async () => {
     const run: string[] = [];
     const http = createServer((request, response) => {
-      if (request.url === '/stream') openWire(response).write('data: 1\n\n');
+      if (request.url === '/stream') openStreamSocket(response).write('data: 1\n\n');
       else {
         run.push(String(request.url));
         response.end();

@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import Koa from 'koa';
-import { openWire } from '../../src/streams/stream-socket.js';
+import { openStreamSocket } from '../../src/streams/stream-socket.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
@@ -68,7 +68,7 @@ test('nothing but its events gets into a stream, whatever its client sends after
 });
 
 test('in an application that leaves bad requests to node:http, that writes no answer into a stream', async () => {
-  const application = createServer((_req, res) => openWire(res).write('data: 1\n\n'));
+  const application = createServer((_req, res) => openStreamSocket(res).write('data: 1\n\n'));
   application.listen(0, '127.0.0.1');
   await once(application, 'listening');
   const { port } = application.address() as AddressInfo;

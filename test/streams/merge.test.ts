@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { LoggedChange, Operation } from '../../src/change.js';
-import { condense } from '../../src/streams/merge.js';
+import { mergeChanges } from '../../src/streams/merge.js';
 
 const origin = { application: 'psql' };
 const changeOf = (key: unknown, operation: Operation = 'update', more: Partial<LoggedChange> = {}): LoggedChange => ({
@@ -18,20 +18,20 @@ const times = (count: number, make: (place: number) => LoggedChange) =>
 describe('what one read is told as', () => {
   test('ten changes of a resource: each by itself', () => {
     const changes = times(10, (i) => changeOf(i));
-    expect(condense(changes)).toEqual(changes);
+    expect(mergeChanges(changes)).toEqual(changes);
     const beside = [...changes, ...times(10, (i) => changeOf(i, 'update', { resource: 'b' }))];
-    expect(condense(beside)).toEqual(beside);
+    expect(mergeChanges(beside)).toEqual(beside);
   });
 
   test('more: one with all keys, each once', () => {
     const changes = times(30, (i) => changeOf([i % 20, 'x']));
-    expect(condense(changes)).toEqual([
+    expect(mergeChanges(changes)).toEqual([
       { resource: 'a', operation: 'update', keys: times(20, (i) => [i, 'x'] as never), origin },
     ]);
   });
 
   test('a hundred keys at the most', () => {
-    expect(condense(times(150, (i) => changeOf(i))).map(({ keys }) => keys?.length)).toEqual([100, 50]);
+    expect(mergeChanges(times(150, (i) => changeOf(i))).map(({ keys }) => keys?.length)).toEqual([100, 50]);
   });
 
   test('never across another operation, origin, or a change without keys or with data', () => {
@@ -42,7 +42,7 @@ describe('what one read is told as', () => {
       { resource: 'a', operation: 'emit', data: 5, xid: 7n },
     ];
     for (const cut of cuts) {
-      const told = condense([...times(10, (i) => changeOf(i)), cut, ...times(10, (i) => changeOf(i))]);
+      const told = mergeChanges([...times(10, (i) => changeOf(i)), cut, ...times(10, (i) => changeOf(i))]);
       expect(told).toHaveLength(3);
       expect(told[1]).toBe(cut);
     }
@@ -51,7 +51,7 @@ describe('what one read is told as', () => {
   test('over a hundred that cannot be merged: that it changed, and the other resource as it was', () => {
     const other = changeOf(1, 'insert', { resource: 'b' });
     const changes = times(202, (i) => changeOf(i, i % 2 ? 'insert' : 'delete'));
-    expect(condense([...changes, other])).toEqual([{ resource: 'a' }, other]);
+    expect(mergeChanges([...changes, other])).toEqual([{ resource: 'a' }, other]);
   });
 
   test("a row's last change is the last that names it", () => {
@@ -70,7 +70,7 @@ describe('what one read is told as', () => {
             for (const key of keys ?? []) last.set(`${resource} ${key}`, operation);
           return last;
         };
-        expect(lastOf(condense(changes))).toEqual(lastOf(changes));
+        expect(lastOf(mergeChanges(changes))).toEqual(lastOf(changes));
       }),
     );
   });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
-import { Bundle } from '../../src/streams/event-batch.js';
+import { EventBatch } from '../../src/streams/event-batch.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
@@ -77,7 +77,7 @@ test('a long stretch costs no memory for each place to resume from', async () =>
     await server.psql(`select change_feed.emit('a') from generate_series(1, 90)`);
     await until(() => server.feed.counts.changes === 90 * i);
   }
-  const and = jest.spyOn(Bundle.prototype, 'and');
+  const and = jest.spyOn(EventBatch.prototype, 'and');
   const stream = await server.stream('resources=a', { 'Last-Event-ID': left });
   await until(() => stream.updates.length > 0);
   expect(stream.updates).toEqual(['a']);

@@ -16,10 +16,10 @@ export interface ApiOptions {
   /** The feed's position of now, for lists. */
   readonly position: () => Promise<string>;
   /**
-   * Names the state of a resource while a crowd is about to refetch it, another after each change; undefined while there
-   * is none. The crowd's lists are read once.
+   * Names the state of a resource while many clients refetch it: another number after each change. Their lists are read
+   * once. Undefined while there are no such clients.
    */
-  readonly crowdAt: (resource: string) => number | undefined;
+  readonly refetchStateOf: (resource: string) => number | undefined;
   /** Tells `listener` when a resource has changed, or may have, before any client hears of it. */
   readonly onChange: (resource: string, listener: () => void) => void;
   /** Whether this request may read and write a resource. */
@@ -70,7 +70,7 @@ const expected = z.unknown().transform((given) => {
 
 /** List, read, create, update and delete for one table. Mount behind authentication and a parser of JSON bodies. */
 export function resourceRoutes<Row extends { id: number }, Query, Create, Update>(
-  { db, position, crowdAt, onChange, authorize, actorOf }: ApiOptions,
+  { db, position, refetchStateOf, onChange, authorize, actorOf }: ApiOptions,
   table: ResourceOptions<Row, Query, Create, Update>,
 ): Router {
   // Its middlewares are found by the path as it is written: else another spelling would lead past the rights below.
@@ -89,7 +89,7 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   router.get('/', async (ctx) => {
     const query = table.parseQuery(ctx.query);
     // All who may read the table may read each row of it, so who asks for the same gets the same.
-    const { at, page } = await lists.get(JSON.stringify(query), crowdAt(table.resource), async () => {
+    const { at, page } = await lists.get(JSON.stringify(query), refetchStateOf(table.resource), async () => {
       // In a statement before the rows: who streams from here misses nothing, and may see a change twice.
       const before = await position();
       return { at: before, page: withETags(await table.list(db, query), table.computed) };

@@ -1,8 +1,8 @@
-/** How many answers are kept at the most: crowds ask for few. */
+/** The largest number of answers that are kept: many clients ask for few lists. */
 const MAX_LISTS = 100;
 
 /**
- * One query for a crowd: after a change that thousands are told of, they all fetch the same list. While nothing has
+ * Answers many clients with one query: after a change, thousands of them fetch the same list. While nothing has
  * changed since, what the first one got is the answer for all.
  */
 export class SharedLists<Answer> {
@@ -10,7 +10,7 @@ export class SharedLists<Answer> {
 
   /**
    * @param key what is asked for, the same for all who may get the same.
-   * @param state the crowd's, another after each change; undefined where there is no crowd: each asks for itself.
+   * @param state from `refetchStateOf`, another after each change; undefined where few clients refetch: each query runs.
    */
   get(key: string, state: number | undefined, query: () => Promise<Answer>): Promise<Answer> {
     if (state === undefined) return query();

@@ -88,7 +88,7 @@ test('one whose position is lost, or none, takes nobody along', async () => {
   expect(asked.length).toBeLessThanOrEqual(12);
 });
 
-test('a crowd that is lost altogether is found out in a few queries', async () => {
+test('a few queries show that all of many clients are lost', async () => {
   const { missed, asked, answerAll } = logOf({ pruned: 90 });
   const readings = Promise.all(
     Array.from({ length: 1000 }, (_, i) => missed.since(at(`${1 + (i % 80)}:${1 + (i % 80)}:`))),

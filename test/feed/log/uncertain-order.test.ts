@@ -4,7 +4,7 @@ import type pg from 'pg';
 import type { LoggedChange } from '../../../src/change.js';
 import { ChangeLog } from '../../../src/feed/log/change-log.js';
 import { type AgedChange, withoutUncertainOrder } from '../../../src/feed/log/uncertain-order.js';
-import { condense } from '../../../src/streams/merge.js';
+import { mergeChanges } from '../../../src/streams/merge.js';
 import { createWatchedDatabase, type WatchedDatabase } from '../../watched-database.js';
 
 let database: WatchedDatabase;
@@ -175,7 +175,7 @@ test.each<[string, string, string, string[]]>([
   const changes = await told(write);
   if (name !== 'a rule') expect(short(changes)).toEqual(expected);
   await expectTruth(changes, 't');
-  await expectTruth(condense(changes), 't');
+  await expectTruth(mergeChanges(changes), 't');
 });
 
 test('MERGE that deletes a row and inserts its key', async () => {

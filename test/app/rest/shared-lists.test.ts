@@ -25,14 +25,14 @@ beforeEach(() => {
   position = jest.spyOn(server.feed, 'currentPosition');
 });
 
-/** Changes the event, and waits until the crowd is being told. */
+/** Changes the event, and waits until the server sends the change. */
 async function moveTo(ort: string): Promise<void> {
-  const before = server.manager.crowds.stateOf('veranstaltung');
+  const before = server.manager.refetchSpread.stateOf('veranstaltung');
   await server.psql('update veranstaltung set ort = $1', [ort]);
-  await until(() => server.manager.crowds.stateOf('veranstaltung') !== before);
+  await until(() => server.manager.refetchSpread.stateOf('veranstaltung') !== before);
 }
 
-test('a crowd that refetches a list after one change costs the database one query', async () => {
+test('many clients that refetch a list after one change cost the database one query', async () => {
   await moveTo('Lübeck');
   const responses = await Promise.all(Array.from({ length: 200 }, () => fetchList()));
   expect(new Set(await Promise.all(responses.map(placeOf)))).toEqual(new Set(['Lübeck']));
@@ -42,7 +42,7 @@ test('a crowd that refetches a list after one change costs the database one quer
   expect(position).toHaveBeenCalledTimes(2);
 });
 
-test('and never gets what was there before the change that it was told of', async () => {
+test('and never get what was there before the change that they received', async () => {
   for (const ort of ['Kiel', 'Husum', 'Eutin']) {
     await moveTo(ort);
     expect(await placeOf(await fetchList())).toBe(ort);
@@ -65,7 +65,7 @@ test('nor what a row told of another table before that changed', async () => {
 test('who writes sees it at once, before the feed has read it', async () => {
   await moveTo('Plön');
   await fetchList();
-  jest.spyOn(server.manager.crowds, 'told').mockReturnValue(0); // as if the feed had not read on
+  jest.spyOn(server.manager.refetchSpread, 'begin').mockReturnValue(0); // as if the feed had not read on
   const response = await fetch(`${server.url}/api/veranstaltungen/1`, {
     method: 'PATCH',
     headers: { ...headers, 'Content-Type': 'application/json' },
