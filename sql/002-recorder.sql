@@ -133,6 +133,13 @@ begin
     -- Readers count the commands between two changes: see src/feed/log/uncertain-order.ts.
     replace(insert_change, 'client)', 'client, data)'), resource, operation, who);
   ending constant text := $sql$
+  if tg_op operator(pg_catalog.=) 'TRUNCATE' then
+    begin
+      perform change_feed.see_truncate(tg_relid);
+    exception when others then
+      null; -- It costs one more change: see 009-ddl.sql.
+    end;
+  end if;
   if sleeping then
     begin
       insert into change_feed.wake_up default values on conflict do nothing;

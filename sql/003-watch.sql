@@ -17,7 +17,8 @@ select
   t.tgtype,
   t.tgoldtable,
   t.tgnewtable,
-  convert_from(substring(t.tgargs from 1 for position(decode('00', 'hex') in t.tgargs) - 1), getdatabaseencoding()) as resource
+  convert_from(substring(t.tgargs from 1 for position(decode('00', 'hex') in t.tgargs) - 1), getdatabaseencoding()) as resource,
+  t.tgenabled
 from pg_catalog.pg_trigger t
 join pg_catalog.pg_proc p on p.oid = t.tgfoid
 where p.pronamespace = 'change_feed'::regnamespace and starts_with(t.tgname, 'change_feed_') and not t.tgisinternal;
@@ -142,12 +143,14 @@ declare
   member regclass;
   inheriting record;
   operation text;
+  former text[];
 begin
   perform change_feed.check_watchable(target, keys);
   perform change_feed.one_at_a_time();
   named := coalesce(resource, change_feed.default_resource(target));
   perform change_feed.check_resource(named);
 
+  former := array(select r.resource from change_feed.recorder_trigger r where r.relation = target);
   select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, named, keys) e;
   for member in select target union select relid from pg_partition_tree(target) loop
     foreach operation in array array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] loop
@@ -169,6 +172,9 @@ begin
         else format('Watch it under the same name: select change_feed.watch(%L, %L%s)', inheriting.relation, named,
           case when not keys then ', keys => false' end) end;
   end loop;
+  if changed then
+    perform change_feed.see_watched(target, former || named, named);
+  end if;
   return format(case when changed then 'watching %s as %L' else 'already watching %s as %L' end, target, named);
 exception when lock_not_available then
   raise lock_not_available using
@@ -186,6 +192,7 @@ declare
   recorders oid[];
   found_trigger record;
   recorder oid;
+  resources text[];
 begin
   if target is null then
     raise invalid_parameter_value using message = 'the name of the table is null';
@@ -193,7 +200,7 @@ begin
   perform change_feed.check_not_partition(target);
   perform change_feed.one_at_a_time();
   for found_trigger in
-    select r.relation, r.name, r.function from change_feed.recorder_trigger r
+    select r.relation, r.name, r.function, r.resource from change_feed.recorder_trigger r
     where r.relation in (select target union select relid from pg_partition_tree(target))
   loop
     if recorders is null then
@@ -201,6 +208,7 @@ begin
     end if;
     execute format('drop trigger %I on %s', found_trigger.name, found_trigger.relation);
     recorders := recorders || found_trigger.function;
+    resources := resources || found_trigger.resource;
   end loop;
   if recorders is null then
     return format('%s was not watched', target);
@@ -210,6 +218,7 @@ begin
       execute format('drop function %s', recorder::regprocedure);
     end if;
   end loop;
+  perform change_feed.see_relations(resources);
   return format('no longer watching %s', target);
 exception when lock_not_available then
   raise lock_not_available using

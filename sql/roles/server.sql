@@ -42,6 +42,9 @@ grant execute on function
   change_feed.lead(), change_feed.begin_sleep(), change_feed.stay_asleep(text[]), change_feed.end_sleep()
   to change_feed_server;
 
+-- Noticing tables that were exchanged or rewritten
+grant execute on function change_feed.note_ddl() to change_feed_server;
+
 -- Pruning
 grant execute on function change_feed.note_tick(), change_feed.prune(interval, bigint, integer) to change_feed_server;
 

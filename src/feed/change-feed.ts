@@ -62,6 +62,10 @@ const PRELOAD_S = 300;
 
 const LISTENER_FAILED = 'the connection that listens failed, connecting again';
 const PRUNING_FAILED = 'the log could not be pruned';
+const DDL_FAILED = 'exchanged tables could not be looked for';
+
+/** How often the leader looks for tables that were exchanged, in ms. */
+const DDL_MS = 5000;
 
 /** How often a query of one client is tried while the feed itself can read. */
 const MAX_ATTEMPTS = 3;
@@ -94,6 +98,7 @@ export class ChangeFeed {
   /** How many changes had been read when the lead was last told. */
   #foundBefore = 0;
   #polling = false;
+  #lookingForDdl = false;
   #maintenanceRetry: NodeJS.Timeout | undefined;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
@@ -190,6 +195,10 @@ export class ChangeFeed {
     const interval = mayPrepare ? SILENT_WRITERS_MS : readIntervalMs;
     if (interval > 0) this.#every(interval, () => this.#wake());
     this.#every(MAINTENANCE_MS, () => void this.#maintain());
+    this.#every(DDL_MS, () => {
+      if (this.#lead.leading || mayPrepare) void this.#recordDdl();
+    });
+    void this.#recordDdl();
     void this.#maintain();
   }
 
@@ -324,6 +333,20 @@ export class ChangeFeed {
       listener.onLost(position);
     } catch (error) {
       this.#logger.error({ err: error }, 'a listener failed again');
+    }
+  }
+
+  /** Without it a table that was exchanged or restored would be news to nobody until somebody writes to it. */
+  async #recordDdl(): Promise<void> {
+    if (this.#lookingForDdl) return;
+    this.#lookingForDdl = true;
+    try {
+      await this.#log.recordDdl();
+      this.#explained.succeeded(DDL_FAILED);
+    } catch (error) {
+      if (!this.#stopping) this.#explained.failed(DDL_FAILED, error);
+    } finally {
+      this.#lookingForDdl = false;
     }
   }
 

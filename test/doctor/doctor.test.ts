@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { createDatabase } from '../../src/app/database.js';
 import { installChangeFeed } from '../../src/database/install.js';
@@ -21,6 +21,11 @@ beforeAll(async () => {
   psql = new pg.Client({ connectionString: database.url });
   psql.on('error', () => {}); // dropping the database ends it
   await psql.connect();
+});
+
+// A cure with watch() records a change, and a log that no server looks after is a finding.
+afterEach(async () => {
+  await psql.query('truncate change_feed.change');
 });
 
 afterAll(async () => {

@@ -207,6 +207,11 @@ export class ChangeLog {
     return (await this.#loggedResources.ask()).map((row) => row.resource);
   }
 
+  /** Records a change for each resource whose tables were exchanged, rewritten, attached or detached: sql/009-ddl.sql. */
+  async recordDdl(): Promise<void> {
+    await this.#rest.query('select change_feed.note_ddl()');
+  }
+
   /**
    * Notes which transactions have ended by now, and deletes changes older than `retentionS` seconds, or beyond
    * `maxRows`. Any number of servers may call it; one at a time does it.
