@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { resetStreamSocket } from '../streams/stream-socket.js';
@@ -25,6 +25,7 @@ const CHECK_MS = 1000;
 const REFUSALS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: 'The URL and the headers are too long',
   ERR_HTTP_REQUEST_TIMEOUT: 'The request did not arrive in time',
+  CONNECT: 'CONNECT is not answered here',
 };
 
 /**
@@ -49,9 +50,11 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   });
 
   const run: RequestListener = (request, response) => {
-    const { headers, httpVersion, url = '' } = request;
-    // RFC 9112, 3.2: 400 to any HTTP/1.1 request that lacks a Host header
-    if (headers.host === undefined && httpVersion === '1.1') refuse(response, 'Host is missing');
+    const { httpVersion, url = '' } = request;
+    const hosts = hostsOf(request);
+    // RFC 9112, 3.2: 400 to any HTTP/1.1 request that lacks a Host header, and to any that has more than one
+    if (hosts === 0 && httpVersion === '1.1') refuse(response, 'Host is missing');
+    else if (hosts > 1) refuse(response, 'Host is there twice');
     else if (!isTarget(url)) refuse(response, 'The URL is malformed');
     else listener(request, response);
   };
@@ -60,7 +63,22 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   // An expectation that we don't know is passed over (RFC 9110, 10.1.1, allows it), not answered with 417.
   http.on('checkExpectation', (request, response) => line.take(request, response));
   http.on('clientError', (error: Error, socket: Duplex) => line.takeError(error, socket as Socket));
+  // Without a listener node:http closes the connection at once, and the answers before it are lost.
+  http.on('connect', (_request, socket) => {
+    keepAnswering(socket as Socket);
+    line.takeError(Object.assign(new Error(REFUSALS.CONNECT), { code: 'CONNECT' }), socket as Socket);
+  });
   return http;
+}
+
+/** Does for the answers under way what node:http has just stopped to do: it leaves a connection to who takes its CONNECT. */
+function keepAnswering(socket: Socket): void {
+  socket.on('error', () => socket.destroy());
+  socket.on('drain', () => (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.emit('drain'));
+}
+
+function hostsOf({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length;
 }
 
 /** RFC 9112, 3.2: a path with its query, the same with a host before it, or `*`. Koa fails over others. */

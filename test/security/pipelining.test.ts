@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHttpServer } from '../../src/http/http-server.js';
@@ -218,6 +219,8 @@ describe('on one connection', () => {
 
   test.each([
     ['a request without Host', 'GET /x HTTP/1.1\r\n\r\n', /"message":"Host is missing"/],
+    ['a request with two Hosts', get('/x', 'HOST: y\r\n'), /"message":"Host is there twice"/],
+    ['a CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n', /"message":"CONNECT is not answered here"/],
     ['a malformed URL', 'GET //?#@ HTTP/1.1\r\nHost: x\r\n\r\n', /"message":"The (URL|request) is malformed"/],
     ['nonsense', 'nonsense\r\n\r\n', /"message":"The request is malformed"/],
     [
@@ -249,6 +252,23 @@ describe('on one connection', () => {
     expect(answersIn(connection.said)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 400']);
     expect(connection.said).toMatch(/<\/1>.*<\/2>/s);
     expect(connection.said).toMatch(message);
+  });
+
+  test('a CONNECT cuts off no answer before it, however long, and fails nobody when its client goes away', async () => {
+    const url = await serve((_request, response) => {
+      Readable.from(Array.from({ length: 300 }, () => Buffer.alloc(65_536))).pipe(response);
+    });
+    const connection = dial(url, `${get('/')}CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await until(() => connection.closed);
+    expect(answersIn(connection.said)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
+    expect(connection.said.length).toBeGreaterThan(300 * 65_536);
+
+    const rude = dial(url, `${get('/')}CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await until(() => rude.said !== '');
+    rude.socket.resetAndDestroy();
+    const next = dial(url, get('/', 'Connection: close\r\n'));
+    await until(() => next.closed);
+    expect(next.said.length).toBeGreaterThan(300 * 65_536);
   });
 
   test('a client that asks to close is answered that once', async () => {
