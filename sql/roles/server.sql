@@ -32,7 +32,7 @@ grant select on
   change_feed.change, change_feed.tick, change_feed.horizon, change_feed.epoch_in_force, change_feed.watched_table
   to change_feed_server;
 grant execute on function
-  change_feed.ensure_epoch(), change_feed.position(),
+  change_feed.ensure_epoch(), change_feed.new_epoch(text), change_feed.position(),
   change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text)
   to change_feed_server;
 

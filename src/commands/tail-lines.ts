@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import type { LoggedChange } from '../change.js';
-import { formatPosition, type Position } from '../feed/log/position.js';
+import { writePosition } from '../feed/log/epochs.js';
+import type { Position } from '../feed/log/position.js';
 import type { Reading } from '../feed/log/reading.js';
 import { jsonObject } from '../json-text.js';
 
@@ -14,7 +15,7 @@ export interface TailLine {
 export function jsonLines(reading: Reading, before: Position): TailLine[] {
   return reading.changes.map((change, i) => {
     // Of one reading only the last has the new position: who stops amid it starts again before it.
-    const position = formatPosition(i === reading.changes.length - 1 ? reading.position : before);
+    const position = writePosition(i === reading.changes.length - 1 ? reading.position : before);
     return {
       resource: change.resource,
       text: jsonObject(

@@ -3,8 +3,9 @@ import { parseDuration } from '../config.js';
 import { databaseFailure } from '../database/failure.js';
 import type { Failures } from '../feed/failure-log.js';
 import { ChangeLog } from '../feed/log/change-log.js';
+import { readPosition, writePosition } from '../feed/log/epochs.js';
 import { LogReader } from '../feed/log/log-reader.js';
-import { formatPosition, type Position, parsePosition } from '../feed/log/position.js';
+import type { Position } from '../feed/log/position.js';
 import type { Reading } from '../feed/log/reading.js';
 import { Bell, CHANNEL } from '../feed/notify/listener.js';
 import { checkDatabaseServer } from '../feed/start-check.js';
@@ -64,7 +65,7 @@ export async function tail(resources: readonly string[], options: TailOptions): 
   const code = await ended();
   clearInterval(looking);
   reader.stop();
-  if (code === INTERRUPTED) note(`Go on from here: pg-change-feed tail --since ${formatPosition(position)}`);
+  if (code === INTERRUPTED) note(`Go on from here: pg-change-feed tail --since ${writePosition(position)}`);
   await Promise.race([Promise.all([bell.stop(), log.close()]), delay(1000)]);
   process.exit(code);
 }
@@ -75,7 +76,7 @@ async function start(
   url: string,
   since: string | undefined,
 ): Promise<{ position: Position; note: string }> {
-  const position = since === undefined ? undefined : parsePosition(since);
+  const position = since === undefined ? undefined : readPosition(since);
   const seconds = since === undefined || position ? undefined : secondsOf(since);
   try {
     await checkDatabaseServer(log, url);

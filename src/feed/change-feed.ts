@@ -7,9 +7,10 @@ import { ExplainedFailures } from './explained-failures.js';
 import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
 import { ChangeLog } from './log/change-log.js';
+import { epochId, resolve, writePosition } from './log/epochs.js';
 import { LogReader } from './log/log-reader.js';
 import { type LogState, readLogState } from './log/log-state.js';
-import { formatPosition, type Position } from './log/position.js';
+import type { Position } from './log/position.js';
 import type { Reading } from './log/reading.js';
 import { Lead } from './notify/leader.js';
 import { Bell, CHANNEL } from './notify/listener.js';
@@ -46,6 +47,8 @@ export interface FeedListener {
   onChanges(changes: readonly LoggedChange[], position: Position): void;
   /** What committed since the last call can't be told: everything may have changed. */
   onLost(position: Position): void;
+  /** Postgres was restarted, and nothing was lost: positions are written with the id of another epoch from now on. */
+  onRestart?(): void;
 }
 
 /** Between two ticks of maintenance, in ms. */
@@ -99,6 +102,8 @@ export class ChangeFeed {
   #foundBefore = 0;
   #polling = false;
   #lookingForDdl = false;
+  /** The id of the epoch in which it last read. */
+  #epoch: string | undefined;
   #maintenanceRetry: NodeJS.Timeout | undefined;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
@@ -255,11 +260,12 @@ export class ChangeFeed {
   }
 
   /**
-   * What committed after `since`, up to now. While the database can't be reached it waits for it.
+   * What committed after `from`, up to now. While the database can't be reached it waits for it.
    * @throws when the log can be read, and this stretch can't.
    * @param resources only these; all unless given.
    */
-  async changesSince(since: Position, resources?: readonly string[]): Promise<Reading> {
+  async changesSince(from: Position, resources?: readonly string[]): Promise<Reading> {
+    const since = resolve(from);
     const known = this.#recent?.since(since, this.position, resources);
     const reading = known ?? (await this.#whenReadable(() => this.#missed.since(since, resources)));
     if (!reading.lost) this.counts.replays[known ? 'memory' : 'log'] += 1;
@@ -268,7 +274,7 @@ export class ChangeFeed {
 
   /** The position of now: rows fetched after this call are followed by reading the feed from here, with no gap. */
   async currentPosition(): Promise<string> {
-    return formatPosition(await this.#log.position());
+    return writePosition(await this.#log.position());
   }
 
   /** All resources that are watched or stand in the log: what may have changed when nobody can tell. */
@@ -309,6 +315,10 @@ export class ChangeFeed {
     this.#resources.add(reading.changes);
     if (reading.lost) this.#resources.forget();
     const { changes, position, lost } = reading;
+    const epoch = epochId(position);
+    const restarted = this.#epoch !== undefined && this.#epoch !== epoch && !lost;
+    this.#epoch = epoch;
+    if (restarted) for (const listener of this.#listeners) listener.onRestart?.();
     if (!lost && changes.length === 0) {
       this.counts.read(reading);
       return;

@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Middleware } from 'koa';
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
-import { formatPosition, type Position } from '../feed/log/position.js';
+import { writePosition } from '../feed/log/epochs.js';
+import type { Position } from '../feed/log/position.js';
 import type { Reading } from '../feed/log/reading.js';
 import { HttpError } from '../http/http-error.js';
 import { MAX_EVENTS, MAX_TEXT } from '../streams/event-batch.js';
@@ -131,7 +132,7 @@ async function readableWithin(feed: ChangeFeed, ms: number, ended: AbortSignal):
 }
 
 function unreadable(since: Position): string {
-  return JSON.stringify({ events: [], position: formatPosition(since), readable: false });
+  return JSON.stringify({ events: [], position: writePosition(since), readable: false });
 }
 
 /** The reading, or undefined where it takes too long. */
@@ -150,7 +151,7 @@ function bodyOf(changes: readonly LoggedChange[], position: Position): string {
     const names = new Map(changes.map(({ resource, reason }) => [resource, reason]));
     events = Array.from(names, ([resource, reason]) => changeJson({ resource, ...(reason && { reason }) }));
   }
-  return `{"events":[${events.join(',')}],"position":${JSON.stringify(formatPosition(position))}}`;
+  return `{"events":[${events.join(',')}],"position":${JSON.stringify(writePosition(position))}}`;
 }
 
 /** @throws {HttpError} bad_request for anything but a whole number of seconds, 0 to 55. */

@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import { parsePosition } from '../feed/log/position.js';
+import { readPosition } from '../feed/log/epochs.js';
 import { HttpError } from '../http/http-error.js';
 import type { Start } from '../streams/replay.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
@@ -38,5 +38,5 @@ export function resumePosition(ctx: Context): Start | undefined {
   const header = ctx.get('Last-Event-ID');
   const query = [ctx.query.lastEventId ?? []].flat().at(-1);
   const text = header || query;
-  return text ? (parsePosition(text) ?? 'lost') : undefined;
+  return text ? (readPosition(text) ?? 'lost') : undefined;
 }

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { LoggedChange } from '../change.js';
-import { formatPosition, hasSeen, isAtLeast, type Position } from '../feed/log/position.js';
+import { writePosition } from '../feed/log/epochs.js';
+import { hasSeen, isAtLeast, type Position } from '../feed/log/position.js';
 import { EventBatch, eventBatchOf, MAX_EVENTS } from './event-batch.js';
 import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
 import { earlier, type Replay, type Start, WaitingChanges } from './replay.js';
@@ -119,7 +120,7 @@ export class Client {
   get currentId(): string {
     const held = this.heldAt;
     if (held === undefined) return this.#shared.liveId();
-    return held === 'lost' ? LOST_ID : formatPosition(held);
+    return held === 'lost' ? LOST_ID : writePosition(held);
   }
 
   /** Begins a replay, or widens one: until it is sent no id goes past `start`, and live changes of what it covers wait. */

@@ -3,7 +3,8 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
-import { formatPosition, type Position } from '../feed/log/position.js';
+import { writePosition } from '../feed/log/epochs.js';
+import type { Position } from '../feed/log/position.js';
 import type { Logger } from '../logger.js';
 import { Client, type SharedByClients } from './client.js';
 import { tableUpdate } from './event-format.js';
@@ -80,6 +81,10 @@ export class SSEManager {
     this.#shared = { livePosition: () => feed.position, liveId: cachedId(feed), holdMs, stallMs, counts: this.counts };
     this.#stopListening = feed.listen({
       onChanges: (changes) => this.#broadcast(changes),
+      // From here on no client has the id of an epoch that an older data folder may know, too.
+      onRestart: () => {
+        for (const client of this.#clients.values()) client.beat();
+      },
       onLost: () => {
         this.refetchSpread.forget();
         for (const client of this.#clients.values())
@@ -247,7 +252,7 @@ function cachedId(feed: ChangeFeed): () => string {
   return () => {
     if (position !== feed.position) {
       position = feed.position;
-      id = formatPosition(position);
+      id = writePosition(position);
     }
     return id;
   };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ChangeFeed } from '../feed/change-feed.js';
-import { type Position, parsePosition } from '../feed/log/position.js';
+import { readPosition } from '../feed/log/epochs.js';
+import type { Position } from '../feed/log/position.js';
 import { NoAnswerError, TooManyCallsError, UnknownServerError } from '../feed/servers/server-calls.js';
 import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http/http-error.js';
 import { type SSEManager, UnknownClientError } from './manager.js';
@@ -95,7 +96,7 @@ export class Subscriptions {
 
 /** @throws {HttpError} bad_request when the text is no position of a feed. */
 export function requirePosition(text: string): Position {
-  const position = parsePosition(text);
+  const position = readPosition(text);
   if (!position) throw new HttpError('bad_request', 'since: expected a position of this feed');
   return position;
 }

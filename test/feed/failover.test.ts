@@ -126,13 +126,13 @@ withPostgres15(
     await run('pg_ctl', ['promote', '-w', '-D', standbyData]);
     current = standby;
     const promoted = performance.now();
-    await stream.next(({ data }) => data.reason === 'resync' && data.resource === 'veranstaltung');
+    await stream.next(({ data }) => data.reason === 'resync' && data.resource === 'vorher');
     await stream.next(({ data }) => data.reason === 'resync' && data.resource === 'verloren');
     expect(performance.now() - promoted).toBeLessThan(5000);
 
     const resuming = await open(future);
     expect((await resuming.next(({ event }) => event === 'connected')).data.resumed).toBe(false);
-    await resuming.next(({ data }) => data.reason === 'resync' && data.resource === 'veranstaltung');
+    await resuming.next(({ data }) => data.reason === 'resync' && data.resource === 'vorher');
     const before = stream.events.length;
     const written = await sql(standby, `select change_feed.emit('nachher'), pg_current_xact_id()::text as xid`);
     // The premise: what is written now has an id that the position counts as seen.

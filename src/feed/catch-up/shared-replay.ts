@@ -1,3 +1,4 @@
+import { resolve } from '../log/epochs.js';
 import { earliest, hasSeen, isAtLeast, type Position } from '../log/position.js';
 import type { Reading } from '../log/reading.js';
 
@@ -42,8 +43,8 @@ export class MissedChanges {
   since(since: Position, resources?: readonly string[]): Promise<Reading> {
     const known = this.#known(since, resources);
     if (known) return Promise.resolve(known);
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ since, resources, resolve, reject });
+    return new Promise((done, reject) => {
+      this.#waiting.push({ since, resources, resolve: done, reject });
       if (!this.#reading) void this.#readAll();
     });
   }
@@ -112,7 +113,9 @@ export class MissedChanges {
 }
 
 /** What a reader at `since` has not seen; lost for one of the future. What was summed up nobody can tell apart: it stays. */
-function partOf(reading: Reading, since: Position, resources: readonly string[] | undefined): Reading {
+function partOf(reading: Reading, position: Position, resources: readonly string[] | undefined): Reading {
+  // Its epoch may have become known by this reading.
+  const since = resolve(position);
   if (!isAtLeast(reading.position, since)) return { position: reading.position, changes: [], lost: true };
   const changes = reading.changes.filter(
     ({ xid, resource }) =>

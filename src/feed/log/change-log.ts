@@ -1,10 +1,18 @@
 import pg from 'pg';
 import { sessionTo } from '../../database/address.js';
 import { LONGEST_PATIENCE_MS, PatientQuery } from './adaptive-timeout.js';
-import { formatSnapshot, isAtLeast, type Position, positionOf } from './position.js';
-import { changeOf, changesIn, type Measured, type Reading, type ReadingRow } from './reading.js';
+import { epochId, positionInForce, resolve } from './epochs.js';
+import { formatSnapshot, isAtLeast, type Position } from './position.js';
 import {
-  EPOCH,
+  changeOf,
+  changesIn,
+  type Measured,
+  positionOf,
+  type Reading,
+  type ReadingRow,
+  type SnapshotRow,
+} from './reading.js';
+import {
   LOGGED_RESOURCES,
   MAX_CHANGES,
   MAX_CHANGES_AGAIN,
@@ -61,7 +69,7 @@ export class ChangeLog {
   readonly #rest: pg.Pool;
   readonly #news: Reads;
   readonly #missed: Reads;
-  readonly #now: PatientQuery<{ epoch: string | null; snapshot: string }>;
+  readonly #now: PatientQuery<SnapshotRow>;
   readonly #watchedResources: PatientQuery<{ resource: string }>;
   readonly #loggedResources: PatientQuery<{ resource: string }>;
   #flooded = false;
@@ -100,13 +108,16 @@ export class ChangeLog {
     this.#loggedResources = new PatientQuery(this.#names, { text: LOGGED_RESOURCES });
   }
 
-  /** The position of now. Begins an epoch where none is in force: the first start, and after a crash. */
+  /**
+   * The position of now. Begins an epoch where none is in force: at the first start, after each start of Postgres, and after
+   * a crash.
+   */
   async begin(): Promise<Position> {
-    const { rows } = await this.#tail.query<{ epoch: string; snapshot: string }>(
-      'select change_feed.ensure_epoch() as epoch',
-    );
-    const now = await this.#tail.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
-    return positionOf(rows[0]?.epoch ?? '', now.rows[0]?.snapshot ?? '');
+    await this.#tail.query('select change_feed.ensure_epoch()');
+    const { rows } = await this.#tail.query<SnapshotRow>(NOW);
+    const position = positionOf(rows[0]);
+    if (!position) throw new Error('The epoch has ended again');
+    return position;
   }
 
   /**
@@ -115,6 +126,11 @@ export class ChangeLog {
    */
   async read(since: Position): Promise<Reading> {
     const reading = await this.#read(this.#news, since, null, null, this.#flooded);
+    if (reading.position.epoch === since.epoch && !isAtLeast(reading.position, since)) {
+      // This database has said so itself, in this epoch: its data was put back by something that it cannot see.
+      await this.#tail.query('select change_feed.new_epoch($1)', [epochId(since)]);
+      return { position: await this.begin(), changes: [], lost: true };
+    }
     this.#flooded = (reading.measured?.changes ?? 0) > MAX_CHANGES_AGAIN;
     return reading;
   }
@@ -145,7 +161,7 @@ export class ChangeLog {
     limit: number | null,
     many = false,
   ): Promise<Reading> {
-    const parameters = [formatSnapshot(since), resources];
+    const parameters = [formatSnapshot(since), resources, epochId(since)];
     const begunAt = performance.now();
     const sumUp = () => reads.summedUp.ask([...parameters, limit]);
     let rows = many ? await sumUp() : [];
@@ -154,14 +170,19 @@ export class ChangeLog {
       if (rows.length > MAX_CHANGES) rows = await sumUp();
     }
 
-    const { snapshot = '', epoch, horizon } = rows[0] ?? {};
-    if (!epoch) return { position: await this.begin(), changes: [], lost: true };
-    const position = positionOf(epoch, snapshot);
+    const position = positionOf(rows[0]);
+    if (!position) {
+      // Postgres was started anew, maybe after a crash.
+      await this.begin();
+      return this.#read(reads, since, resources, limit, many);
+    }
+    const { epoch, horizon } = rows[0] as { epoch: string } & ReadingRow;
+    const from = resolve(since);
     const told = withoutUncertainOrder(rows.flatMap(changeOf));
     const measured: Measured = { begunAt, agesMs: told.map(({ ageMs }) => ageMs), changes: changesIn(rows) };
     const lost =
-      !isAtLeast(position, since) ||
-      (horizon != null && !isAtLeast(since, positionOf(epoch, horizon))) ||
+      !isAtLeast(position, from) ||
+      (horizon != null && !isAtLeast(from, positionInForce(epoch, horizon))) ||
       (limit !== null && measured.changes >= limit);
     return lost
       ? { position, changes: [], lost }
@@ -171,18 +192,17 @@ export class ChangeLog {
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
   async position(): Promise<Position> {
     const [row] = await this.#now.ask();
-    return row?.epoch ? positionOf(row.epoch, row.snapshot) : this.begin();
+    return positionOf(row) ?? this.begin();
   }
 
   /** The first position that was noted in the last `seconds`; undefined when there is none. */
   async earlierPosition(seconds: number): Promise<Position | undefined> {
-    const { rows } = await this.#rest.query<{ epoch: string | null; snapshot: string }>(
-      `select ${EPOCH} as epoch, snapshot::text as snapshot from change_feed.tick
-        where at > clock_timestamp() - $1 * interval '1 s' order by id limit 1`,
+    const { rows } = await this.#rest.query<SnapshotRow>(
+      `select e.id as epoch, e.earlier, t.snapshot::text as snapshot from change_feed.tick t, change_feed.epoch_in_force e
+        where t.at > clock_timestamp() - $1 * interval '1 s' order by t.id limit 1`,
       [seconds],
     );
-    const row = rows[0];
-    return row?.epoch ? positionOf(row.epoch, row.snapshot) : undefined;
+    return positionOf(rows[0]);
   }
 
   /**
@@ -190,11 +210,9 @@ export class ChangeLog {
    * change in the log since then, with its time. Undefined where there is neither.
    */
   async positionBefore(seconds: number): Promise<{ position: Position; firstAt?: Date } | undefined> {
-    const [row] = await this.query<{ epoch: string | null; snapshot: string; firstAt: Date | null }>(POSITION_BEFORE, [
-      seconds,
-    ]);
-    if (!row?.epoch) return undefined;
-    return { position: positionOf(row.epoch, row.snapshot), ...(row.firstAt && { firstAt: row.firstAt }) };
+    const [row] = await this.query<SnapshotRow & { firstAt: Date | null }>(POSITION_BEFORE, [seconds]);
+    const position = positionOf(row);
+    return position && { position, ...(row?.firstAt && { firstAt: row.firstAt }) };
   }
 
   /** Names of the resources that tables are watched as. */

@@ -1,4 +1,5 @@
 import type { LoggedChange, Operation, Origin } from '../../change.js';
+import { learnEpochs, positionInForce } from './epochs.js';
 import type { Position } from './position.js';
 import type { AgedChange } from './uncertain-order.js';
 
@@ -36,10 +37,17 @@ export interface Measured {
   readonly changes: number;
 }
 
-/** A row of a read; `resource` is null where there is no change. */
-export interface ReadingRow {
+/** A row with a snapshot, and the epoch that it is of. */
+export interface SnapshotRow {
   snapshot: string;
+  /** The epoch in force; null where none is. */
   epoch: string | null;
+  /** Epochs whose positions hold in it, with the `xmax` up to which they do; null where the reader knows them. */
+  earlier: Record<string, string> | null;
+}
+
+/** A row of a read; `resource` is null where there is no change. */
+export interface ReadingRow extends SnapshotRow {
   horizon: string | null;
   xid: string | null;
   resource: string | null;
@@ -87,4 +95,11 @@ export function changeOf(row: ReadingRow): AgedChange[] {
     ...(row.xid && { xid: BigInt(row.xid) }),
   };
   return [{ ...aged, change }];
+}
+
+/** The position of a row; undefined where there is no row, or no epoch in force. */
+export function positionOf(row: SnapshotRow | undefined): Position | undefined {
+  if (!row?.epoch) return undefined;
+  if (row.earlier) learnEpochs(row.epoch, row.earlier);
+  return positionInForce(row.epoch, row.snapshot);
 }

@@ -8,14 +8,14 @@ export const MAX_CHANGES = 200;
 /** The same where the read before found more than this, too: one writer at full speed makes 100 to 200 between two reads. */
 export const MAX_CHANGES_AGAIN = 100;
 
-/** The epoch in force; null where none is. */
-export const EPOCH = '(select e.id from change_feed.epoch_in_force e)';
+/** The epoch in force, e; null where none is. */
+const EPOCH_OR_NONE = '(select) as always_a_row left join change_feed.epoch_in_force e on true';
 /**
  * What has committed since the snapshot $1. Of a transaction that is still open nothing can be seen, and it may have
  * written hundreds of thousands of rows: so the transaction ids from $1's xmax on are read as the ranges between those
  * that are open, and of those which were open then, only those that have ended. Each is an index scan of what is new;
  * `in (select …)` would scan the whole log. The new snapshot, the epoch and the horizon come from the same statement, and
- * so from the same moment, as the rows.
+ * so from the same moment, as the rows. $3: the id of the epoch that the reader knows.
  */
 const NEWER = `
     select c.*, c.cmin as command from (
@@ -34,40 +34,43 @@ const NEWER = `
         select pg_snapshot_xip($1::pg_snapshot) except select pg_snapshot_xip(pg_current_snapshot())))
       and ($2::text[] is null or c.resource = any ($2))`;
 export const READ = `
-  select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
+  select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
     change_feed.readable(c.keys) as keys, change_feed.readable(c.data)::text as data,
     change_feed.readable_name(c.application) as application, change_feed.readable_name(c.actor) as actor,
     change_feed.readable_name(c.client) as client, c.command::text::float8 as command,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
-  from (select) as always_a_row
+  from ${EPOCH_OR_NONE}
   left join lateral (
     -- not in their order: to sort a day's changes for the first thousand would take as long as to read them
     ${NEWER} limit ${MAX_CHANGES + 1}
   ) c on true
   order by c.lsn, c.at`;
 export const READ_SUMMED_UP = `
-  select pg_current_snapshot()::text as snapshot, ${EPOCH} as epoch,
+  select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     null as xid, change_feed.readable_name(c.resource) as resource, null as operation, null as keys, null as data,
     null as application, null as actor, null as client,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
-  from (select) as always_a_row
+  from ${EPOCH_OR_NONE}
   left join lateral (
     select n.resource, max(n.lsn) as lsn, min(n.at) as at, count(*)::float8 as made
-    from (${NEWER} limit $3) n
+    from (${NEWER} limit $4) n
     group by n.resource
   ) c on true
   order by c.lsn`;
-export const NOW = `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot`;
+export const NOW = `
+  select e.id as epoch, e.earlier, pg_current_snapshot()::text as snapshot from ${EPOCH_OR_NONE}`;
 export const POSITION_BEFORE = `
-  (select ${EPOCH} as epoch, t.snapshot::text as snapshot, null::timestamptz as "firstAt"
-    from change_feed.tick t where t.at <= clock_timestamp() - $1 * interval '1 s' order by t.id desc limit 1)
+  (select e.id as epoch, e.earlier, t.snapshot::text as snapshot, null::timestamptz as "firstAt"
+    from change_feed.tick t, change_feed.epoch_in_force e
+    where t.at <= clock_timestamp() - $1 * interval '1 s' order by t.id desc limit 1)
   union all
   -- The key begins with the transaction id and holds the time: nothing but it is read.
-  (select ${EPOCH}, format('%1$s:%1$s:', c.xid), c.at
-    from change_feed.change c where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)
+  (select e.id, e.earlier, format('%1$s:%1$s:', c.xid), c.at
+    from change_feed.change c, change_feed.epoch_in_force e
+    where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)
   limit 1`;
 export const WATCHED_RESOURCES =
   'select change_feed.readable_name(resource) as resource from change_feed.watched_table';

@@ -185,10 +185,10 @@ describe('reading', () => {
     }
     const [read] = statements;
     const [prepared] = await log.query('select from pg_prepared_statements where name = $1', ['plan']);
-    if (!prepared) await log.query(`prepare plan (pg_snapshot, text[]) as ${read?.text}`);
+    if (!prepared) await log.query(`prepare plan (pg_snapshot, text[], text) as ${read?.text}`);
     const { xmin, xmax, xip } = position;
     const rows = await log.query<{ 'QUERY PLAN': string }>(
-      `explain (${options}) execute plan ('${xmin}:${xmax}:${xip.join(',')}', null)`,
+      `explain (${options}) execute plan ('${xmin}:${xmax}:${xip.join(',')}', null, 'x')`,
     );
     return rows.map((row) => row['QUERY PLAN']).join('\n');
   }
@@ -214,14 +214,14 @@ describe('a position is lost', () => {
 
   test('when it is of the future, or leaves out a transaction that is open', async () => {
     const start = await log.begin();
-    expect((await log.read({ ...start, xmax: start.xmax + 1000n })).lost).toBe(true);
+    expect((await log.replay({ ...start, xmax: start.xmax + 100_000n })).lost).toBe(true);
     const open = await session();
     await open.query(`begin; select change_feed.emit('offen')`);
     await emit('neu'); // only then is the open one below xmax
     const now = await log.position();
-    expect(now.xip).toHaveLength(1);
-    expect((await log.read({ ...now, xip: [] })).lost).toBe(true);
-    expect((await log.read(now)).lost).toBe(false);
+    expect(now.xip.length).toBeGreaterThan(0); // those of other tests' databases, too
+    expect((await log.replay({ ...now, xip: [] })).lost).toBe(true);
+    expect((await log.replay(now)).lost).toBe(false);
     await open.end();
   });
 
@@ -231,8 +231,8 @@ describe('a position is lost', () => {
     await slow.query('begin');
     await emit('slow', slow);
     await emit('old');
-    const between = (await log.read(before)).position;
     await psql.query('select change_feed.note_tick()');
+    const between = (await log.read(before)).position;
     // Older than the retention of 0 s
     expect((await psql.query(`select change_feed.prune('0 s', 1000000)`)).rows[0].prune).toBe(1);
     expect((await log.read(before)).lost).toBe(true);
