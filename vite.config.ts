@@ -10,7 +10,7 @@ export default defineConfig({
   // The sources of the library, not what was built of them: an edit shows at once.
   resolve: {
     alias: Object.fromEntries(
-      ['client', 'vue'].map((name) => [
+      ['client', 'vue-query', 'vue'].map((name) => [
         `pg-change-feed/${name}`,
         fileURLToPath(new URL(`src/${name}/index.ts`, import.meta.url)),
       ]),

@@ -1,6 +1,6 @@
 import type { Change } from '../change.js';
-import { type SSEService, sseService } from '../client/sse-service.js';
-import { Throttle } from '../client/throttle.js';
+import { Following } from '../client/following.js';
+import type { SSEService } from '../client/sse-service.js';
 
 /** The key of a query of TanStack Query. */
 type QueryKey = readonly unknown[];
@@ -53,26 +53,17 @@ export interface BindOptions {
 export function bindQueryClient(
   queryClient: QueryCacheOwner,
   queries: FollowedQueries,
-  { service = sseService, ignoreOwn = false, burstMs = 250, since }: BindOptions = {},
+  options: BindOptions = {},
 ): () => void {
-  const ends = Object.entries(queries).map(([resource, keys]) => {
-    const throttle = new Throttle((change) => {
+  const followings = Object.entries(queries).map(([resource, keys]) => {
+    const following = new Following((change) => {
       for (const queryKey of typeof keys === 'function' ? keys(change) : [keys]) fetchAnew(queryClient, queryKey);
-    }, burstMs);
-    const off = service.on(
-      resource,
-      (change) => {
-        if (!ignoreOwn || !service.isOwn(change)) throttle.add(change);
-      },
-      { since },
-    );
-    return () => {
-      off();
-      throttle.cancel();
-    };
+    }, options);
+    following.set(resource);
+    return following;
   });
   return () => {
-    for (const end of ends) end();
+    for (const following of followings) following.end();
   };
 }
 

@@ -1,8 +1,7 @@
 /**
- * The change feed in Vue: composables on `pg-change-feed/client`.
+ * The change feed in Vue: a composable on `pg-change-feed/client`.
  *
  * @packageDocumentation
  */
 export type { Change, Operation, Origin } from '../change.js';
-export { useLiveQuery } from './use-live-query.js';
 export { type UseSSEOptions, type UseSSEReturn, useSSE } from './use-sse.js';

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { QueryClient, VueQueryPlugin } from '@tanstack/vue-query';
 import { createApp, type EffectScope, effectScope, ref } from 'vue';
 import { type Change, SSEService } from '../../src/client/index.js';
-import { useLiveQuery, useSSE } from '../../src/vue/index.js';
+import { useSSE } from '../../src/vue/index.js';
+import { useLiveQuery } from '../../src/vue-query/index.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
@@ -68,6 +69,23 @@ describe('useSSE', () => {
     await emit(...Array.from({ length: 50 }, () => 'a'));
     await until(() => heard.length === 2);
     expect(heard).toEqual([{ resource: 'a', operation: 'emit', origin: { application: 'psql' } }, { resource: 'a' }]);
+    scope.stop();
+  });
+
+  test('a resource that stays among the names keeps what its throttle holds', async () => {
+    const scope = effectScope();
+    const heard: Change[] = [];
+    const resources = ref(['a']);
+    scope.run(() => useSSE(resources, (change) => heard.push(change), { service, burstMs: 2000 }));
+    const direct: Change[] = [];
+    service.on('a', (change) => direct.push(change));
+    await until(() => service.status === 'connected');
+    await emit('a', 'a', 'a');
+    await until(() => direct.length === 3);
+    expect(heard).toHaveLength(1);
+    resources.value = ['b', 'a'];
+    await until(() => heard.length === 2);
+    expect(heard[1]).toEqual({ resource: 'a' });
     scope.stop();
   });
 

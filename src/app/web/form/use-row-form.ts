@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/vue-query';
 import { sseService } from 'pg-change-feed/client';
-import { useLiveQuery } from 'pg-change-feed/vue';
+import { useLiveQuery } from 'pg-change-feed/vue-query';
 import { computed, onScopeDispose, type Ref, reactive, shallowReactive, shallowRef, watch } from 'vue';
 import { ApiError } from '../api/request.js';
 import { changeFields, changeRow, createRow, fetchRow, type Versioned } from '../api/rows.js';

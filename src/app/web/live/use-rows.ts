@@ -1,5 +1,5 @@
 import { keepPreviousData, useQueryClient } from '@tanstack/vue-query';
-import { useLiveQuery } from 'pg-change-feed/vue';
+import { useLiveQuery } from 'pg-change-feed/vue-query';
 import { computed, type MaybeRefOrGetter, shallowRef, toValue, watch } from 'vue';
 import { fetchList, type ListParameters, type Page } from '../api/rows.js';
 import { parameter, setParameters } from '../route.js';

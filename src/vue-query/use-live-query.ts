@@ -6,7 +6,8 @@ import {
   useQuery,
 } from '@tanstack/vue-query';
 import type { MaybeRefOrGetter } from 'vue';
-import { type UseSSEOptions, useSSE } from './use-sse.js';
+import type { ResourceNames } from '../client/following.js';
+import { type UseSSEOptions, useSSE } from '../vue/use-sse.js';
 
 /**
  * A query of TanStack Vue Query that is fetched again when a resource changes: `useQuery` in one line with the feed.
@@ -21,7 +22,7 @@ import { type UseSSEOptions, useSSE } from './use-sse.js';
  * const { data } = useLiveQuery('veranstaltung', { queryKey: ['veranstaltungen'], queryFn: fetchVeranstaltungen });
  */
 export function useLiveQuery<Data = unknown, Problem = DefaultError, Selected = Data, Key extends QueryKey = QueryKey>(
-  resource: MaybeRefOrGetter<string | readonly string[] | undefined>,
+  resource: MaybeRefOrGetter<ResourceNames>,
   queryOptions: UseQueryOptions<Data, Problem, Selected, Data, Key>,
   options: UseSSEOptions = {},
 ): UseQueryReturnType<Selected, Problem> {

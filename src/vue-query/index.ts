@@ -1,0 +1,8 @@
+/**
+ * The change feed for TanStack Vue Query. A part of its own, so that `pg-change-feed/vue` needs Vue alone.
+ *
+ * @packageDocumentation
+ */
+export type { Change, Operation, Origin } from '../change.js';
+export type { UseSSEOptions } from '../vue/use-sse.js';
+export { useLiveQuery } from './use-live-query.js';
