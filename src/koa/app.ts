@@ -11,6 +11,7 @@ import { errorResponses } from './errors.js';
 import { healthRoutes } from './health.js';
 import { jsonBody } from './json-body.js';
 import { metricsRoutes } from './metrics-routes.js';
+import { parametersOf } from './parameters.js';
 import { requestLog } from './request-log.js';
 import { requestRate } from './request-rate.js';
 import { runningRequests } from './running-requests.js';
@@ -72,6 +73,12 @@ export function createApp(options: AppOptions): Koa {
   const { feed, logger, jwtToleranceS, corsOrigins, maxPostsPerS = 50, maxBodyKb = 64 } = options;
   const authorize = options.authorize ?? authorizeByClaims(options.defaultResources);
   const app = new Koa();
+  // For the routes of an application, too
+  Object.defineProperty(app.request, 'query', {
+    get(this: Koa.Request) {
+      return parametersOf(this);
+    },
+  });
   app.on('error', (error: unknown) => logger.error({ err: error }, 'a request failed after its response had begun'));
   app.use(requestLog(logger));
   app.use(securityHeaders());

@@ -13,6 +13,7 @@ import { mergeChanges } from '../streams/merge.js';
 import type { StreamLimits } from '../streams/stream-limits.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
 import { forbidden, isAuthorized } from '../streams/subscriptions.js';
+import { parametersOf } from './parameters.js';
 import { requestedResources, resumePosition } from './stream-query.js';
 import type { SSERoutesOptions } from './stream-routes.js';
 
@@ -43,11 +44,11 @@ export function pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }
   return async (ctx) => {
     if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${ctx.path} takes GET only`, { Allow: 'GET' });
     const { subject, authorize, expiresAt } = await callerOf(ctx);
-    const resources = requestedResources(ctx.query.resources, maxSubscriptions);
+    const resources = requestedResources(parametersOf(ctx).resources, maxSubscriptions);
     if (resources.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
     for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
     const since = resumePosition(ctx);
-    const waitMs = waitOf(ctx.query.wait) * 1000;
+    const waitMs = waitOf(parametersOf(ctx).wait) * 1000;
 
     if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
     const release = streams.admit(subject);

@@ -3,6 +3,7 @@ import { readPosition } from '../feed/log/epochs.js';
 import { HttpError } from '../http/http-error.js';
 import type { Start } from '../streams/replay.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
+import { parametersOf } from './parameters.js';
 
 /**
  * The resources of a URL: `?resources=a,b`, or repeated.
@@ -36,7 +37,7 @@ export function requireResource(resource: string): void {
  */
 export function resumePosition(ctx: Context): Start | undefined {
   const header = ctx.get('Last-Event-ID');
-  const query = [ctx.query.lastEventId ?? []].flat().at(-1);
+  const query = [parametersOf(ctx).lastEventId ?? []].flat().at(-1);
   const text = header || query;
   return text ? (readPosition(text) ?? 'lost') : undefined;
 }

@@ -8,6 +8,7 @@ import type { SSEManager } from '../streams/manager.js';
 import { StreamLimits, type StreamLimitsOptions } from '../streams/stream-limits.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
 import { forbidden, isAuthorized, requirePosition, Subscriptions } from '../streams/subscriptions.js';
+import { parametersOf } from './parameters.js';
 import { pollRoute } from './poll-routes.js';
 import { requestedResources, requireResource, resumePosition } from './stream-query.js';
 
@@ -62,7 +63,7 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
     // The router answers HEAD like GET, and a stream has no end that such an answer could wait for.
     if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${path} takes GET only`, { Allow: 'GET' });
     const { subject, authorize, expiresAt } = await callerOf(ctx);
-    const resources = requestedResources(ctx.query.resources, maxSubscriptions);
+    const resources = requestedResources(parametersOf(ctx).resources, maxSubscriptions);
     for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
     const since = resumePosition(ctx);
 
@@ -84,7 +85,7 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
       authorize,
       resources,
       // Who names all its resources in the URL needs no time to subscribe by POST.
-      hold: ctx.query.hold !== '0',
+      hold: parametersOf(ctx).hold !== '0',
       onClose,
       ...(since !== undefined && { since }),
       ...(expiresAt !== undefined && { expiresAt }),
