@@ -68,12 +68,15 @@ export class RequestLine {
     else this.#refuse(socket, error);
   }
 
-  #start(exchange: Exchange, line: Line): void {
+  /** @param soon calls what it is given. */
+  #start(exchange: Exchange, line: Line, soon = (run: () => void) => run()): void {
     const { request, response } = exchange;
     line.running = exchange;
     this.#lines.set(request.socket, line);
     response.once('close', () => this.#goOn(request.socket, line));
-    this.#run(request, response);
+    soon(() => {
+      if (!request.socket.destroyed) this.#run(request, response);
+    });
   }
 
   /** The answer of the request that ran has left, or never will. */
@@ -81,7 +84,8 @@ export class RequestLine {
     line.running = undefined;
     const next = socket.writable && !isStreaming(socket) ? line.waiting.shift() : undefined;
     if (next) {
-      this.#start(next, line);
+      // Not at once: a hundred short answers would follow each other before any other connection has its turn.
+      this.#start(next, line, setImmediate);
     } else {
       this.#lines.delete(socket);
       line.waiting = [];

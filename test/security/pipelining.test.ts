@@ -189,6 +189,31 @@ describe('on one connection', () => {
     await until(() => connection.said.includes('</later 0>'));
   });
 
+  test('a hundred short requests do not follow each other before others have their turn', async () => {
+    const order: string[] = [];
+    const turns: (() => void)[] = [];
+    const url = await serve((request, response) => {
+      order.push(String(request.url));
+      // What comes in meanwhile is ready when the first one ends.
+      if (request.url === '/slow') turns.push(() => response.end());
+      else response.end();
+    });
+    const many = dial(url, get('/slow') + get('/many').repeat(99));
+    await until(() => turns.length === 1);
+    turns[0]?.();
+    let turn = 0;
+    await new Promise<void>((resolve) => {
+      const next = () => {
+        turn += 1;
+        if (order.length < 100) setImmediate(next);
+        else resolve();
+      };
+      next();
+    });
+    expect(turn).toBeGreaterThan(90);
+    await until(() => answersIn(many.said).length === 100);
+  });
+
   test('an answer that nobody reads keeps the next from being made', async () => {
     const made: string[] = [];
     const url = await serve((request, response) => {
