@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { atMost } from '../at-most.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import type { LogState } from '../feed/log/log-state.js';
 
-/** Who asks for metrics waits no longer than this for the database, in ms. */
-const PATIENCE_MS = 1000;
+/** The longest time that a request for metrics waits for the database, in ms. */
+const LONGEST_WAIT_MS = 1000;
 
 /** The state of the log for metrics: one query at a time, however many ask. */
 export class LatestLogState {
@@ -26,7 +26,7 @@ export class LatestLogState {
       this.#query = undefined;
     });
     // A query that takes longer goes on, and those who ask meanwhile start no other.
-    return Promise.race([this.#query, delay(PATIENCE_MS, undefined, { ref: false })]);
+    return atMost(LONGEST_WAIT_MS, this.#query);
   }
 
   async #read(): Promise<LogState | undefined> {

@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { pino } from 'pino';
+import { atMost } from '../at-most.js';
 import { parseAddress, sessionTo } from '../database/address.js';
 import { databaseFailure } from '../database/failure.js';
 import { ChangeFeed, type ChangeFeedOptions } from '../feed/change-feed.js';
 import type { Logger } from '../logger.js';
 import { HealthEvents } from '../streams/health-events.js';
 import { SSEManager, type SSEManagerOptions } from '../streams/manager.js';
-import { atMost } from './at-most.js';
 
 /** What {@link createChangeFeed} takes. */
 export interface CreateChangeFeedOptions

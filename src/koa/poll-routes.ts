@@ -1,15 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Middleware } from 'koa';
+import { atMost } from '../at-most.js';
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { writePosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
-import type { Reading } from '../feed/log/reading.js';
 import { HttpError } from '../http/http-error.js';
-import { MAX_EVENTS, MAX_TEXT } from '../streams/event-batch.js';
+import { isTooLong } from '../streams/event-batch.js';
 import { changeJson } from '../streams/event-format.js';
 import type { SSEManager } from '../streams/manager.js';
 import { mergeChanges } from '../streams/merge.js';
+import { refetchOf, resourcesToRefetch, summarize } from '../streams/refetch.js';
 import type { StreamLimits } from '../streams/stream-limits.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
 import { forbidden, isAuthorized } from '../streams/subscriptions.js';
@@ -86,15 +87,13 @@ async function answer({ feed, resources, authorize, since, ended, late }: Questi
   for (;;) {
     const changed = nextChange(feed, wanted, ended);
     const reading =
-      since === 'lost' ? 'lost' : await unlessLate(feed.changesSince(since, every ? undefined : resources), late);
+      since === 'lost' ? 'lost' : await atMost(late, feed.changesSince(since, every ? undefined : resources));
     if (reading === undefined) return unreadable(since as Position);
     if (reading === 'lost' || reading.lost) {
       const { position } = feed;
-      const missed = every ? (await feed.allResources()).filter(authorize) : resources;
-      return bodyOf(
-        missed.map((resource) => ({ resource, reason: 'resync' })),
-        position,
-      );
+      const missed = await resourcesToRefetch(feed, resources, authorize);
+      const changes = missed.map((resource) => refetchOf(resource, 'resync'));
+      return bodyOf(changes, position);
     }
     const changes = reading.changes.filter(({ resource }) => wanted(resource));
     if (changes.length > 0) return bodyOf(mergeChanges(changes), reading.position);
@@ -136,22 +135,10 @@ function unreadable(since: Position): string {
   return JSON.stringify({ events: [], position: writePosition(since), readable: false });
 }
 
-/** The reading, or undefined where it takes too long. */
-function unlessLate(reading: Promise<Reading>, late: AbortSignal): Promise<Reading | undefined> {
-  return Promise.race([
-    reading,
-    new Promise<undefined>((resolve) => late.addEventListener('abort', () => resolve(undefined))),
-  ]);
-}
-
 function bodyOf(changes: readonly LoggedChange[], position: Position): string {
   let events = changes.map((change) => changeJson(change));
   const length = events.reduce((sum, event) => sum + event.length, 0);
-  if (events.length > MAX_EVENTS || (events.length > 1 && length > MAX_TEXT)) {
-    // A resync says more than "something changed".
-    const names = new Map(changes.map(({ resource, reason }) => [resource, reason]));
-    events = Array.from(names, ([resource, reason]) => changeJson({ resource, ...(reason && { reason }) }));
-  }
+  if (isTooLong(events.length, length)) events = summarize(changes).map((change) => changeJson(change));
   return `{"events":[${events.join(',')}],"position":${JSON.stringify(writePosition(position))}}`;
 }
 

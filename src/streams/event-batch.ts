@@ -1,13 +1,10 @@
 import { bareId, type EncodedEvent, tableUpdate, withId } from './event-format.js';
-
-/** Events of one read or one replay, for one client; more are summed up to one per resource. */
-export const MAX_EVENTS = 100;
-/** The same as text, in UTF-16 units; one event alone may be longer. */
-export const MAX_TEXT = 65_536;
+import { MAX_EVENTS, MAX_TEXT } from './limits.js';
+import { refetchOf } from './refetch.js';
 
 /**
- * What a client is told at once: one event, or one more than another batch. Clients that are told the same hold the
- * same batch, and share its bytes: of ten thousand, one is encoded.
+ * The events that a client receives at once: one event, or one more than another batch. Clients that receive the same
+ * events hold the same batch and share its bytes: of ten thousand, one is encoded.
  */
 export class EventBatch {
   static readonly #alone = new WeakMap<EncodedEvent, EventBatch>();
@@ -16,7 +13,7 @@ export class EventBatch {
   readonly #count: number;
   readonly #length: number;
   readonly #longer = new Map<EncodedEvent, EventBatch>();
-  /** What is sent: all events, or those that sum them up. Made when it is first asked for. */
+  /** All events, or those that sum them up. Made when it is first asked for. */
   #sent: readonly EncodedEvent[] | undefined;
   #summaries: number | undefined;
   #bytes: { readonly id: string; readonly bytes: Buffer } | undefined;
@@ -28,7 +25,7 @@ export class EventBatch {
     this.#length = (before?.length ?? 0) + event.text.length;
   }
 
-  /** The batch of one event: the same object for each who asks. */
+  /** Returns the batch of one event: the same object at each call. */
   static of(event: EncodedEvent): EventBatch {
     let batch = EventBatch.#alone.get(event);
     if (!batch) {
@@ -38,17 +35,17 @@ export class EventBatch {
     return batch;
   }
 
-  /** How many events it has. */
+  /** The number of its events. */
   get count(): number {
     return this.#count;
   }
 
-  /** Their text together, in UTF-16 units. */
+  /** The length of their text together, in UTF-16 units. */
   get length(): number {
     return this.#length;
   }
 
-  /** This and one event more: the same object for each who asks. */
+  /** Returns the batch with one event more: the same object at each call. */
   and(event: EncodedEvent): EventBatch {
     let longer = this.#longer.get(event);
     if (!longer) {
@@ -58,30 +55,25 @@ export class EventBatch {
     return longer;
   }
 
-  /** Whether its events are too many, and go out as one per resource. */
-  get isSummedUp(): boolean {
-    return this.#count > MAX_EVENTS || (this.#count > 1 && this.#length > MAX_TEXT);
-  }
-
-  /** How many events go out. */
+  /** The number of events that go out. */
   get delivered(): number {
     return this.#toSend().length;
   }
 
-  /** How many of them sum up what was not told one by one. */
+  /** The number of those that sum up several changes. */
   get summaries(): number {
     this.#summaries ??= this.#toSend().filter(({ sumsUp }) => sumsUp).length;
     return this.#summaries;
   }
 
-  /** Names of the resources that changed, in order, each once. */
+  /** Returns the names of the resources that changed, in order, each once. */
   resources(): Set<string> {
     return new Set(this.#events().map(({ resource }) => resource));
   }
 
   /**
-   * What goes to the socket. Only the last event carries the id: cut in the middle, the stream starts again before the
-   * first.
+   * Encodes the events for the socket. Only the last event carries the id: cut in the middle, the stream starts again
+   * before the first.
    * @param startId goes before the first event.
    */
   bytes(id: string, startId?: string): Buffer {
@@ -94,7 +86,7 @@ export class EventBatch {
   }
 
   #toSend(): readonly EncodedEvent[] {
-    this.#sent ??= this.isSummedUp ? summedUp(this.resources()) : this.#events();
+    this.#sent ??= isTooLong(this.#count, this.#length) ? Array.from(this.resources(), refetchEvent) : this.#events();
     return this.#sent;
   }
 
@@ -106,15 +98,23 @@ export class EventBatch {
 }
 
 /**
- * One event per resource, without operation: something changed, refetch all of it. Undefined for no resource.
- * @param before what comes before them.
+ * Returns whether events are too many for one client, so that they become one per resource.
+ * @param length of their text together, in UTF-16 units.
+ */
+export function isTooLong(count: number, length: number): boolean {
+  return count > MAX_EVENTS || (count > 1 && length > MAX_TEXT);
+}
+
+/**
+ * Makes a batch of one event per resource that says to refetch it. Undefined for no resource.
+ * @param before the batch that it follows.
  */
 export function eventBatchOf(resources: Iterable<string>, before?: EventBatch): EventBatch | undefined {
   let batch = before;
-  for (const event of summedUp(resources)) batch = batch ? batch.and(event) : EventBatch.of(event);
+  for (const event of Array.from(resources, refetchEvent)) batch = batch ? batch.and(event) : EventBatch.of(event);
   return batch;
 }
 
-function summedUp(resources: Iterable<string>): EncodedEvent[] {
-  return Array.from(resources, (resource) => tableUpdate({ resource }));
+function refetchEvent(resource: string): EncodedEvent {
+  return tableUpdate(refetchOf(resource));
 }

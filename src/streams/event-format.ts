@@ -1,5 +1,6 @@
 import type { LoggedChange } from '../change.js';
 import { jsonObject } from '../json-text.js';
+import { sumsUp } from './refetch.js';
 
 /**
  * One event of a stream, encoded once for all clients. Every field is JSON or made by this program, so no text of a
@@ -36,9 +37,8 @@ export function expiredEvent(): string {
  * @param spreadMs clients wait a random part of it before they refetch; absent or 0: they need not.
  */
 export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
-  const { resource, operation, keys, reason } = change;
-  const sumsUp = operation === undefined && keys === undefined && reason === undefined;
-  return { resource, sumsUp, text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
+  const { resource } = change;
+  return { resource, sumsUp: sumsUp(change), text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
 }
 
 /**

@@ -15,7 +15,8 @@ import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 import { openStreamSocket } from './stream-socket.js';
-import { EVERY_RESOURCE, type Subscription } from './subscription.js';
+import { EVERY_RESOURCE } from './subscription.js';
+import { SubscriptionIndex } from './subscription-index.js';
 
 /** At the stop a thousand clients a second come back, over three seconds at the most. */
 const END_MS_PER_CLIENT = 1;
@@ -63,7 +64,7 @@ export class SSEManager {
   readonly #logger: Logger;
   readonly #replays: Replays;
   readonly #clients = new Map<string, Client>();
-  readonly #subscribers = new Map<string, Map<Client, Subscription>>();
+  readonly #subscriptions = new SubscriptionIndex();
   readonly #shared: SharedByClients;
   readonly #expiry = new Expiry();
   /** What has happened since the start, for metrics. */
@@ -117,8 +118,8 @@ export class SSEManager {
   }
 
   /** How many streams are subscribed to each resource, for those that have any; `*` for all. */
-  *subscriptionCounts(): Iterable<readonly [resource: string, streams: number]> {
-    for (const [resource, subscribers] of this.#subscribers) yield [resource, subscribers.size];
+  subscriptionCounts(): Iterable<readonly [resource: string, streams: number]> {
+    return this.#subscriptions.counts();
   }
 
   /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
@@ -141,7 +142,7 @@ export class SSEManager {
     if (expiresAt !== undefined) this.#expiry.add(client, expiresAt);
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
-    const subscriptions = resources.map((resource) => this.#add(client, resource));
+    const subscriptions = resources.map((resource) => this.#subscriptions.add(client, resource));
     if (since === undefined) this.#replays.greet(client, false);
     else void this.#replays.resume(client, since, subscriptions, hold);
     return client;
@@ -156,7 +157,7 @@ export class SSEManager {
     // What it was subscribed to before is not held to have been seen, where `since` is ahead of this server.
     const known = client.subscriptions.has(resource) || client.subscriptions.has(EVERY_RESOURCE);
     const start = since && known ? earlier(since, this.#feed.position) : (since ?? client.heldAt);
-    const subscription = this.#add(client, resource);
+    const subscription = this.#subscriptions.add(client, resource);
     if (start !== undefined) await this.#replays.replay(client, start, [subscription]);
   }
 
@@ -165,7 +166,7 @@ export class SSEManager {
    * @throws {UnknownClientError} when it isn't a client of this subject.
    */
   unsubscribe(clientId: string, subject: string, resource: string): void {
-    this.#drop(this.requireClient(clientId, subject), resource);
+    this.#subscriptions.delete(this.requireClient(clientId, subject), resource);
   }
 
   /** The client of this id. @throws {UnknownClientError} when there is none, or it isn't this subject's. */
@@ -195,50 +196,25 @@ export class SSEManager {
   }
 
   #broadcast(changes: readonly LoggedChange[]): void {
-    const told = new Set<Client>();
+    const receivers = new Set<Client>();
     for (const change of mergeChanges(changes)) {
-      const direct = this.#subscribers.get(change.resource);
-      const every = this.#subscribers.get(EVERY_RESOURCE);
-      const audience = (direct?.size ?? 0) + (every?.size ?? 0);
+      const audience = this.#subscriptions.audienceOf(change.resource);
       const spread = this.refetchSpread.begin(change.resource, audience);
       if (audience === 0) continue;
       const event = tableUpdate(change, spread);
-      for (const [client, subscription] of direct ?? []) {
+      this.#subscriptions.forEachTo(change.resource, (client, subscription) => {
         client.take(subscription, change, event);
-        told.add(client);
-      }
-      for (const [client, subscription] of every ?? []) {
-        if (direct?.has(client) || !client.authorize(change.resource)) continue;
-        client.take(subscription, change, event);
-        told.add(client);
-      }
+        receivers.add(client);
+      });
     }
-    for (const client of told) client.flush();
-  }
-
-  #add(client: Client, resource: string): Subscription {
-    const known = client.subscriptions.get(resource);
-    if (known) return known;
-    const subscription: Subscription = { resource };
-    client.subscriptions.set(resource, subscription);
-    const subscribers = this.#subscribers.get(resource);
-    if (subscribers) subscribers.set(client, subscription);
-    else this.#subscribers.set(resource, new Map([[client, subscription]]));
-    return subscription;
-  }
-
-  #drop(client: Client, resource: string): void {
-    client.subscriptions.delete(resource);
-    const subscribers = this.#subscribers.get(resource);
-    subscribers?.delete(client);
-    if (subscribers?.size === 0) this.#subscribers.delete(resource);
+    for (const client of receivers) client.flush();
   }
 
   #remove(client: Client, reason: EndReason, expiresAt: number | undefined): void {
     this.#clients.delete(client.id);
-    client.left();
+    client.release();
     if (expiresAt !== undefined) this.#expiry.delete(client, expiresAt);
-    for (const resource of [...client.subscriptions.keys()]) this.#drop(client, resource);
+    this.#subscriptions.deleteAll(client);
     this.counts.closed[reason] += 1;
     const seconds = Math.round((performance.now() - client.openedAt) / 1000);
     this.#logger.info({ client: client.id, subject: client.subject, seconds, reason }, 'stream closed');

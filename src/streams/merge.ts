@@ -1,11 +1,7 @@
 import type { LoggedChange } from '../change.js';
 import { elementsOf } from '../json-text.js';
-import { MAX_EVENTS } from './event-batch.js';
-
-/** Of a resource that changed more often in one read, neighbours are merged. */
-const MERGE_FROM = 10;
-/** A merged event names as many keys as one statement's does. */
-const MAX_KEYS = 100;
+import { MAX_EVENTS, MAX_KEYS, MERGE_FROM } from './limits.js';
+import { refetchOf } from './refetch.js';
 
 /**
  * What one read is told as, so that a burst costs the same for each client however long it is. Of a resource that changed
@@ -19,7 +15,7 @@ export function mergeChanges(changes: readonly LoggedChange[]): readonly LoggedC
   const tooMany = oftenChanged(merged, MAX_EVENTS);
   if (tooMany.size === 0) return merged;
   return [
-    ...Array.from(tooMany, (resource) => ({ resource })),
+    ...Array.from(tooMany, (resource) => refetchOf(resource)),
     ...merged.filter(({ resource }) => !tooMany.has(resource)),
   ];
 }

@@ -5,9 +5,6 @@ import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 /** Where a stream goes on from; `lost` where that can't be told any more. */
 export type Start = Position | 'lost';
 
-/** Live changes that wait for replays; of more than this only the names of their resources are kept. */
-const MAX_WAITING = 1000;
-
 /** One read of what a client missed: its subscriptions, and where each begins. */
 export class Replay {
   readonly #starts = new Map<Subscription, Start>();
@@ -56,28 +53,4 @@ export class Replay {
 export function earlier(one: Start, other: Start): Start {
   if (one === 'lost' || other === 'lost' || one.epoch !== other.epoch) return 'lost';
   return one === other ? one : earliest([one, other]);
-}
-
-/** Live changes that wait until the replays before them have been sent, in their order. */
-export class WaitingChanges {
-  #changes: LoggedChange[] = [];
-  /** Instead of the changes, once there are too many. */
-  #resources: Set<string> | undefined;
-
-  /** Adds a change behind all others. */
-  push(change: LoggedChange): void {
-    if (this.#resources) this.#resources.add(change.resource);
-    else this.#changes.push(change);
-    if (this.#changes.length <= MAX_WAITING) return;
-    this.#resources = new Set(this.#changes.map(({ resource }) => resource));
-    this.#changes = [];
-  }
-
-  /** Takes all out: the changes, or one for each resource that says "something changed, refetch". */
-  takeAll(): readonly LoggedChange[] {
-    const all = this.#resources ? Array.from(this.#resources, (resource) => ({ resource })) : this.#changes;
-    this.#changes = [];
-    this.#resources = undefined;
-    return all;
-  }
 }

@@ -4,24 +4,25 @@ import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
 import type { Client } from './client.js';
 import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
+import { refetchOf, resourcesToRefetch } from './refetch.js';
 import { Replay, type Start } from './replay.js';
 import type { StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
-/** A client that resumes hears `connected` after this at the latest, in ms, also while the log can't be read. */
+/** The longest time until a client that resumes receives `connected`, in ms, also while the log can't be read. */
 const CONNECTED_WITHIN_MS = 1000;
 
-/** Tells clients what they have missed: those that come back, and those that subscribe from an earlier position. */
+/** Replays to clients what they have missed: to those that come back, and to those that subscribe from an earlier position. */
 export class Replays {
   readonly #events = new WeakMap<LoggedChange, EncodedEvent>();
-  /** The turn of each client that is being told. */
+  /** The running turn of each client. */
   readonly #turns = new Map<Client, Turn>();
   readonly #feed: ChangeFeed;
   readonly #failures: FailureLog;
   readonly #counts: StreamCounts;
   readonly #heartbeatMs: number;
 
-  /** @param heartbeatMs what `connected` says of the time between two heartbeats. */
+  /** @param heartbeatMs the time between two heartbeats, as `connected` tells it to clients. */
   constructor(feed: ChangeFeed, logger: Logger, counts: StreamCounts, heartbeatMs: number) {
     this.#feed = feed;
     this.#failures = new FailureLog(logger);
@@ -29,14 +30,14 @@ export class Replays {
     this.#heartbeatMs = heartbeatMs;
   }
 
-  /** Says `connected`, a stream's first event. */
+  /** Sends `connected`, a stream's first event. */
   greet(client: Client, resumed: boolean): void {
     const event = connectedEvent(client.id, resumed, this.#heartbeatMs);
     const unreadable = this.#feed.health.database ? '' : healthEvent(false);
     client.write(retryAdvice() + unreadable + withId(event, client.currentId));
   }
 
-  /** Says `connected` to a client that comes back, and replays what it has missed. @param hold see `StreamRequest`. */
+  /** Sends `connected` to a client that comes back, and replays what it has missed. @param hold see `StreamRequest`. */
   async resume(client: Client, since: Start, subscriptions: readonly Subscription[], hold: boolean): Promise<void> {
     if (hold) client.hold(since);
     let greeted = false;
@@ -55,9 +56,9 @@ export class Replays {
   /**
    * Sends a client what it missed of these subscriptions: the changes since `start`, or else the advice to refetch.
    *
-   * One replay of a client runs at a time, and the next one is for all that were asked for meanwhile. Its read begins when
-   * the one before has been sent, so it never tells an older state of a row after a newer one.
-   * @param found hears where the replay really started, before anything is sent. Only for a client's first replay.
+   * One replay of a client runs at a time. The next one is for all that were asked for meanwhile, and its read begins when
+   * the one before has been sent. So a client never receives an older state of a row after a newer one.
+   * @param found receives where the replay really started, before anything is sent. Only for a client's first replay.
    */
   async replay(
     client: Client,
@@ -81,38 +82,33 @@ export class Replays {
       this.#turns.set(client, turn);
       // A stream that has ended reads no more.
       if (!client.closed)
-        await this.#tell(client, turn.replay, turn.replay.start ?? start, turn === first ? found : undefined);
+        await this.#send(client, turn.replay, turn.replay.start ?? start, turn === first ? found : undefined);
       turn.end();
       turn = turn.next;
     }
     this.#turns.delete(client);
   }
 
-  async #tell(client: Client, replay: Replay, start: Start, found?: (start: Start) => void): Promise<void> {
+  async #send(client: Client, replay: Replay, start: Start, found?: (start: Start) => void): Promise<void> {
     try {
       const names = Array.from(replay.subscriptions(), ({ resource }) => resource);
-      const every = names.includes(EVERY_RESOURCE);
+      const wanted = names.includes(EVERY_RESOURCE) ? undefined : names;
       const reading =
-        start === 'lost'
-          ? undefined
-          : await this.#feed.changesSince(start, every ? undefined : names).catch(() => undefined);
-      const events: EncodedEvent[] = [];
+        start === 'lost' ? undefined : await this.#feed.changesSince(start, wanted).catch(() => undefined);
       if (reading && !reading.lost) {
         found?.(start);
-        for (const change of reading.changes) {
-          if (client.authorize(change.resource) && replay.missed(change, client.subscriptions)) {
-            events.push(this.#encoded(change));
-          }
-        }
+        const events = reading.changes
+          .filter((change) => client.authorize(change.resource) && replay.missed(change, client.subscriptions))
+          .map((change) => this.#encoded(change));
         client.endReplay(replay, events, reading.position);
       } else {
         this.#counts.resyncs += 1;
-        const missed = every ? (await this.#feed.allResources()).filter((name) => client.authorize(name)) : names;
+        const resources = await resourcesToRefetch(this.#feed, names, (name) => client.authorize(name));
         found?.('lost');
-        for (const resource of missed) {
-          if (replay.missed({ resource }, client.subscriptions))
-            events.push(tableUpdate({ resource, reason: 'resync' }));
-        }
+        const events = resources
+          .map((resource) => refetchOf(resource, 'resync'))
+          .filter((change) => replay.missed(change, client.subscriptions))
+          .map((change) => tableUpdate(change));
         client.endReplay(replay, events);
       }
     } catch (error) {
@@ -122,7 +118,7 @@ export class Replays {
     }
   }
 
-  /** Encoded once for all who missed it. */
+  /** Encodes a change once for all who missed it. */
   #encoded(change: LoggedChange): EncodedEvent {
     let event = this.#events.get(change);
     if (!event) {
