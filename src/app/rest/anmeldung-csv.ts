@@ -1,9 +1,10 @@
+import { Readable } from 'node:stream';
 import type Router from '@koa/router';
 import { type Kysely, sql } from 'kysely';
 import { HttpError } from 'pg-change-feed';
 import type { Database } from '../tables.js';
 import { matchingAnmeldungen, ORDERS, parseAnmeldungenQuery } from './anmeldung-list.js';
-import { toCsv } from './csv.js';
+import { csvOf } from './csv.js';
 
 /** A file that is made in memory stays of a size that any server has. */
 const MAX_ROWS = 20_000;
@@ -37,7 +38,7 @@ export function csvRoute(router: Router, db: Kysely<Database>): void {
     if (rows.length > MAX_ROWS) {
       throw new HttpError('bad_request', `More than ${MAX_ROWS} rows: narrow them down by event, status or search`);
     }
-    const cells = rows.map((row) => [
+    const cellsOf = (row: (typeof rows)[number]) => [
       String(row.id),
       row.nachname,
       row.vorname,
@@ -46,10 +47,10 @@ export function csvRoute(router: Router, db: Kysely<Database>): void {
       moment(row.erstelltAm),
       row.kommentar ?? '',
       row.veranstaltung,
-    ]);
+    ];
     ctx.type = 'text/csv; charset=utf-8';
     ctx.attachment('anmeldungen.csv');
-    ctx.body = toCsv([HEAD, ...cells]);
+    ctx.body = Readable.from(csvOf(HEAD, rows, cellsOf));
   });
 }
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { csvOf } from '../../../src/app/rest/csv.js';
 import { startTestServer, type TestServer } from '../../running-server.js';
 
 let server: TestServer;
@@ -201,4 +202,26 @@ test('CSV opens right in a German Excel, and is never a formula', async () => {
   );
   expect((await call('GET', 'anmeldungen/csv?zeitzone=Mond')).status).toBe(400);
   expect((await call('GET', 'anmeldungen/csv?sort=nichts')).status).toBe(400);
+});
+
+test('CSV of many rows leaves others their turn', async () => {
+  const rows = Array.from({ length: 20_000 }, (_, i) => i);
+  let turns = 0;
+  let file = '';
+  let pieces = 0;
+  let ended = false;
+  const count = () => {
+    turns += 1;
+    if (!ended) setImmediate(count);
+  };
+  setImmediate(count);
+  for await (const piece of csvOf(['Nr.', 'Text'], rows, (row) => [String(row), `Zeile;${row}`])) {
+    pieces += 1;
+    file += piece;
+  }
+  ended = true;
+  expect(file.split('\r\n')).toHaveLength(20_002);
+  expect(file).toMatch(/^\uFEFFNr\.;Text\r\n0;"Zeile;0"\r\n1;"Zeile;1"\r\n/);
+  expect(pieces).toBeGreaterThan(50);
+  expect(turns).toBeGreaterThan(50);
 });
