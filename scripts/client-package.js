@@ -7,7 +7,9 @@ const TARGET = 'dist/client-package';
 const manifest = JSON.parse(await readFile('package.json', 'utf8'));
 /** Folders of src/ that run in a browser; the first is the package's main entry. */
 const FOLDERS = Object.keys(manifest.exports)
-  .filter((name) => ['./client', './query', './react', './svelte', './vue', './vue-query'].includes(name))
+  .filter((name) =>
+    ['./client', './query', './react', './react-query', './svelte', './vue', './vue-query'].includes(name),
+  )
   .map((name) => name.slice(2));
 
 await rm(TARGET, { recursive: true, force: true });

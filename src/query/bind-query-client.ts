@@ -1,21 +1,8 @@
 import type { Change } from '../change.js';
 import { Following } from '../client/following.js';
 import type { SSEService } from '../client/sse-service.js';
-
-/** The key of a query of TanStack Query. */
-type QueryKey = readonly unknown[];
-
-/** What is used of a `QueryClient`: that of `@tanstack/react-query`, `-vue-query`, `-svelte-query` or `-solid-query`. */
-export interface QueryCacheOwner {
-  invalidateQueries(filters: { queryKey: QueryKey; exact?: boolean }): Promise<unknown>;
-  getQueryCache(): {
-    findAll(filters: { queryKey: QueryKey }): readonly {
-      readonly queryKey: QueryKey;
-      readonly state: { readonly data: unknown; readonly fetchStatus: string };
-      readonly promise?: Promise<unknown> | undefined;
-    }[];
-  };
-}
+import { fetchAnew } from './fetch-anew.js';
+import type { QueryCacheOwner, QueryKey } from './query-cache-owner.js';
 
 /**
  * Which queries show which resource: for its name (or `*`) the key that theirs begin with, or a function that gives the
@@ -65,20 +52,4 @@ export function bindQueryClient(
   return () => {
     for (const following of followings) following.end();
   };
-}
-
-function fetchAnew(queryClient: QueryCacheOwner, queryKey: QueryKey): void {
-  // A first fetch is not begun anew by TanStack Query: what it reads may be older than the change.
-  for (const query of queryClient.getQueryCache().findAll({ queryKey })) {
-    const { data, fetchStatus } = query.state;
-    if (fetchStatus !== 'fetching' || data !== undefined) continue;
-    const again = () => void invalidate(queryClient, query.queryKey, true);
-    query.promise?.then(again, again);
-  }
-  void invalidate(queryClient, queryKey, false);
-}
-
-/** A fetch that fails shows in its query. */
-function invalidate(queryClient: QueryCacheOwner, queryKey: QueryKey, exact: boolean): Promise<unknown> {
-  return queryClient.invalidateQueries({ queryKey, exact }).catch(() => {});
 }

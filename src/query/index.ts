@@ -4,4 +4,5 @@
  * @packageDocumentation
  */
 export type { Change, Operation, Origin } from '../change.js';
-export { type BindOptions, bindQueryClient, type FollowedQueries, type QueryCacheOwner } from './bind-query-client.js';
+export { type BindOptions, bindQueryClient, type FollowedQueries } from './bind-query-client.js';
+export type { QueryCacheOwner } from './query-cache-owner.js';

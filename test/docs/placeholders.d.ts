@@ -1,5 +1,6 @@
 // What the examples of the pages leave to the reader.
 import type Router from '@koa/router';
+import type { QueryClient } from '@tanstack/query-core';
 import type Koa from 'koa';
 import type { Kysely } from 'kysely';
 import type { FeedWithStreams, Logger } from 'pg-change-feed';
@@ -24,6 +25,7 @@ declare global {
   const dataTableRef: { readonly value?: { readonly query: { refetch(): Promise<unknown> } } };
   const fetchVeranstaltungen: () => Promise<readonly { readonly name: string }[]>;
   const refetch: (change?: unknown) => void;
+  const queryClient: QueryClient;
   const myToken: string;
   const getToken: () => Promise<string>;
   const fetchAnotherToken: () => Promise<string>;
