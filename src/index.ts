@@ -1,5 +1,5 @@
 /**
- * What another application imports: the feed, its streams, and the line for migrations.
+ * The library for another application: the feed, its streams, and the functions for migrations.
  *
  * @packageDocumentation
  */

@@ -3,27 +3,27 @@ import type { Logger } from '../logger.js';
 import type { Claims } from './claims.js';
 
 /**
- * Whether the bearer of these claims may hear of a resource, and over REST read and write it. Asked when a stream opens
- * or resumes, when it subscribes, for each resource that a stream on `*` would hear of, and for each REST request. A
- * stream remembers the answers until it ends.
+ * Decides whether the bearer of these claims may receive a resource, and over REST read and write it. The server asks
+ * when a stream opens, resumes or subscribes, for each resource that a stream on `*` would receive, and for each REST
+ * request. A stream remembers the answers until it ends.
  *
- * At once, not as a promise: the answer is needed between two events. What has to be looked up belongs into the
- * authentication before it, which may add to the claims. Throwing counts as no, and is logged.
+ * The answer comes at once, not as a promise: it is needed between two events. Put lookups into the authentication before
+ * it, which may add to the claims. An exception counts as no, and is logged.
  */
 export type Authorize = (claims: Claims, resource: string) => boolean;
 
-/** By the claim `resources`, names or `*`; without it by `defaults` (DEFAULT_RESOURCES). */
+/** Authorizes by the claim `resources`, names or `*`; without it by `defaults` (DEFAULT_RESOURCES). */
 export function authorizeByClaims(defaults: '*' | readonly string[]): Authorize {
   return (claims, resource) => {
     const allowed = claims.resources ?? defaults;
-    // Not includes() on what may be text: 'film_actor' would allow 'actor'.
+    // No includes() on a text: 'film_actor' would allow 'actor'.
     return [allowed].flat().some((name) => name === '*' || name === resource);
   };
 }
 
 /**
- * Lets only a true pass. A promise is truthy: an `async` one that slipped in would allow everything, so that stands in
- * the log, and is no.
+ * Makes every answer but true a no. A promise is truthy, so an `async` function would allow everything: that is a no, too,
+ * and is logged.
  */
 export function failingClosed(authorize: Caller['authorize'], logger: Logger): Caller['authorize'] {
   return (resource) => {
@@ -39,12 +39,12 @@ export function failingClosed(authorize: Caller['authorize'], logger: Logger): C
   };
 }
 
-/** Who asks, for the stream's routes. @param toleranceS how long a token is taken after its end, in seconds. */
+/** Makes a caller of claims. @param toleranceS the time for which a token is accepted after its end, in seconds. */
 export function callerOfClaims(claims: Claims, authorize: Authorize, toleranceS: number): Caller {
   return {
     subject: claims.sub,
     authorize: (resource) => authorize(claims, resource),
-    // The same instant at which a new request with this token is refused.
+    // The same moment from which a new request with this token is refused.
     ...(claims.exp !== undefined && { expiresAt: (claims.exp + toleranceS) * 1000 }),
   };
 }

@@ -1,22 +1,22 @@
 import { z } from 'zod';
 import { HttpError } from './http-error.js';
 
-/** More names in a token are no list to look through for each resource of each stream. */
+/** The largest number of names in a token: they are searched for each resource of each stream. */
 const MAX_RESOURCES = 1000;
 const SUB = 'expected text of 1 to 200 characters, without NUL and lone surrogates';
 const RESOURCES = `expected * or a list of at most ${MAX_RESOURCES} names`;
 
 const claims = z.object({
-  /** Who the token is for: their streams are theirs alone, and writes name them as the actor. 1 to 200 characters. */
+  /** The subject of the token, 1 to 200 characters: the owner of its streams, and the actor of its writes. */
   sub: z
     .string(SUB)
     .min(1, SUB)
     .max(200, SUB)
-    // Postgres takes neither: each write of theirs, and each call to another server, would fail.
+    // Postgres accepts neither: each write of such a subject, and each call to another server, would fail.
     .refine((sub) => !/[\0\p{Cs}]/u.test(sub), SUB),
-  /** When it ends, in seconds since 1970. */
+  /** The end of the token, in seconds since 1970. */
   exp: z.number('expected seconds since 1970').optional(),
-  /** What it may read, and over REST write: `*` for everything, or names. */
+  /** The resources that it may receive, and over REST read and write: `*` for all, or names. */
   resources: z
     .custom<'*' | readonly string[]>(
       (value) =>
@@ -28,13 +28,13 @@ const claims = z.object({
     .optional(),
 });
 
-/** The claims of a token that {@link parseClaims} has looked at, and all others that it has. */
+/** The claims of a token that {@link parseClaims} has checked, and all others that it has. */
 export type Claims = z.output<typeof claims> & { readonly [claim: string]: unknown };
 
 /**
- * Reads what the feed needs of a token's claims, at the edge: behind it `sub` is text, `exp` a number or absent, and
- * `resources` is `*`, a list of names, or absent. A list with `*` in it is `*`. All other claims stay as they are.
- * @param given what a signature has vouched for.
+ * Checks the claims that the feed needs. Then `sub` is text, `exp` a number or absent, and `resources` is `*`, a list of
+ * names, or absent. A list with `*` in it becomes `*`. All other claims stay as they are.
+ * @param given the claims of a token whose signature is valid.
  * @throws {HttpError} unauthorized where a claim is missing or malformed, with its name and what was expected.
  */
 export function parseClaims(given: unknown): Claims {

@@ -1,15 +1,15 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** A request that is under way when the server stops may take this long, in ms; streams end sooner. */
+/** The time that a request under way may take when the server stops, in ms; streams end sooner. */
 const LAST_REQUESTS_MS = 5000;
-/** How often connections that have become idle are closed while the server stops, in ms. */
+/** The time between two closings of idle connections while the server stops, in ms. */
 const IDLE_CHECK_MS = 20;
 
 /**
- * To be called before the server listens.
- * @returns what closes it: it takes no more connections, and waits for the last requests, for 5 s at the most, but not
- * for clients that keep their connection, or have one without having asked for anything.
+ * Makes the function that closes a server. Call it before the server listens.
+ * @returns a function after which the server takes no more connections. It waits for the last requests, 5 s at the most,
+ * and not for connections without a request.
  */
 export function httpServerCloser(http: Server): () => Promise<void> {
   // Browsers open connections ahead of a request, and Node doesn't count those as idle.
@@ -22,7 +22,7 @@ export function httpServerCloser(http: Server): () => Promise<void> {
     socket.on('close', forget);
   });
   http.on('request', ({ socket }) => {
-    // Nothing of this is kept for a stream's life.
+    // Or the listener would stay for as long as a stream does.
     if (unused.delete(socket)) socket.off('close', forget);
   });
 

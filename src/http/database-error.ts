@@ -6,12 +6,12 @@ const UNAVAILABLE = 'The database cannot be reached at the moment';
 /** Node's and Postgres' codes for a database that is gone, full or stopping (57P0x), as a test of the whole code. */
 const GONE = /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|57P0\d|53300|08\w{3})$/;
 
-/** What pg says without a code, when a connection ends under a query or none can be had in time. */
+/** The messages of pg, without a code, for a connection that ends during a query or cannot be opened in time. */
 const GONE_MESSAGE =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout)/;
 
 /**
- * What a client is told of an error of the database; undefined for what isn't one, or is our own mistake.
+ * Makes the answer to an error of the database; undefined for other errors, and for our own mistakes.
  * Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 export function databaseError(error: unknown): HttpError | undefined {

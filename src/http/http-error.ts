@@ -17,14 +17,14 @@ export const STATUS_OF_CODE = {
 export type ErrorCode = keyof typeof STATUS_OF_CODE;
 
 /**
- * A request that can't be served, told to the client as `{"error":{"code","message"}}`.
+ * Refuses a request: the client receives `{"error":{"code","message"}}`.
  * The message is for the client: it never holds text of the database, of a library, or of a token.
  */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   readonly code: ErrorCode;
   readonly status: number;
-  /** Sent along: `Retry-After`, `Allow`, `WWW-Authenticate`. */
+  /** Headers of the answer: `Retry-After`, `Allow`, `WWW-Authenticate`. */
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}) {

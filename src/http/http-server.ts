@@ -4,24 +4,24 @@ import type { Duplex } from 'node:stream';
 import { resetStreamSocket } from '../streams/stream-socket.js';
 import { RequestLine } from './request-line.js';
 
-/** What a connection may cost before anybody knows whose it is. */
+/** Limits of connections, before a token says whose they are. */
 export interface HttpServerOptions {
-  /** Connections in all; another is closed at once. Default 25,000. */
+  /** The largest number of connections; another is closed at once. Default 25,000. */
   readonly maxConnections?: number | undefined;
-  /** How long a request's headers may take, in seconds, from the connection's first moment. Default 10. */
+  /** The time that a request's headers may take, in seconds, from the start of the connection. Default 10. */
   readonly headersTimeoutS?: number | undefined;
-  /** How long a whole request may take, in seconds; at least `headersTimeoutS`. Default 30. */
+  /** The time that a whole request may take, in seconds; at least `headersTimeoutS`. Default 30. */
   readonly requestTimeoutS?: number | undefined;
-  /** Request line and headers, a token in the query among them, in kB. Default 16. */
+  /** The longest request line with headers, in kB; it contains a token of the query, too. Default 16. */
   readonly maxHeaderKb?: number | undefined;
-  /** A client that takes nothing of its answer for this long is cut off, in ms; streams have a measure of their own. */
+  /** The time after which a client that reads nothing of its answer is disconnected, in ms. Streams have their own. Default 60,000. */
   readonly stallMs?: number | undefined;
 }
 
-/** How often connections are looked at for what they take too long for, in ms. */
+/** The time between two checks for connections that take too long, in ms. */
 const CHECK_MS = 1000;
 
-/** What a client is told of a request that node:http refuses, by the error's code; any other is malformed. */
+/** The message for a request that node:http refuses, by the error's code; any other request is malformed. */
 const REFUSALS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: 'The URL and the headers are too long',
   ERR_HTTP_REQUEST_TIMEOUT: 'The request did not arrive in time',
@@ -29,8 +29,8 @@ const REFUSALS: Readonly<Record<string, string>> = {
 };
 
 /**
- * A server of node:http that holds up to connections which send nothing, send slowly, or send nonsense, and answers
- * those like the application does: with 400 and `{"error":{"code":"…","message":"…"}}`.
+ * Creates a server of node:http that limits connections which send nothing or send slowly. It answers malformed requests
+ * like the application does: with 400 and `{"error":{"code":"…","message":"…"}}`.
  */
 export function createHttpServer(listener: RequestListener, options: HttpServerOptions): Server {
   const { maxConnections = 25_000, headersTimeoutS = 10, requestTimeoutS = 30, maxHeaderKb = 16 } = options;
@@ -39,7 +39,7 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
     requestTimeout: requestTimeoutS * 1000,
     connectionsCheckingInterval: CHECK_MS,
     maxHeaderSize: maxHeaderKb * 1024,
-    // Refused below, in our own words
+    // Refused below, with our own message
     requireHostHeader: false,
   });
   http.maxConnections = maxConnections;
@@ -60,7 +60,7 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   };
   const line = new RequestLine(run, refuseOnSocket);
   http.on('request', (request, response) => line.take(request, response));
-  // An expectation that we don't know is passed over (RFC 9110, 10.1.1, allows it), not answered with 417.
+  // An unknown expectation is ignored (RFC 9110, 10.1.1, allows it), not answered with 417.
   http.on('checkExpectation', (request, response) => line.take(request, response));
   http.on('clientError', (error: Error, socket: Duplex) => line.takeError(error, socket as Socket));
   // Without a listener node:http closes the connection at once, and the answers before it are lost.
@@ -71,7 +71,7 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   return http;
 }
 
-/** Does for the answers under way what node:http has just stopped to do: it leaves a connection to who takes its CONNECT. */
+/** Continues to send the answers under way: node:http stops that on a connection with a CONNECT. */
 function keepAnswering(socket: Socket): void {
   socket.on('error', () => socket.destroy());
   socket.on('drain', () => (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.emit('drain'));
@@ -81,7 +81,7 @@ function hostsOf({ rawHeaders }: IncomingMessage): number {
   return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length;
 }
 
-/** RFC 9112, 3.2: a path with its query, the same with a host before it, or `*`. Koa fails over others. */
+/** Checks a request's target (RFC 9112, 3.2): a path with its query, the same after a host, or `*`. Koa fails on others. */
 function isTarget(url: string): boolean {
   if (/[#\s]/.test(url)) return false;
   return url.startsWith('/') || url === '*' || (/^https?:\/\/[^/]/i.test(url) && URL.canParse(url));
@@ -94,7 +94,7 @@ function refuse(response: ServerResponse, message: string): void {
   response.end(body.text);
 }
 
-/** The same for what is no request. @param error what node:http says of it. */
+/** Answers bytes that are no request, and ends the connection. @param error the error of node:http. */
 function refuseOnSocket(socket: Socket, error: NodeJS.ErrnoException): void {
   const { headers, text } = refusal(REFUSALS[error.code ?? ''] ?? 'The request is malformed');
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);

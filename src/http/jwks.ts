@@ -3,45 +3,45 @@ import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
 import { HttpError } from './http-error.js';
 
-/** The algorithms of public keys that are taken. No HS256: a public key must never count as a secret. */
+/** The accepted algorithms of public keys. No HS256: a public key must never count as a secret. */
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
 
-/** How long fetched keys are used, in ms: a key that was withdrawn holds no longer than this. */
+/** The time for which fetched keys are used, in ms: a withdrawn key is accepted no longer. */
 const CACHE_MS = 10 * 60_000;
-/** After a fetch, a token with an unknown key causes no other for this long, in ms: anybody can name unknown keys. */
+/** The time after a fetch in which a token with an unknown key causes no other, in ms: anybody can name unknown keys. */
 const COOLDOWN_MS = 30_000;
 /** The same after a fetch that failed, in ms. */
 const FAILED_COOLDOWN_MS = 2000;
-/** How long a fetch may take, in ms. */
+/** The time that a fetch may take, in ms. */
 const FETCH_MS = 5000;
 
 const FETCH_FAILED = 'the keys of JWKS_URL could not be fetched';
 
-/** What a token's key says of it that means "not valid"; anything else is a fault of the server of the keys. */
+/** The errors of jose that mean "the token is not valid"; any other is a fault of the server of the keys. */
 const TOKEN_FAULTS = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys, errors.JOSENotSupported];
 
-/** How tokens are checked with keys of an identity provider. */
+/** Options of {@link jwksVerifier}. */
 export interface JwksOptions {
-  /** JWKS_URL: where the keys are, a JSON Web Key Set (RFC 7517). */
+  /** JWKS_URL: the address of the keys, a JSON Web Key Set (RFC 7517). */
   readonly url: string;
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
-  /** How long a token is taken after its end, in seconds. */
+  /** The time for which a token is accepted after its end, in seconds. */
   readonly toleranceS: number;
   readonly logger: Logger;
 }
 
 /**
- * Checks a token against the keys of JWKS_URL, which are fetched now, when they are ten minutes old, and when a token
- * names one that is not among them (a rotated one), every 30 s at the most.
+ * Makes a check of tokens against the keys of JWKS_URL. It fetches the keys now, when they are ten minutes old, and when a
+ * token names one that is not among them (a rotated one), every 30 s at the most.
  * @returns a function that resolves with the claims. It throws a JOSEError when the token isn't valid, and an
- * {@link HttpError} unavailable when the keys can't be had, so that nobody is logged out by an outage.
+ * {@link HttpError} unavailable when the keys can't be fetched, so that an outage logs nobody out.
  */
 export function jwksVerifier(options: JwksOptions): (token: string) => Promise<JWTPayload> {
   const { url, issuer, audience, toleranceS, logger } = options;
   if (!audience) {
     logger.warn(
-      'JWKS_URL without JWT_AUDIENCE: tokens that its identity provider signed for other applications are taken',
+      'JWKS_URL without JWT_AUDIENCE: tokens that its identity provider signed for other applications are accepted',
     );
   }
   const failures = new FailureLog(logger);
@@ -49,11 +49,11 @@ export function jwksVerifier(options: JwksOptions): (token: string) => Promise<J
   let fetchedAt = Number.NEGATIVE_INFINITY;
   const keys = createRemoteJWKSet(new URL(url), {
     timeoutDuration: FETCH_MS,
-    // jose would count both by the wall clock: set back by an hour, it would take a withdrawn key for an hour more.
+    // jose would count both by the wall clock: set back by an hour, it would accept a withdrawn key for an hour more.
     cooldownDuration: Number.POSITIVE_INFINITY,
     cacheMaxAge: Number.POSITIVE_INFINITY,
     [customFetch]: async (address, init) => {
-      // jose's own cooldown begins with a success: while the keys can't be had, each request would ask for them.
+      // jose's own cooldown begins with a success: while the keys can't be fetched, each request would ask for them.
       if (performance.now() - failedAt < FAILED_COOLDOWN_MS) throw new Error('tried just now');
       try {
         const response = await fetch(address, init);

@@ -5,7 +5,7 @@ import type { LogState } from '../feed/log/log-state.js';
 /** The longest time that a request for metrics waits for the database, in ms. */
 const LONGEST_WAIT_MS = 1000;
 
-/** The state of the log for metrics: one query at a time, however many ask. */
+/** Reads the state of the log for metrics, with one query at a time for all requests. */
 export class LatestLogState {
   readonly #feed: ChangeFeed;
   #query: Promise<LogState | undefined> | undefined;
@@ -15,17 +15,17 @@ export class LatestLogState {
     this.#feed = feed;
   }
 
-  /** Names that tables are watched as, as last known. */
+  /** The names that tables are watched as, as last read. */
   get watched(): readonly string[] {
     return this.#watched;
   }
 
-  /** The state of now; undefined where the database doesn't tell it in time. */
+  /** Reads the state of now; undefined where the database doesn't answer in time. */
   current(): Promise<LogState | undefined> {
     this.#query ??= this.#read().finally(() => {
       this.#query = undefined;
     });
-    // A query that takes longer goes on, and those who ask meanwhile start no other.
+    // A query that takes longer continues, and requests meanwhile start no other.
     return atMost(LONGEST_WAIT_MS, this.#query);
   }
 
@@ -35,7 +35,7 @@ export class LatestLogState {
       this.#watched = state.watched;
       return state;
     } catch {
-      return undefined; // the feed's own reads say why, in the log
+      return undefined; // the feed's own reads log the reason
     }
   }
 }

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { type DestinationStream, pino } from 'pino';
 
-/** Where log lines go: stdout, as JSON; on a terminal, where pino-pretty is installed, as a person reads them. */
+/** Opens stdout for log lines: as JSON, or readable on a terminal where pino-pretty is installed. */
 export function logDestination(): DestinationStream {
   if (!process.stdout.isTTY) return pino.destination(1);
   try {

@@ -4,11 +4,11 @@ import type { Metric, Registry } from 'prom-client';
 export interface Sample {
   readonly value: number;
   readonly labels?: Readonly<Record<string, string | number>>;
-  /** Where it isn't the metric's own: `…_bucket`, `…_sum`, `…_count`. */
+  /** The sample's name where it isn't the metric's own: `…_bucket`, `…_sum`, `…_count`. */
   readonly metricName?: string;
 }
 
-/** What a metric is. */
+/** The type, name and help of a metric. */
 export interface MetricKind {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly name: string;
@@ -16,9 +16,9 @@ export interface MetricKind {
 }
 
 /**
- * Puts a metric into a registry of prom-client that keeps no numbers of its own, like its Counter and Gauge do, but reads
- * them where they are counted, when somebody asks.
- * @param read no sample: the value is not known, which is no 0.
+ * Registers a metric with prom-client that keeps no numbers of its own, as its Counter and Gauge do. It reads them where
+ * they are counted, at each request.
+ * @param read returns no sample where the value is not known, which is not 0.
  */
 export function registerReader(
   registry: Registry,

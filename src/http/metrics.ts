@@ -5,7 +5,7 @@ import type { EndReason } from '../streams/stream-counts.js';
 import { LatestLogState } from './latest-log-state.js';
 import { registerReader, type Sample } from './metric-reader.js';
 
-/** The labels that stand for why a stream ended. */
+/** The labels of the reasons why a stream ended. */
 const REASONS: Readonly<Record<EndReason, string>> = {
   'the client left': 'left',
   'the connection broke': 'broke',
@@ -15,16 +15,16 @@ const REASONS: Readonly<Record<EndReason, string>> = {
   'what it missed could not be read': 'unreadable',
 };
 
-/** Stands for the subscriptions to names that no table is watched as: clients may make up any. */
+/** The label of all names that no table is watched as: clients may invent any. */
 const OTHER = '(other)';
 
-/** More watched resources than this have no series of their own. */
+/** The largest number of watched resources that have a series of their own: each series costs Prometheus memory. */
 const MAX_RESOURCES = 200;
 
 /**
- * A feed's metrics for Prometheus, with those of the process: `await changeFeedMetrics(feed).metrics()` is the text.
- * What the feed has counted is read when the text is asked for, and a query tells the state of the log; what it would
- * tell is left out while the database doesn't answer within a second.
+ * Makes a feed's metrics for Prometheus, with those of the process: `await changeFeedMetrics(feed).metrics()` is the text.
+ * Each request for the text reads the feed's counts, and the state of the log with a query. The state is left out while
+ * the database doesn't answer within a second.
  *
  * In an application with metrics of its own:
  * `Registry.merge([register, changeFeedMetrics(feed, { ofProcess: false })])`.

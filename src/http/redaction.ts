@@ -1,4 +1,4 @@
-/** What takes the place of a secret. */
+/** The text in the place of a secret. */
 const REDACTED = '[redacted]';
 
 /** Fields of logged objects that are never written, at any depth. */
@@ -7,15 +7,15 @@ const SECRET_FIELDS = 'authorization|cookie|set-cookie|password|passwd|secret|jw
 /** The first part of a JWT, at the end of a text: `{"` in base64url. */
 const JWT_HEADER = /\beyJ[\w-]{4,}$/;
 
-/** A text, or what makes one of the match. */
+/** A text, or a function that makes one of the match. */
 type Replacement = string | ((match: string) => string);
 
 /**
- * Each secret that may stand in a text, and what is left of it. Whoever sends a request chooses text that is logged, so
- * each pattern takes time in proportion to it: a lookbehind keeps a pattern that runs far from beginning anew at each place.
+ * The secrets that a text may contain, and the replacement of each. Clients choose text that is logged, so each pattern
+ * takes time in proportion to it: a lookbehind keeps a pattern that matches long runs from starting at each of their places.
  */
 const PATTERNS: readonly (readonly [RegExp, Replacement])[] = [
-  // A JWT, wherever it stands
+  // A JWT at any place
   [/(?<![\w.-])[\w-]+(?:\.[\w-]*)+/g, withoutJwt],
   [/\b(bearer|basic) +[\w.~+/=-]+/gi, `$1 ${REDACTED}`],
   // The password of a connection's address, which may hold an @ that nobody escaped; our own example is none
@@ -29,8 +29,8 @@ const PATTERNS: readonly (readonly [RegExp, Replacement])[] = [
 ];
 
 /**
- * A line of the log, or another text for people, without tokens and passwords: those of URLs, of connection strings, in
- * the messages and stacks of errors, and of fields that are named after them. JSON stays JSON.
+ * Removes tokens and passwords from a line of the log, or another text: those of URLs, of connection strings, in the
+ * messages and stacks of errors, and of fields that are named after them. JSON stays JSON.
  */
 export function redact(text: string): string {
   return PATTERNS.reduce(
@@ -40,7 +40,7 @@ export function redact(text: string): string {
   );
 }
 
-/** @param run letters, digits, _ and -, with dots between. */
+/** Removes a JWT from a run. @param run letters, digits, _ and -, with dots between. */
 function withoutJwt(run: string): string {
   const parts = run.split('.');
   const header = parts.findIndex((part, i) => i < parts.length - 1 && JWT_HEADER.test(part));

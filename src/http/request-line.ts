@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 import { isStreaming } from '../streams/stream-socket.js';
 
-/** Requests of one connection that may wait for the one before them; one more, and the connection is closed. */
+/** The largest number of requests that wait on one connection; at one more, the connection is closed. */
 const MAX_WAITING = 100;
 
 interface Exchange {
@@ -14,14 +14,14 @@ interface Exchange {
 interface Line {
   running: Exchange | undefined;
   waiting: Exchange[];
-  /** What node:http has found wrong behind them: it can read no more requests, and this is answered last. */
+  /** The error of node:http behind them: it can read no more requests, and this is answered last. */
   error: Error | undefined;
 }
 
 /**
  * Runs the requests of a connection one after the other. node:http starts all that a client sends without waiting for
- * answers (pipelining, RFC 9112, 9.3.2) and keeps their answers in memory: 150 lists that nobody read were 1 GB. Here
- * the next one begins when the answer before it has left, and until then the connection is not read.
+ * answers (pipelining, RFC 9112, 9.3.2) and keeps their answers in memory: 150 unread lists were 1 GB. Here the next one
+ * begins when the answer before it has left, and the connection is not read until then.
  *
  * A stream is the last answer of its connection, so requests behind one are never run (RFC 9112, 9.6).
  */
@@ -32,7 +32,7 @@ export class RequestLine {
 
   /**
    * @param run runs a request.
-   * @param refuse writes to a connection on which no answer is outstanding that its next request is malformed, and ends it.
+   * @param refuse answers on a connection without a running request that the next one is malformed, and ends it.
    */
   constructor(run: RequestListener, refuse: (socket: Socket, error: Error) => void) {
     this.#run = run;
@@ -55,10 +55,10 @@ export class RequestLine {
     }
   }
 
-  /** Takes what node:http could not read as a request, or waited for in vain. Answers it in its turn. */
+  /** Takes bytes that node:http could not read as a request, or a request that did not arrive. Answers it in its turn. */
   takeError(error: Error, socket: Socket): void {
     const line = this.#lines.get(socket);
-    // Amid an answer another would be taken for its text.
+    // In the middle of an answer, another one would be read as a part of it.
     if (!socket.writable || isStreaming(socket)) socket.destroy();
     else if (!line?.running) this.#refuse(socket, error);
     else if (line.running.request.complete) {
@@ -68,19 +68,19 @@ export class RequestLine {
     else this.#refuse(socket, error);
   }
 
-  /** @param soon calls what it is given. */
+  /** Starts a request. @param soon calls a function now or later. */
   #start(exchange: Exchange, line: Line, soon = (run: () => void) => run()): void {
     const { request, response } = exchange;
     line.running = exchange;
     this.#lines.set(request.socket, line);
-    response.once('close', () => this.#goOn(request.socket, line));
+    response.once('close', () => this.#next(request.socket, line));
     soon(() => {
       if (!request.socket.destroyed) this.#run(request, response);
     });
   }
 
-  /** The answer of the request that ran has left, or never will. */
-  #goOn(socket: Socket, line: Line): void {
+  /** Starts the next request: the answer before it has left, or never will. */
+  #next(socket: Socket, line: Line): void {
     line.running = undefined;
     const next = socket.writable && !isStreaming(socket) ? line.waiting.shift() : undefined;
     if (next) {

@@ -1,12 +1,12 @@
 import { SignJWT } from 'jose';
 
-/** What a token says. */
+/** The claims and the signature of a new token. */
 export interface TokenClaims {
-  /** Who it is for: 1 to 200 characters. */
+  /** The subject: 1 to 200 characters. */
   readonly sub: string;
-  /** Seconds from now until it ends. */
+  /** The seconds from now until it ends. */
   readonly expiresInS: number;
-  /** What it may read; absent: what the server's DEFAULT_RESOURCES says. */
+  /** The resources that it may receive. Absent: those of the server's DEFAULT_RESOURCES. */
   readonly resources?: readonly string[];
   readonly secret: string;
   readonly issuer?: string | undefined;

@@ -17,7 +17,7 @@ import { requestRate } from './request-rate.js';
 import { runningRequests } from './running-requests.js';
 import { securityHeaders } from './security-headers.js';
 
-/** What routes of an application can ask of the server that serves them. */
+/** The server's parts that routes of an application can use. */
 export interface ServedApplication {
   readonly feed: FeedWithStreams;
   /** Returns whether the token of a request allows a resource. Only for routes behind authentication. */
@@ -28,35 +28,35 @@ export interface ServedApplication {
 
 /** Routes of an application, served beside those of the feed. */
 export interface ApplicationRoutes {
-  /** Answered without a token: pages, a sign-in. */
+  /** Routes that need no token: pages, a sign-in. */
   readonly open?: readonly Router[];
-  /** Under `/api`, behind authentication, the limit of requests per second, and the reading of JSON bodies. */
+  /** Routes under `/api`, behind authentication, the limit of requests per second, and the reading of JSON bodies. */
   readonly authenticated?: readonly Router[];
 }
 
-/** What the server's Koa application is made of. */
+/** Options of the server's Koa application. */
 export interface AppOptions {
   readonly feed: FeedWithStreams;
-  /** Makes routes of an application's own. Default: none, and whatever is not the feed's is 404. */
+  /** Makes an application's own routes. Default: none, so that all but the feed's paths are 404. */
   readonly routes?: ((served: ServedApplication) => ApplicationRoutes) | undefined;
   readonly logger: Logger;
   /** The HS256 key. Either this or `jwksUrl`. */
   readonly jwtSecret?: string | undefined;
-  /** Where the public keys of an identity provider are. */
+  /** The URL of an identity provider's public keys. */
   readonly jwksUrl?: string | undefined;
   readonly jwtIssuer?: string | undefined;
   readonly jwtAudience?: string | undefined;
   readonly jwtToleranceS: number;
   readonly queryToken: boolean;
   readonly defaultResources: '*' | readonly string[];
-  /** Whether the bearer of a token may use a resource. Default: by its claim `resources`, else by `defaultResources`. */
+  /** Decides whether a token allows a resource. Default: by its claim `resources`, else by `defaultResources`. */
   readonly authorize?: Authorize | undefined;
   readonly corsOrigins: readonly string[];
-  /** Open streams in all. Default 20,000. */
+  /** The largest number of open streams. Default 20,000. */
   readonly maxStreams?: number | undefined;
-  /** Open streams of one subject. Default 100. */
+  /** The largest number of open streams of one subject. Default 100. */
   readonly maxStreamsPerSubject?: number | undefined;
-  /** Subscriptions of one stream. Default 100. */
+  /** The largest number of subscriptions of one stream. Default 100. */
   readonly maxSubscriptions?: number | undefined;
   /** Requests other than GET per second of one subject. Default 50. */
   readonly maxPostsPerS?: number | undefined;
@@ -64,7 +64,7 @@ export interface AppOptions {
   readonly maxRequestsPerSubject?: number | undefined;
   /** The longest body, in kB. Default 64. */
   readonly maxBodyKb?: number | undefined;
-  /** Who sends it may read `/metrics`. Absent: there are none. */
+  /** The token that allows to read `/metrics`. Absent: there is no such page. */
   readonly metricsToken?: string | undefined;
 }
 
@@ -114,7 +114,7 @@ export function createApp(options: AppOptions): Koa {
     max: options.maxRequestsPerSubject ?? 20,
     subjectOf: ({ state: { claims } }) => claims.sub,
   });
-  // A poll waits, and counts as a stream.
+  // A poll waits, and counts as a stream instead.
   app.use(under('/api', (ctx, next) => (ctx.path === '/api/events/poll' ? next() : running(ctx, next))));
   app.use(jsonBody(maxBodyKb));
   mount(
@@ -133,7 +133,7 @@ function mount(app: Koa, router: Router): void {
   app.use(router.allowedMethods());
 }
 
-/** Runs a middleware for what lies under a path only, however that is spelled: no router may let more pass. */
+/** Runs a middleware for all that is under a path, in any spelling: no router may let more pass. */
 function under(path: string, middleware: Koa.Middleware): Koa.Middleware {
   return (ctx, next) => (`${ctx.path.toLowerCase()}/`.startsWith(`${path}/`) ? middleware(ctx, next) : next());
 }

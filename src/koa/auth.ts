@@ -6,30 +6,29 @@ import { jwksVerifier } from '../http/jwks.js';
 import type { Logger } from '../logger.js';
 import { parametersOf } from './parameters.js';
 
-/** What tokens are checked with: one of the two. */
+/** The keys that tokens are checked with: one of the two. */
 export interface TokenKeys {
   /** The HS256 key. */
   readonly secret?: string | undefined;
-  /** Where the public keys of an identity provider are: see {@link jwksVerifier}. */
+  /** The URL of an identity provider's public keys: see {@link jwksVerifier}. */
   readonly jwksUrl?: string | undefined;
 }
 
-/** How tokens are checked. */
+/** Options of {@link authenticate}. */
 export interface AuthOptions extends TokenKeys {
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
-  /** How long a token is taken after its end, in seconds. */
+  /** The time for which a token is accepted after its end, in seconds. */
   readonly toleranceS: number;
-  /** Whether a GET may bring its token as `?token=`. */
+  /** Lets a GET bring its token as `?token=`. */
   readonly queryToken: boolean;
   readonly logger: Logger;
 }
 
 /**
- * Lets a request pass that brings a valid JWT with the claims of {@link parseClaims}, which are then `ctx.state.claims`:
- * `Authorization: Bearer` before `?token=`; else 401, or 503 where the keys
- * can't be had. The algorithms are pinned to the kind of key, so that neither `alg: none` nor a public key taken for an
- * HMAC secret gets through.
+ * Lets a request pass that brings a valid JWT with the claims of {@link parseClaims}, which are then `ctx.state.claims`.
+ * It reads `Authorization: Bearer` before `?token=`. Other requests are 401, or 503 where the keys can't be fetched. The
+ * kind of key decides the algorithms, so that neither `alg: none` nor a public key used as an HMAC secret is accepted.
  * @throws {TypeError} unless there is a secret or the address of keys, and not both.
  */
 export function authenticate(options: AuthOptions): Middleware {
@@ -50,7 +49,7 @@ export function authenticate(options: AuthOptions): Middleware {
 }
 
 function withSecret(secret: string, { issuer, audience, toleranceS, queryToken }: AuthOptions): Middleware {
-  // koa-jwt hands its options on to jsonwebtoken, which has more than its types say.
+  // koa-jwt passes its options on to jsonwebtoken, which has more than its types say.
   const options: jwt.Options & { clockTolerance: number } = {
     secret,
     algorithms: ['HS256'],
@@ -63,7 +62,7 @@ function withSecret(secret: string, { issuer, audience, toleranceS, queryToken }
   return jwt(options);
 }
 
-/** With jose, for the jsonwebtoken that koa-jwt stands on knows no EdDSA. */
+/** Checks with jose, because the jsonwebtoken of koa-jwt knows no EdDSA. */
 function withPublicKeys(url: string, options: AuthOptions): Middleware {
   const verify = jwksVerifier({ ...options, url });
   return async (ctx, next) => {
@@ -72,9 +71,9 @@ function withPublicKeys(url: string, options: AuthOptions): Middleware {
   };
 }
 
-/** The token of `Authorization: Bearer`, else, where that is allowed, of the query; null where there is none. */
+/** Reads the token of `Authorization: Bearer`, else of the query where that is allowed; null where there is none. */
 function tokenOf(ctx: Context, queryToken: boolean): string | null {
-  // Another scheme is not for us: a browser sends a proxy's Basic password along with every EventSource.
+  // Another scheme is no token: a browser sends a proxy's Basic password along with every EventSource.
   const bearer = /^bearer(?: +(.*))?$/i.exec(ctx.get('Authorization'));
   if (bearer) return bearer[1] || null;
   if (!queryToken || ctx.method !== 'GET') return null;
@@ -85,7 +84,7 @@ function unauthorized(message: string): HttpError {
   return new HttpError('unauthorized', message, { 'WWW-Authenticate': 'Bearer' });
 }
 
-/** What koa-jwt wraps, and jose throws as it is. */
+/** Explains an error of koa-jwt, which wraps its cause, or of jose. */
 function reasonOf(error: unknown, sent: boolean): string {
   const cause = error instanceof Error && 'originalError' in error ? error.originalError : error;
   const expired = cause instanceof Error && (cause.name === 'TokenExpiredError' || cause.name === 'JWTExpired');

@@ -9,35 +9,37 @@ import { errorResponses } from './errors.js';
 import { jsonBody } from './json-body.js';
 import { type Caller, type SSERoutesOptions, sseRoutes } from './stream-routes.js';
 
-/** A body names a stream, a resource and a position. */
+/** The largest body, in kB: it names a stream, a resource and a position. */
 const MAX_BODY_KB = 64;
 
-/** Who may hear what, in the application's own words. */
+/** Rights as the application itself decides them. */
 interface ByCaller extends Pick<SSERoutesOptions, 'callerOf'> {}
 
-/** The same, by the claims of a token whose signature the application has checked already. */
+/** Rights by the claims of a token whose signature the application has checked already. */
 interface ByClaims {
   /**
-   * The claims of a request's token, as they are: `({ state }) => state.user` behind koa-jwt. Without `sub`, or where one
-   * that the feed reads is malformed (`sub`, `exp`, `resources`), the answer is 401.
+   * Returns the claims of a request's token, as they are: `({ state }) => state.user` behind koa-jwt. The answer is 401
+   * without `sub`, or where a claim that the feed reads is malformed (`sub`, `exp`, `resources`).
    */
   readonly claimsOf: (ctx: Context) => unknown;
-  /** Receives the claims only when they are well formed: `resources` is `*`, a list of names, or absent. */
+  /** Decides whether well formed claims allow a resource: their `resources` is `*`, a list of names, or absent. */
   readonly authorize: Authorize;
-  /** How long the application takes a token after its end, in seconds: the stream ends with it. Default 0. */
+  /** The time for which the application accepts a token after its end, in seconds; the stream ends then. Default 0. */
   readonly toleranceS?: number;
 }
 
-/** What {@link changeFeedRoutes} takes. */
+/** Options of {@link changeFeedRoutes}. */
 export type ChangeFeedRoutesOptions = Pick<SSERoutesOptions, 'limits' | 'path'> & {
-  /** Runs before each of these routes, where the application does not authenticate anyway. */
+  /** A middleware that runs before each of these routes. Default: none, for an application that authenticates before. */
   readonly authenticate?: Middleware;
 } & (ByCaller | ByClaims);
 
 /**
- * `GET /api/events`, `POST /api/events/subscribe` and `/unsubscribe`, for any Koa application:
- * `app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes())`. They read JSON bodies themselves unless the application has
- * done so already (`ctx.request.body`), and answer errors as `{"error":{"code":"…","message":"…"}}`.
+ * Makes the routes `GET /api/events`, `GET /api/events/poll`, `POST /api/events/subscribe` and `/unsubscribe` for any Koa
+ * application. They read JSON bodies themselves unless the application has done so already (`ctx.request.body`), and answer
+ * errors as `{"error":{"code":"…","message":"…"}}`.
+ *
+ * @example app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes())
  */
 export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoutesOptions): Router {
   const { authenticate, ...rest } = options;
@@ -66,12 +68,12 @@ function byClaims({ claimsOf, authorize, toleranceS = 0 }: ByClaims): SSERoutesO
 }
 
 const caller = z.looseObject({
-  // Streams without an owner would be everybody's.
+  // Without an owner, anybody could subscribe a stream.
   subject: z.string('expected text').min(1, 'expected text'),
   expiresAt: z.number('expected ms since 1970').optional(),
 });
 
-/** @throws {HttpError} unauthorized where the application does not say who asks, or until when. */
+/** Checks what the application says of a caller. @throws {HttpError} unauthorized without a subject, or with a malformed end. */
 function requireCaller(given: Caller): void {
   const [issue] = caller.safeParse(given).error?.issues ?? [];
   if (issue) throw new HttpError('unauthorized', `The caller has no valid ${issue.path.join('.')}: ${issue.message}`);

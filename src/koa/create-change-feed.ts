@@ -8,7 +8,7 @@ import type { Logger } from '../logger.js';
 import { HealthEvents } from '../streams/health-events.js';
 import { SSEManager, type SSEManagerOptions } from '../streams/manager.js';
 
-/** What {@link createChangeFeed} takes. */
+/** Options of {@link createChangeFeed}. */
 export interface CreateChangeFeedOptions
   extends Pick<ChangeFeedOptions, 'readIntervalMs' | 'retentionS' | 'maxRows' | 'recentChanges'>,
     Pick<SSEManagerOptions, 'heartbeatMs' | 'holdMs' | 'stallMs'> {
@@ -33,22 +33,22 @@ export interface FeedWithStreams {
    */
   start(): Promise<void>;
   /**
-   * The position of now, for the header `Change-Feed-Position` of a list: ask for it before the rows are fetched, and a
-   * client that streams from there misses nothing.
+   * Reads the position of now, for the header `Change-Feed-Position` of a list. Call it before the rows are fetched: then
+   * a client that streams from there misses nothing.
    */
   currentPosition(): Promise<string>;
   /**
-   * Ends all streams, whose clients come back by themselves, here or elsewhere, and closes the connections to the
-   * database. One that was stopped, or could not start, can't be started again: create another.
+   * Ends all streams and closes the connections to the database. Clients reconnect by themselves, here or elsewhere. A
+   * feed that was stopped, or could not start, can't be started again: create another.
    */
   stop(): Promise<void>;
 }
 
-/** Queries that are under way at the stop may take this long, in ms. */
+/** The time that queries under way may take when the feed stops, in ms. */
 const LAST_QUERIES_MS = 2000;
 
 /**
- * A change feed for a Koa application, to be mounted with {@link changeFeedRoutes}. The database needs the schema
+ * Creates a change feed for a Koa application, to be mounted with {@link changeFeedRoutes}. The database needs the schema
  * `change_feed`: `pg-change-feed migrate`, or {@link migrateChangeFeed}.
  *
  * It takes an address and no pool: LISTEN, the locks and the reads of the log need up to nine sessions with settings
@@ -102,7 +102,7 @@ async function ringOnce(databaseUrl: string, channel: string, payload: string): 
     connectionTimeoutMillis: 5000,
     query_timeout: 5000,
   });
-  client.on('error', () => {}); // the query that meets it reports it
+  client.on('error', () => {}); // the query that it fails reports it
   try {
     await client.connect();
     await client.query('select pg_catalog.pg_notify($1, $2)', [channel, payload]);

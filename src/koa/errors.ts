@@ -6,8 +6,8 @@ import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http/http-error.js
 import type { Logger } from '../logger.js';
 
 /**
- * The outermost middleware but the log: whatever fails becomes `{"error":{"code":"…","message":"…"}}`. What nobody
- * foresaw is a 500 with a general text, and only the log has the real one. Requests that fail because the database or the
+ * Answers every failure with `{"error":{"code":"…","message":"…"}}`; mount it right behind the request log. An unexpected
+ * error is a 500 with a general text, and only the log has the real one. Requests that fail because the database or the
  * identity provider does not answer are counted, not logged one by one.
  */
 export function errorResponses(logger: Logger): Middleware {
@@ -28,8 +28,8 @@ export function errorResponses(logger: Logger): Middleware {
 }
 
 /**
- * What no route has answered. The router's allowedMethods() has set 405, or 501 for a method that no route knows, with
- * an empty `Allow` where there is no such path either.
+ * Refuses a request that no route has answered. The router's allowedMethods() has set 405, or 501 for a method that no
+ * route knows, with an empty `Allow` where there is no such path either.
  */
 function refuseUnserved(ctx: Context): void {
   const { status, method, path } = ctx;
@@ -47,21 +47,21 @@ function respond(ctx: Context, { status, code, message, headers }: HttpError): v
   ctx.body = { error: { code, message } };
 }
 
-/** What a client is told of an error. */
+/** Makes the answer to an error. */
 function httpErrorOf(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof ZodError) return new HttpError('bad_request', messageOf(error));
   return databaseError(error) ?? libraryError(error) ?? new HttpError('internal', 'Something went wrong on the server');
 }
 
-/** `name: expected a string; beginn: expected a date`, with the path of each field. */
+/** Joins the problems with the path of each field: `name: expected a string; beginn: expected a date`. */
 function messageOf(error: ZodError): string {
   return error.issues
     .map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message))
     .join('; ');
 }
 
-/** What Koa and its body parser throw: http-errors, which say whether their text is meant for clients. */
+/** Reads an error of Koa or its body parser, an http-error: `expose` says that its text is meant for clients. */
 function libraryError(error: unknown): HttpError | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
   const { status } = error;

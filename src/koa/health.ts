@@ -2,8 +2,8 @@ import Router from '@koa/router';
 import type { ChangeFeed } from '../feed/change-feed.js';
 
 /**
- * `GET /healthz`: the process answers. `GET /readyz`: it can read the log and hears the bell, else 503; what is wrong
- * stands in the body. Both are open to everybody, and say nothing else.
+ * Makes two routes that need no token. `GET /healthz`: the process answers. `GET /readyz`: it can read the log and receives
+ * notifications, else 503 with the missing one in the body.
  */
 export function healthRoutes(feed: ChangeFeed): Router {
   const router = new Router({ sensitive: true });

@@ -2,12 +2,12 @@ import { bodyParser } from '@koa/bodyparser';
 import type { Context, Middleware } from 'koa';
 import { HttpError } from '../http/http-error.js';
 
-/** The methods that bring a body. */
+/** The methods whose body is read. */
 const METHODS = ['POST', 'PATCH'];
 
 /**
  * Parses the JSON bodies of POST and PATCH into `ctx.request.body`.
- * @throws {HttpError} in a request: 415 for anything else than JSON, 400 for malformed JSON, 413 for a longer one.
+ * @throws {HttpError} in a request: 415 for anything but JSON, 400 for malformed JSON, 413 for a longer one.
  * @param maxKb the longest body that is read, unpacked, in kB.
  */
 export function jsonBody(maxKb: number): Middleware {

@@ -4,15 +4,15 @@ import type { Registry } from 'prom-client';
 import { HttpError } from '../http/http-error.js';
 
 /**
- * `GET /metrics` for Prometheus, for who sends `Authorization: Bearer <token>`; else 401. What it tells, names of tables
- * and how much they are written, is not for everybody.
+ * Makes the route `GET /metrics` for Prometheus. It requires `Authorization: Bearer <token>`, else it is 401: the names of
+ * tables and the number of writes are not for everybody.
  * @param token METRICS_TOKEN.
  */
 export function metricsRoutes(registry: Registry, token: string): Router {
   const expected = digest(`Bearer ${token}`);
   const router = new Router({ sensitive: true });
   router.get('/metrics', async (ctx) => {
-    // Of equal length, and compared in the same time wherever they differ.
+    // Digests have one length, and the comparison takes the same time wherever they differ.
     if (!timingSafeEqual(digest(ctx.get('Authorization')), expected)) {
       throw new HttpError('unauthorized', 'Send Authorization: Bearer with the METRICS_TOKEN', {
         'WWW-Authenticate': 'Bearer',

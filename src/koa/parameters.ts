@@ -2,9 +2,9 @@ import type { ParsedUrlQuery } from 'node:querystring';
 import type { Request } from 'koa';
 
 /**
- * The parameters of a request's URL, in time proportional to its length: a text, or a list of those that are repeated.
- * Not Koa's `ctx.query`, which takes time in the square of their number (koa/lib/search-params.js): 7,000 of them, without
- * a token, held the process up for 1.6 s.
+ * Reads the parameters of a request's URL: a text, or a list where a name is repeated. It takes time proportional to the
+ * URL's length. Koa's `ctx.query` takes time in the square of their number (koa/lib/search-params.js): 7,000 of them,
+ * without a token, blocked the process for 1.6 s.
  */
 export function parametersOf({ querystring }: Pick<Request, 'querystring'>): ParsedUrlQuery {
   const parameters: Map<string, string | string[]> = new Map();

@@ -18,28 +18,29 @@ import { parametersOf } from './parameters.js';
 import { requestedResources, resumePosition } from './stream-query.js';
 import type { SSERoutesOptions } from './stream-routes.js';
 
-/** How long a poll waits for a change unless told otherwise, and at the most, in s. */
+/** The time that a poll waits for a change, in s: the default, and the longest. */
 const DEFAULT_WAIT_S = 25;
 const MAX_WAIT_S = 55;
-/** A log that cannot be read is waited for at least this long, in ms. */
+/** The shortest time that a poll waits for a log that cannot be read, in ms. */
 const LEAST_WAIT_MS = 1000;
-/** Between two looks at whether the log can be read, in ms. */
-const LOOK_MS = 500;
+/** The time between two checks that the log can be read, in ms. */
+const CHECK_MS = 500;
 
-/** What the route stands on. */
+/** Options of {@link pollRoute}. */
 export interface PollRouteOptions extends Pick<SSERoutesOptions, 'feed' | 'callerOf'> {
   readonly manager: SSEManager;
   /** A poll counts as a stream while it waits. */
   readonly streams: StreamLimits;
-  /** Resources of one poll. */
+  /** The largest number of resources of one poll. */
   readonly maxSubscriptions: number;
 }
 
 /**
- * `GET /api/events/poll?wait=25&lastEventId=…&resources=…`, for clients behind proxies that keep streams back. Answers
- * `{"events":[…],"position":"…"}`: at once where something has changed since the position or where there is none, else
- * with the next change, or without any after `wait` seconds (0 to 55). `"readable":false` says that the server cannot read
- * the log; the position is then the one that was sent. It has a URL of its own, because careless caches ignore `Vary`.
+ * Serves `GET /api/events/poll?wait=25&lastEventId=…&resources=…`, for clients behind proxies that keep streams back. The
+ * answer is `{"events":[…],"position":"…"}`. It comes at once where something has changed since the position or where
+ * there is none, else with the next change, or without any after `wait` seconds (0 to 55). `"readable":false` says that
+ * the server cannot read the log; the position is then the client's. The URL differs from the stream's, because careless
+ * caches ignore `Vary`.
  */
 export function pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }: PollRouteOptions): Middleware {
   return async (ctx) => {
@@ -74,9 +75,9 @@ interface Question {
   readonly resources: readonly string[];
   readonly authorize: (resource: string) => boolean;
   readonly since: ReturnType<typeof resumePosition>;
-  /** Aborted when nothing more is waited for. */
+  /** A signal that ends the wait for a change. */
   readonly ended: AbortSignal;
-  /** Aborted when also a read under way is given up. */
+  /** A signal that ends the wait for a read under way, too. */
   readonly late: AbortSignal;
 }
 
@@ -97,7 +98,7 @@ async function answer({ feed, resources, authorize, since, ended, late }: Questi
     }
     const changes = reading.changes.filter(({ resource }) => wanted(resource));
     if (changes.length > 0) return bodyOf(mergeChanges(changes), reading.position);
-    // Nothing new in memory is no news while the log cannot be read.
+    // While the log cannot be read, an empty answer of memory does not mean that nothing has changed.
     if (!feed.health.database && !(await readableWithin(feed, LEAST_WAIT_MS, ended)))
       return unreadable(since as Position);
     if (ended.aborted) return bodyOf([], reading.position);
@@ -110,7 +111,7 @@ function nextChange(feed: ChangeFeed, wanted: (resource: string) => boolean, end
   return new Promise((resolve) => {
     const done = () => {
       stop();
-      clearInterval(looking);
+      clearInterval(checking);
       ended.removeEventListener('abort', done);
       resolve();
     };
@@ -118,7 +119,7 @@ function nextChange(feed: ChangeFeed, wanted: (resource: string) => boolean, end
       onChanges: (changes) => changes.some(({ resource }) => wanted(resource)) && done(),
       onLost: done,
     });
-    const looking = setInterval(() => feed.health.database || done(), LOOK_MS);
+    const checking = setInterval(() => feed.health.database || done(), CHECK_MS);
     ended.addEventListener('abort', done);
     if (ended.aborted) done();
   });
@@ -142,7 +143,7 @@ function bodyOf(changes: readonly LoggedChange[], position: Position): string {
   return `{"events":[${events.join(',')}],"position":${JSON.stringify(writePosition(position))}}`;
 }
 
-/** @throws {HttpError} bad_request for anything but a whole number of seconds, 0 to 55. */
+/** Reads `?wait=`. @throws {HttpError} bad_request for anything but a whole number of seconds, 0 to 55. */
 function waitOf(query: string | string[] | undefined): number {
   if (query === undefined) return DEFAULT_WAIT_S;
   const seconds = typeof query === 'string' && /^\d{1,3}$/.test(query) ? Number(query) : Number.NaN;

@@ -2,8 +2,8 @@ import type { Middleware } from 'koa';
 import type { Logger } from '../logger.js';
 
 /**
- * A line for each request when its response has ended. `res` and not `req`, whose `close` comes when the request has
- * been read. Without the query: it may hold a token.
+ * Logs each request when its response has ended. It waits for `res`, because `req` closes as soon as the request has been
+ * read. The line has no query, which may hold a token.
  */
 export function requestLog(logger: Logger): Middleware {
   return (ctx, next) => {

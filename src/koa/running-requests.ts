@@ -2,25 +2,25 @@ import type { ServerResponse } from 'node:http';
 import type { Context, Middleware } from 'koa';
 import { HttpError } from '../http/http-error.js';
 
-/** How many requests of a subject run at once. */
+/** Options of {@link runningRequests}. */
 export interface RunningRequestsOptions {
-  /** Requests of one subject that run at once. One runs until its answer has left, so this bounds unread answers, too. */
+  /** The number of requests of one subject that run at once. Each runs until its answer has left: this bounds unread answers, too. */
   readonly max: number;
-  /** Further ones that wait for one of those to end; another is 429. Default: twenty times `max`. */
+  /** The number of further requests that wait for one to end; another is 429. Default: twenty times `max`. */
   readonly maxWaiting?: number;
   readonly subjectOf: (ctx: Context) => string;
 }
 
-/** What a subject has under way. */
+/** The requests of a subject. */
 interface Own {
   running: number;
-  /** Called with whether the request may run, or has been left by its client. */
+  /** Called with true when the request may run, with false when its client has left. */
   readonly waiting: Set<(runs: boolean) => void>;
 }
 
 /**
  * Runs at most so many requests of one subject at once, for this process, and lets further ones wait in their order.
- * A subject that reads no answers so holds up its own requests, and costs a bounded number of answers in memory.
+ * A subject that reads no answers delays its own requests alone, and costs a bounded number of answers in memory.
  * Mount it behind authentication and before the body is read.
  */
 export function runningRequests({ max, maxWaiting = 20 * max, subjectOf }: RunningRequestsOptions): Middleware {
@@ -47,7 +47,7 @@ export function runningRequests({ max, maxWaiting = 20 * max, subjectOf }: Runni
   };
 }
 
-/** Waits for another request to end, whose place this one takes. @returns false where the client leaves before. */
+/** Waits until another request ends, and takes its place. @returns false where the client leaves before. */
 function turnOf({ waiting }: Own, response: ServerResponse): Promise<boolean> {
   return new Promise((resolve) => {
     const decide = (runs: boolean) => {
@@ -59,7 +59,7 @@ function turnOf({ waiting }: Own, response: ServerResponse): Promise<boolean> {
   });
 }
 
-/** The answer has left, or its client has. */
+/** Calls `then` when the answer has left, or its client has. */
 function whenClosed(response: ServerResponse, then: () => void): void {
   if (response.closed || response.req.socket.destroyed) then();
   else response.once('close', then);

@@ -2,8 +2,8 @@ import helmet from 'helmet';
 import type { Middleware } from 'koa';
 
 /**
- * Headers that keep a page of ours from running or loading anything that isn't ours, and others from framing it.
- * What a build by Vite needs, and no more: its own files, no inline script or style, small images as `data:`.
+ * Sets headers that keep a page from running or loading anything of other origins, and other pages from framing it. They
+ * allow what a build by Vite needs, and no more: its own files and small images as `data:`, no inline script or style.
  */
 export function securityHeaders(): Middleware {
   const set = helmet({
@@ -20,9 +20,9 @@ export function securityHeaders(): Middleware {
       },
     },
     xFrameOptions: { action: 'deny' },
-    // A token may stand in a URL.
+    // A URL may contain a token.
     referrerPolicy: { policy: 'no-referrer' },
-    // For who ends TLS to say, before us: it binds the whole host.
+    // The proxy that ends TLS decides that: it binds the whole host.
     strictTransportSecurity: false,
   });
   return (ctx, next) =>

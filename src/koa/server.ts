@@ -8,13 +8,13 @@ import type { SSEManager } from '../streams/manager.js';
 import { type AppOptions, createApp } from './app.js';
 import { createChangeFeed } from './create-change-feed.js';
 
-/** What a server needs beside the settings of its application. */
+/** Options of {@link startServer}: those of its Koa application, and the server's own. */
 export interface ServerOptions extends Omit<AppOptions, 'feed'>, HttpServerOptions {
   readonly databaseUrl: string;
-  /** Default: `databaseUrl`. */
+  /** The direct address of the database, past a pooler. Default: `databaseUrl`. */
   readonly listenDatabaseUrl?: string | undefined;
   readonly host: string;
-  /** 0: any free one. */
+  /** The port; 0 takes any free one. */
   readonly port: number;
   readonly heartbeatS: number;
   readonly readIntervalMs: number;
@@ -24,13 +24,13 @@ export interface ServerOptions extends Omit<AppOptions, 'feed'>, HttpServerOptio
   readonly recentChanges?: number;
   /** See {@link SSEManagerOptions.holdMs}. */
   readonly holdMs?: number;
-  /** How long a client may leave its answer unread, in ms; for streams see {@link SSEManagerOptions.stallMs}. */
+  /** The time that a client may leave its answer unread, in ms; for streams see {@link SSEManagerOptions.stallMs}. */
   readonly stallMs?: number;
 }
 
-/** A server that runs. */
+/** A running server. */
 export interface RunningServer {
-  /** `http://localhost:3000` */
+  /** The address, such as `http://localhost:3000`. */
   readonly url: string;
   readonly feed: ChangeFeed;
   readonly manager: SSEManager;
@@ -38,7 +38,7 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Connections that wait until they are taken; the kernel has a limit of its own (net.core.somaxconn). */
+/** The number of connections that wait to be accepted; the kernel has a limit of its own (net.core.somaxconn). */
 const BACKLOG = 4096;
 
 /**
@@ -82,7 +82,7 @@ function listen(http: Server, host: string, port: number): Promise<string> {
       const message = failure[error.code ?? ''];
       reject(message ? new OperatorError(message) : error);
     });
-    // A crowd comes back at once, and Node would let 511 connections wait.
+    // After a restart all clients come back at once, and Node would let 511 connections wait.
     http.listen(port, host, BACKLOG, () => {
       const { address, family, port: bound } = http.address() as AddressInfo;
       const everywhere = address === '0.0.0.0' || address === '::';

@@ -6,8 +6,8 @@ import { EVERY_RESOURCE } from '../streams/subscription.js';
 import { parametersOf } from './parameters.js';
 
 /**
- * The resources of a URL: `?resources=a,b`, or repeated.
- * @throws {HttpError} bad_request for a name that is none, and for more than `max` names.
+ * Reads the resources of a URL: `?resources=a,b`, or repeated.
+ * @throws {HttpError} bad_request for a malformed name, and for more than `max` names.
  */
 export function requestedResources(query: string | string[] | undefined, max: number): string[] {
   const names = [query ?? []].flat().flatMap((list) => list.split(','));
@@ -19,7 +19,7 @@ export function requestedResources(query: string | string[] | undefined, max: nu
   return resources;
 }
 
-/** The same rule as `change_feed.check_resource()` in the database, and `*`. @throws {HttpError} bad_request. */
+/** Checks a name by the rule of `change_feed.check_resource()` in the database; `*` passes. @throws {HttpError} bad_request. */
 export function requireResource(resource: string): void {
   if (resource === EVERY_RESOURCE) return;
   const bytes = Buffer.byteLength(resource);
@@ -32,8 +32,8 @@ export function requireResource(resource: string): void {
 }
 
 /**
- * The position that the client sent: `Last-Event-ID` before `?lastEventId=`, for a URL that the browser repeats carries a
- * stale one. A text that is no position of ours counts as a lost one: a 400 would end an EventSource for good.
+ * Reads the position that the client sent. `Last-Event-ID` goes before `?lastEventId=`, because a URL that the browser
+ * repeats has an old one. A malformed position counts as a lost one: a 400 would end an EventSource for good.
  */
 export function resumePosition(ctx: Context): Start | undefined {
   const header = ctx.get('Last-Event-ID');

@@ -12,30 +12,31 @@ import { parametersOf } from './parameters.js';
 import { pollRoute } from './poll-routes.js';
 import { requestedResources, requireResource, resumePosition } from './stream-query.js';
 
-/** Who asks, and what they may hear of. */
+/** The caller of a request, and its rights. */
 export interface Caller {
-  /** The token's `sub`: a stream is its opener's own. */
+  /** The `sub` of the token: a stream belongs to the subject that opened it. */
   readonly subject: string;
+  /** Decides whether the caller may receive a resource. Anything but true is a no. */
   readonly authorize: (resource: string) => boolean;
-  /** When the caller's right ends, in ms since 1970; absent: never. */
+  /** The end of the caller's rights, in ms since 1970. Absent: never. */
   readonly expiresAt?: number;
 }
 
-/** Bounds on streams and on what they subscribe to. */
+/** Limits on streams and their subscriptions. */
 export interface SSELimits extends StreamLimitsOptions {
-  /** Subscriptions of one stream, from its URL and by POST; one more is 400 or 429. Default 100. */
+  /** The largest number of subscriptions of one stream, by URL and POST; one more is 400 or 429. Default 100. */
   readonly maxSubscriptions?: number | undefined;
 }
 
-/** What the routes stand on. */
+/** Options of {@link sseRoutes}. */
 export interface SSERoutesOptions {
   readonly feed: ChangeFeed;
   readonly manager: SSEManager;
-  /** Says who asks. Runs after the application's own authentication; throws what refuses the request. */
+  /** Returns the caller of a request, or throws to refuse it. Runs after the application's own authentication. */
   readonly callerOf: (ctx: Context) => Caller | Promise<Caller>;
-  /** Bounds on streams, for this process. */
+  /** Limits on streams, for this process. */
   readonly limits?: SSELimits;
-  /** Where the routes begin. Default `/api/events`. */
+  /** The path at which the routes begin. Default `/api/events`. */
   readonly path?: string;
 }
 
@@ -50,8 +51,8 @@ const bodies: Record<'subscribe' | 'unsubscribe', z.ZodType<z.infer<typeof body>
 };
 
 /**
- * `GET /api/events`, `GET /api/events/poll`, `POST /api/events/subscribe` and `/unsubscribe`. Mount them behind authentication and a parser of
- * JSON bodies (`ctx.request.body`).
+ * Makes the routes `GET /api/events`, `GET /api/events/poll`, `POST /api/events/subscribe` and `/unsubscribe`. Mount them
+ * behind authentication and a parser of JSON bodies (`ctx.request.body`).
  */
 export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/events' }: SSERoutesOptions): Router {
   const router = new Router({ prefix: path, sensitive: true });
@@ -60,7 +61,7 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
   const subscriptions = new Subscriptions(feed, manager, maxSubscriptions);
 
   router.get('/', async (ctx) => {
-    // The router answers HEAD like GET, and a stream has no end that such an answer could wait for.
+    // The router answers HEAD like GET, and the answer would wait for the end of a stream.
     if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${path} takes GET only`, { Allow: 'GET' });
     const { subject, authorize, expiresAt } = await callerOf(ctx);
     const resources = requestedResources(parametersOf(ctx).resources, maxSubscriptions);
@@ -68,23 +69,23 @@ export function sseRoutes({ feed, manager, callerOf, limits = {}, path = '/api/e
     const since = resumePosition(ctx);
 
     if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
-    if (ctx.res.destroyed || ctx.req.socket.destroyed) return; // it has left already
+    if (ctx.res.destroyed || ctx.req.socket.destroyed) return; // the client has left already
     const onClose = streams.admit(subject);
     ctx.status = 200;
     ctx.set({
       'Content-Type': 'text/event-stream; charset=utf-8',
       'Cache-Control': 'no-cache, no-transform',
-      // nginx would keep events back until its buffer is full
+      // Else nginx keeps events back until its buffer is full
       'X-Accel-Buffering': 'no',
     });
-    // Koa would log a premature-close error for every client that leaves a stream that is its body.
+    // With the stream as its body, Koa would log a premature-close error for every client that leaves.
     ctx.respond = false;
     manager.open({
       response: ctx.res,
       subject,
       authorize,
       resources,
-      // Who names all its resources in the URL needs no time to subscribe by POST.
+      // A client that names all its resources in the URL needs no time to subscribe by POST.
       hold: parametersOf(ctx).hold !== '0',
       onClose,
       ...(since !== undefined && { since }),

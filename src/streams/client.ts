@@ -30,7 +30,7 @@ export interface SharedByClients extends OutboxOptions {
   readonly livePosition: () => Position;
   /** The same as an id. */
   readonly liveId: () => string;
-  /** How long a stream keeps the position with which it arrived, in ms. */
+  /** The time for which a stream keeps the position with which it arrived, in ms. */
   readonly holdMs: number;
 }
 
@@ -108,7 +108,7 @@ export class Client {
   }
 
   /**
-   * Sends what a replay found, then what waited for it and for no other, and lets the ids go on.
+   * Sends what a replay found, then what waited for it and for no other, and lets the ids advance.
    * @param replayedTo how far the replay went; absent where it says that everything may have changed.
    */
   endReplay(replay: Replay, events: readonly EncodedEvent[], replayedTo?: Position): void {
@@ -121,7 +121,7 @@ export class Client {
     for (const change of this.#replays?.end(replay, replayedTo) ?? []) {
       // "Everything may have changed" covers what it names; of `*` it can't name what is only just new.
       if (!replayedTo && replayed.has(change.resource)) continue;
-      // It came for a subscription of then, which may have been ended, and another still wants it.
+      // Its subscription may have been ended since, and another one may cover the resource.
       const subscription = this.#subscriptionTo(change.resource);
       if (subscription) this.take(subscription, change, tableUpdate(change));
     }

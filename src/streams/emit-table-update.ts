@@ -2,7 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
 
-/** What an event of the application may say, and where. */
+/** The content of an application's own event, and the transaction that it commits with. */
 export interface EmitOptions {
   /**
    * Travels in the event as JSON: at most 64 kB. Everybody subscribed to the resource may read it. What JSON can't hold (a
@@ -17,11 +17,11 @@ export interface EmitOptions {
 /** Events that the application itself makes. */
 export interface Emitter {
   /**
-   * Records an event of the application through `change_feed.emit()`. For a watched table there is no need: its trigger
-   * has told already, and this would double it.
+   * Records an event of the application through `change_feed.emit()`. A watched table needs none: its trigger has
+   * recorded the change already, and the event would come twice.
    *
-   * Rejects with what Postgres says: no right, or a name that can't be a resource's. Where nobody awaits it, the
-   * failure is logged; of many with the same cause their number, once a minute.
+   * Rejects with the error of Postgres: no right, or a name that can't be a resource's. Where nobody awaits the promise,
+   * the failure is logged; many with the same cause are counted, and logged once a minute.
    *
    * @example await emitTableUpdate('auswertung', { data: { fertig: true } })
    */
@@ -41,7 +41,7 @@ export interface Emitter {
 }
 
 /**
- * The emitter of a database.
+ * Makes the emitter of a database.
  * @param db any Kysely instance on the database of the feed, with the right to execute `change_feed.emit`.
  */
 // biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
@@ -64,7 +64,7 @@ export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
     withSSENotification(resource, write, { data, transaction } = {}) {
       // biome-ignore lint/suspicious/noExplicitAny: as above
       const both = async (trx: Transaction<any>) => {
-        // Before the write: what can't be recorded should not cost it its transaction's time.
+        // Before the write, so that data which can't be recorded costs no transaction.
         const json = jsonOf(data);
         const result = await write(trx);
         await emit(trx, resource, json);
@@ -76,8 +76,8 @@ export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
 }
 
 /**
- * The data of an event as JSON; null for none.
- * @throws {TypeError} for what JSON would drop or change without a word: bigint, NaN, infinities, functions, symbols.
+ * Encodes the data of an event as JSON; null for none.
+ * @throws {TypeError} for values that JSON would drop or change silently: bigint, NaN, infinities, functions, symbols.
  */
 function jsonOf(data: unknown): string | null {
   if (data === undefined) return null;
@@ -93,25 +93,25 @@ function jsonOf(data: unknown): string | null {
 }
 
 /**
- * A promise that says when its failure meets nobody. Without it a forgotten `await` ends the process
+ * A promise that reports a failure which nobody awaits. Without it a forgotten `await` ends the process
  * (`unhandledRejection`), or hides that an event was never recorded.
  *
- * A subclass, for `await` calls an overridden `then` only on what is not a plain Promise (ECMA-262, PromiseResolve).
+ * It is a subclass because `await` calls an overridden `then` on no plain Promise (ECMA-262, PromiseResolve).
  */
 class LoggedPromise<Result> extends Promise<Result> {
   #awaited = false;
 
-  /** What `then` makes is a plain promise again: whoever calls it takes over the failure. */
+  /** The class of the promise that `then` makes, a plain one: its caller handles the failure. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
 
-  static watch<Result>(work: Promise<Result>, onUnheard: (error: unknown) => void): Promise<Result> {
+  static watch<Result>(work: Promise<Result>, onUnhandled: (error: unknown) => void): Promise<Result> {
     const promise = new LoggedPromise<Result>((resolve, reject) => {
       work.then(resolve, reject);
     });
     Promise.prototype.then.call(promise, undefined, (error: unknown) => {
-      if (!promise.#awaited) onUnheard(error);
+      if (!promise.#awaited) onUnhandled(error);
     });
     return promise;
   }

@@ -8,33 +8,33 @@ import { sumsUp } from './refetch.js';
  */
 export interface EncodedEvent {
   readonly resource: string;
-  /** It says that something changed, and stands for any number of changes. */
+  /** True where it says that something changed, in the place of any number of changes. */
   readonly sumsUp: boolean;
-  /** Without `id:`, ready to be joined; {@link withId} puts one before it. */
+  /** The event without `id:`, ready to be joined; {@link withId} puts one before it. */
   readonly text: string;
 }
 
-/** `event: connected`, a stream's first. */
+/** Encodes `event: connected`, a stream's first event. */
 export function connectedEvent(clientId: string, resumed: boolean, heartbeatMs: number): string {
   return event('connected', { clientId, resumed, heartbeatMs });
 }
 
 /**
- * `event: health`: whether the server can read the log. An event, because a comment reaches no EventSource.
- * @param forMs for how long it has not been able to, in ms.
+ * Encodes `event: health`: the server can read the log, or cannot. It is an event because an EventSource drops comments.
+ * @param forMs the time since the log could be read last, in ms.
  */
 export function healthEvent(readable: boolean, forMs = 0): string {
   return event('health', readable ? { readable } : { readable, forMs: Math.round(forMs) });
 }
 
-/** `event: expired`, a stream's last when its token ends. */
+/** Encodes `event: expired`, a stream's last event when its token ends. */
 export function expiredEvent(): string {
   return event('expired', {});
 }
 
 /**
- * `event: table-update`.
- * @param spreadMs clients wait a random part of it before they refetch; absent or 0: they need not.
+ * Encodes `event: table-update`.
+ * @param spreadMs clients wait a random part of it before they refetch; 0: they do not wait. Default 0.
  */
 export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
   const { resource } = change;
@@ -42,7 +42,7 @@ export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
 }
 
 /**
- * A change as JSON, the same in a stream and in a poll's answer: keys and data go out exactly as they were recorded.
+ * Encodes a change as JSON, the same in a stream and in a poll's answer, with keys and data exactly as recorded.
  * @param spreadMs see {@link tableUpdate}.
  */
 export function changeJson(change: LoggedChange, spreadMs = 0): string {
@@ -51,22 +51,22 @@ export function changeJson(change: LoggedChange, spreadMs = 0): string {
   return jsonObject({ resource, operation, keys, data, origin, reason, spread }, { keys: keysText, data: dataText });
 }
 
-/** A comment that keeps proxies and clients from giving up, with an `id:` so that idle clients keep no old position. */
+/** Encodes a comment that keeps the connection open, with an `id:` so that idle clients keep no old position. */
 export function heartbeat(id: string): string {
   return `: heartbeat\nid: ${id}\n\n`;
 }
 
-/** How long a client waits before it comes back, jittered so that a crowd does not come back at once: 1 to 3 s. */
+/** Encodes the time that a client waits before it reconnects: 1 to 3 s, random, so that many do not come at once. */
 export function retryAdvice(): string {
   return `retry: ${1000 + Math.floor(Math.random() * 2000)}\n\n`;
 }
 
-/** The event with a position that counts once the event has arrived. */
+/** Adds to an event the position that counts once the event has arrived. */
 export function withId(text: string, id: string): string {
   return `id: ${id}\n${text}`;
 }
 
-/** A position by itself: takes the client's position there without an event. */
+/** Encodes a position alone: the client's position moves there without an event. */
 export function bareId(id: string): string {
   return `id: ${id}\n\n`;
 }

@@ -1,21 +1,21 @@
 import type { Client } from './client.js';
 import { expiredEvent } from './event-format.js';
 
-/** setTimeout's longest wait, in ms (24.8 days); a longer one would fire at once. */
+/** The longest wait of setTimeout, in ms (24.8 days); a longer one would fire at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Ends streams with their tokens. Those that end at the same moment share a timer: tokens end at whole seconds. */
 export class Expiry {
   readonly #ending = new Map<number, { readonly clients: Set<Client>; timer: NodeJS.Timeout }>();
 
-  /** @param expiresAt in ms since 1970. */
+  /** Ends a client's stream at a time. @param expiresAt in ms since 1970. */
   add(client: Client, expiresAt: number): void {
     const known = this.#ending.get(expiresAt);
     if (known) known.clients.add(client);
     else this.#ending.set(expiresAt, { clients: new Set([client]), timer: this.#wait(expiresAt) });
   }
 
-  /** Its stream has ended. */
+  /** Forgets a client whose stream has ended. */
   delete(client: Client, expiresAt: number): void {
     const entry = this.#ending.get(expiresAt);
     entry?.clients.delete(client);

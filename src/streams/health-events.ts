@@ -2,8 +2,8 @@ import type { Client } from './client.js';
 import { healthEvent } from './event-format.js';
 import type { SSEManager } from './manager.js';
 
-/** Between two looks at whether the log can be read, in ms. */
-const LOOK_MS = 500;
+/** The time between two checks that the log can be read, in ms. */
+const CHECK_MS = 500;
 
 /**
  * Sends every stream `event: health` when the server cannot read the log, and again when it can. A page without it
@@ -12,44 +12,45 @@ const LOOK_MS = 500;
 export class HealthEvents {
   readonly #streams: SSEManager;
   readonly #readable: () => boolean;
-  /** Streams that know that the log cannot be read. */
-  #told = new Set<Client>();
+  /** Streams that have received that the log cannot be read. */
+  #informed = new Set<Client>();
   #unreadableSince: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param readable whether the last read of the log succeeded. */
+  /** @param readable returns true where the last read of the log succeeded. */
   constructor(streams: SSEManager, readable: () => boolean) {
     this.#streams = streams;
     this.#readable = readable;
   }
 
-  /** Begins to look, every half second. */
+  /** Starts to check, every half second. */
   start(): void {
-    this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
+    this.#timer ??= setInterval(() => this.#check(), CHECK_MS);
   }
 
-  /** Looks no more. */
+  /** Ends the checks. */
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  #look(): void {
+  #check(): void {
     if (this.#readable()) {
-      if (this.#told.size > 0) for (const client of this.#streams.clients()) this.#tell(client, healthEvent(true));
-      this.#told = new Set();
+      if (this.#informed.size > 0) this.#sendToInformed(healthEvent(true));
+      this.#informed = new Set();
       this.#unreadableSince = undefined;
       return;
     }
     this.#unreadableSince ??= performance.now();
     const event = healthEvent(false, performance.now() - this.#unreadableSince);
     for (const client of this.#streams.clients()) {
-      if (this.#told.has(client)) continue;
-      this.#told.add(client);
+      if (this.#informed.has(client)) continue;
+      this.#informed.add(client);
       client.write(event);
     }
   }
 
-  #tell(client: Client, event: string): void {
-    if (this.#told.has(client)) client.write(event);
+  /** Sends an event to the informed streams that are still open. */
+  #sendToInformed(event: string): void {
+    for (const client of this.#streams.clients()) if (this.#informed.has(client)) client.write(event);
   }
 }

@@ -18,47 +18,47 @@ import { openStreamSocket } from './stream-socket.js';
 import { EVERY_RESOURCE } from './subscription.js';
 import { SubscriptionIndex } from './subscription-index.js';
 
-/** At the stop a thousand clients a second come back, over three seconds at the most. */
+/** The pace at which streams end at the stop: a thousand a second, over three seconds at the most, in ms. */
 const END_MS_PER_CLIENT = 1;
 const MAX_END_MS = 3000;
 const END_STEP_MS = 20;
 
-/** What the manager needs. */
+/** Options of an {@link SSEManager}. */
 export interface SSEManagerOptions {
   readonly feed: ChangeFeed;
   readonly logger: Logger;
-  /** Between two heartbeats of a stream, in ms. Default 30,000. */
+  /** The time between two heartbeats of a stream, in ms. Default 30,000. */
   readonly heartbeatMs?: number;
-  /** How long a stream keeps the position with which it arrived, in ms. Default 10,000. */
+  /** The time for which a stream keeps the position with which it arrived, in ms. Default 10,000. */
   readonly holdMs?: number;
-  /** A client that does not read for this long is cut off, in ms. Default 60,000. */
+  /** The time after which a client that does not read is disconnected, in ms. Default 60,000. */
   readonly stallMs?: number;
 }
 
 /** A stream to be opened. */
 export interface StreamRequest {
   readonly response: ServerResponse;
-  /** Whose it is: the token's `sub`. */
+  /** The `sub` of the token that opens it. */
   readonly subject: string;
   readonly authorize: (resource: string) => boolean;
-  /** Subscribed from the start: names, or `*`. */
+  /** The subscriptions from the start: names, or `*`. */
   readonly resources: readonly string[];
-  /** Where the client was: `lost` where it sent something that is no position, absent where it sent nothing. */
+  /** The client's position: `lost` where it sent something that is no position, absent where it sent nothing. */
   readonly since?: Start;
-  /** When the stream ends, in ms since 1970: the end of its token. */
+  /** The end of its token, in ms since 1970: the stream ends then. Absent: never. */
   readonly expiresAt?: number;
-  /** Whether ids stay for a while at `since`, for a client that subscribes by POST. Default true. */
+  /** Keeps ids at `since` for a while, for a client that subscribes by POST. Default true. */
   readonly hold?: boolean;
   /** Called when the stream has ended. */
   readonly onClose?: () => void;
 }
 
-/** Why a call for a client was refused. */
+/** Refuses a call for a client that is not there, or is another subject's. */
 export class UnknownClientError extends Error {
   override readonly name = 'UnknownClientError';
 }
 
-/** All streams of this server: who is subscribed to what. Encodes each change once, and hands it to each. */
+/** Holds all streams of this server. It encodes each change once, and passes it to the subscribed streams. */
 export class SSEManager {
   readonly #feed: ChangeFeed;
   readonly #logger: Logger;
@@ -67,9 +67,9 @@ export class SSEManager {
   readonly #subscriptions = new SubscriptionIndex();
   readonly #shared: SharedByClients;
   readonly #expiry = new Expiry();
-  /** What has happened since the start, for metrics. */
+  /** Counts since the start, for metrics. */
   readonly counts = new StreamCounts();
-  /** Those who are about to refetch. */
+  /** The clients that are about to refetch. */
   readonly refetchSpread = new RefetchSpread();
   readonly #heartbeat: NodeJS.Timeout;
   readonly #stopListening: () => void;
@@ -97,12 +97,12 @@ export class SSEManager {
     }, heartbeatMs);
   }
 
-  /** Whether it takes no more streams. */
+  /** True once it takes no more streams. */
   get closed(): boolean {
     return this.#closing.signal.aborted;
   }
 
-  /** Aborted when it takes no more streams: what waits for a change ends with it. */
+  /** A signal that is aborted when it takes no more streams: requests that wait for a change end with it. */
   get closing(): AbortSignal {
     return this.#closing.signal;
   }
@@ -112,17 +112,20 @@ export class SSEManager {
     return this.#clients.values();
   }
 
-  /** How many streams are open. */
+  /** The number of open streams. */
   get clientCount(): number {
     return this.#clients.size;
   }
 
-  /** How many streams are subscribed to each resource, for those that have any; `*` for all. */
+  /** The number of streams subscribed to each resource that has any; `*` for those that are subscribed to all. */
   subscriptionCounts(): Iterable<readonly [resource: string, streams: number]> {
     return this.#subscriptions.counts();
   }
 
-  /** Opens a stream on a response whose headers are set, and not sent: says `connected`, and replays what the client has missed. */
+  /**
+   * Opens a stream on a response whose headers are set and not sent yet. The stream begins with `connected`, and then
+   * replays what the client has missed.
+   */
   open({ response, subject, authorize, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
     const socket = openStreamSocket(response);
     const client = new Client({
@@ -149,12 +152,12 @@ export class SSEManager {
   }
 
   /**
-   * Subscribes a client, from `since` or from where it arrived. Returns when what it missed has been sent.
+   * Subscribes a client, from `since` or from where it arrived. Resolves when what it missed has been sent.
    * @throws {UnknownClientError} when it isn't a client of this subject.
    */
   async subscribe(clientId: string, subject: string, resource: string, since?: Position): Promise<void> {
     const client = this.requireClient(clientId, subject);
-    // What it was subscribed to before is not held to have been seen, where `since` is ahead of this server.
+    // `since` may be ahead of this server: then the client has not seen all of an earlier subscription up to there.
     const known = client.subscriptions.has(resource) || client.subscriptions.has(EVERY_RESOURCE);
     const start = since && known ? earlier(since, this.#feed.position) : (since ?? client.heldAt);
     const subscription = this.#subscriptions.add(client, resource);
@@ -162,14 +165,14 @@ export class SSEManager {
   }
 
   /**
-   * Ends a subscription; one that isn't there is none.
+   * Ends a subscription, or does nothing where there is none.
    * @throws {UnknownClientError} when it isn't a client of this subject.
    */
   unsubscribe(clientId: string, subject: string, resource: string): void {
     this.#subscriptions.delete(this.requireClient(clientId, subject), resource);
   }
 
-  /** The client of this id. @throws {UnknownClientError} when there is none, or it isn't this subject's. */
+  /** Finds the client of this id. @throws {UnknownClientError} when there is none, or it isn't this subject's. */
   requireClient(clientId: string, subject: string): Client {
     const client = this.#clients.get(clientId);
     if (!client || client.subject !== subject) throw new UnknownClientError(clientId);
@@ -177,8 +180,8 @@ export class SSEManager {
   }
 
   /**
-   * Takes no more streams, and ends all. Their clients come back by themselves, elsewhere: those of a crowd one after
-   * the other, over three seconds at the most, and until then they hear every change.
+   * Takes no more streams, and ends all. Their clients reconnect by themselves, to another server. Many streams end one
+   * after the other, over three seconds at the most, and receive every change until then.
    */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -221,7 +224,7 @@ export class SSEManager {
   }
 }
 
-/** The feed's position as an id, made once for all clients. */
+/** Makes the feed's position into an id, once for all clients. */
 function cachedId(feed: ChangeFeed): () => string {
   let position: Position | undefined;
   let id = '';

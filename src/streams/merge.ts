@@ -4,10 +4,9 @@ import { MAX_EVENTS, MAX_KEYS, MERGE_FROM } from './limits.js';
 import { refetchOf } from './refetch.js';
 
 /**
- * What one read is told as, so that a burst costs the same for each client however long it is. Of a resource that changed
- * more than ten times, changes that follow each other with the same operation and origin become one with all their keys:
- * each row's changes keep their order. What is still more than a client is told becomes one that says no more than that
- * the resource changed.
+ * Merges the changes of one read, so that many changes at once cost each client a bounded number of events. Where a
+ * resource changed more than ten times, neighbours with the same operation and origin become one change with all their
+ * keys. Each row's changes keep their order. A resource that still has too many becomes one change that says to refetch.
  */
 export function mergeChanges(changes: readonly LoggedChange[]): readonly LoggedChange[] {
   if (changes.length <= MERGE_FROM) return changes;
@@ -26,12 +25,12 @@ function oftenChanged(changes: readonly LoggedChange[], times: number): Set<stri
   return new Set([...counts].filter(([, count]) => count > times).map(([resource]) => resource));
 }
 
-/** Changes of a resource that are told as one. */
+/** Neighbouring changes of a resource that become one. */
 interface Run {
   readonly first: LoggedChange;
-  /** What its changes have in common. */
+  /** The operation and origin that its changes have in common. */
   readonly kind: string;
-  /** By their JSON: each once. */
+  /** The keys by their JSON, each once. */
   readonly keys: Map<string, unknown>;
   changes: number;
 }
@@ -57,7 +56,7 @@ function mergeNeighbours(changes: readonly LoggedChange[], resources: ReadonlySe
   return runs.map(({ first, keys, changes }) => (changes === 1 ? first : merged(first, keys)));
 }
 
-/** Without a transaction: it stands for several. */
+/** Makes one change of a run. It has no transaction id, because several may have made it. */
 function merged({ resource, operation, origin, keysText }: LoggedChange, keys: Run['keys']): LoggedChange {
   return {
     resource,
@@ -68,7 +67,7 @@ function merged({ resource, operation, origin, keysText }: LoggedChange, keys: R
   };
 }
 
-/** The keys of a change, each once, by their JSON. */
+/** Maps the keys of a change by their JSON, each once. */
 function keysByText({ keys = [], keysText }: LoggedChange): Map<string, unknown> {
   const texts = keysText === undefined ? keys.map((key) => JSON.stringify(key)) : elementsOf(keysText);
   return new Map(texts.map((text, place) => [text, keys[place]]));

@@ -2,14 +2,14 @@ import type { LoggedChange } from '../change.js';
 import { earliest, hasSeen, type Position } from '../feed/log/position.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
-/** Where a stream goes on from; `lost` where that can't be told any more. */
+/** The position from which a stream continues; `lost` where what follows it cannot be replayed any more. */
 export type Start = Position | 'lost';
 
-/** One read of what a client missed: its subscriptions, and where each begins. */
+/** One read of the changes that a client missed: its subscriptions, and the start of each. */
 export class Replay {
   readonly #starts = new Map<Subscription, Start>();
 
-  /** Adds subscriptions, or lets those that are there begin earlier. */
+  /** Adds subscriptions, or moves the start of those that are there back. */
   add(start: Start, subscriptions: readonly Subscription[]): void {
     for (const subscription of subscriptions) {
       this.#starts.set(subscription, earlier(this.#starts.get(subscription) ?? start, start));
@@ -21,14 +21,14 @@ export class Replay {
     return this.#starts.keys();
   }
 
-  /** Where the read begins: nothing that one of its subscriptions missed lies before. Undefined without subscriptions. */
+  /** The start of the read: no subscription missed anything before it. Undefined without subscriptions. */
   get start(): Start | undefined {
     let all: Start | undefined;
     for (const start of this.#starts.values()) all = all === undefined ? start : earlier(all, start);
     return all;
   }
 
-  /** Returns whether it may tell of a resource: live changes of it have to wait. */
+  /** Returns whether it may send changes of a resource: live changes of it have to wait. */
   covers(resource: string): boolean {
     for (const subscription of this.#starts.keys()) {
       if (subscription.resource === resource || subscription.resource === EVERY_RESOURCE) return true;
@@ -38,7 +38,7 @@ export class Replay {
 
   /**
    * Returns whether one of its subscriptions has missed a change.
-   * @param current the client's subscriptions: one that was ended meanwhile is told nothing.
+   * @param current the client's subscriptions: one that was ended meanwhile receives nothing.
    */
   missed({ resource, xid }: LoggedChange, current: ReadonlyMap<string, Subscription>): boolean {
     return [resource, EVERY_RESOURCE].some((name) => {
@@ -49,7 +49,7 @@ export class Replay {
   }
 }
 
-/** A place from which both can be reached; positions of two epochs can't be compared, so one of them is lost. */
+/** Returns a start that lies before both. Positions of two epochs can't be compared, so one of them is lost. */
 export function earlier(one: Start, other: Start): Start {
   if (one === 'lost' || other === 'lost' || one.epoch !== other.epoch) return 'lost';
   return one === other ? one : earliest([one, other]);

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 
-/** Why a stream ended. */
+/** The reason why a stream ended. */
 export type EndReason =
   | 'the client left'
   | 'the connection broke'
@@ -9,17 +9,17 @@ export type EndReason =
   | 'the client did not read'
   | 'what it missed could not be read';
 
-/** What has happened to the streams of a server: plain numbers that only grow, for metrics to read when they are asked. */
+/** Counts of a server's streams, for metrics: numbers that only grow. */
 export class StreamCounts {
   /** Streams that were opened. */
   opened = 0;
-  /** Events that were handed to a stream's socket: `table-update` only. */
+  /** `table-update` events that were written to a stream's socket. */
   deliveries = 0;
-  /** Those among them that sum up what a client could not take one by one. */
+  /** Those among them that sum up several changes. */
   summedUp = 0;
-  /** Stretches that could not be replayed to one client, which was told to refetch instead. */
+  /** Replays that were not possible, after which one client received a resync. */
   resyncs = 0;
-  /** Streams that have ended, by why. */
+  /** Streams that have ended, by reason. */
   readonly closed: Record<EndReason, number> = {
     'the client left': 0,
     'the connection broke': 0,
@@ -30,7 +30,7 @@ export class StreamCounts {
   };
 }
 
-/** How the other side has ended a connection: with a FIN or by a reset of one that it had left, or else not at all. */
+/** Tells from a socket that the client left, with a FIN, or that the connection broke. */
 export function endedByOther({ errored }: Writable): EndReason {
   return errored ? 'the connection broke' : 'the client left';
 }

@@ -1,17 +1,17 @@
 import { HttpError } from '../http/http-error.js';
 
-/** Bounds on streams, each for one process. */
+/** Limits on streams, each for one process. */
 export interface StreamLimitsOptions {
-  /** Open streams in all; another is 503. Default 20,000. */
+  /** The largest number of open streams; another is 503. Default 20,000. */
   readonly maxStreams?: number | undefined;
-  /** Open streams of one subject; another is 429. Default 100. */
+  /** The largest number of open streams of one subject; another is 429. Default 100. */
   readonly maxStreamsPerSubject?: number | undefined;
 }
 
-/** Who finds the server full comes back after this at the soonest, in s, and up to as long again later. */
+/** The shortest time after which a client of a full server may retry, in s; a random part of as much is added. */
 const FULL_RETRY_S = 5;
 
-/** Counts the open streams, in all and of each subject, and refuses those beyond the bounds. */
+/** Counts the open streams, in all and of each subject, and refuses those beyond the limits. */
 export class StreamLimits {
   readonly #maxStreams: number;
   readonly #maxStreamsPerSubject: number;
@@ -24,7 +24,7 @@ export class StreamLimits {
   }
 
   /**
-   * Counts a stream that is about to be opened. @returns what to call when it has ended.
+   * Counts a stream that is about to be opened. @returns a function to call when it has ended.
    * @throws {HttpError} too_many_requests or unavailable, with `Retry-After`.
    */
   admit(subject: string): () => void {
@@ -35,7 +35,7 @@ export class StreamLimits {
       });
     }
     if (this.#open >= this.#maxStreams) {
-      // Jittered, so that a crowd that was refused does not come back at once.
+      // Random, so that many refused clients do not come back at once.
       const seconds = FULL_RETRY_S + Math.floor(Math.random() * (FULL_RETRY_S + 1));
       throw new HttpError('unavailable', 'The server has no room for another stream', {
         'Retry-After': String(seconds),

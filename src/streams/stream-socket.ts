@@ -3,35 +3,35 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 
-/** Connections that are a stream's alone. */
+/** The connections that belong to a stream. */
 const streaming = new WeakSet<object>();
 
-/** For a response without the framework's request. Of HTTP/1.0: without chunks, and closed at the end. */
+/** The request of a response that belongs to no framework: of HTTP/1.0, so without chunks, and closed at the end. */
 const NO_REQUEST = Object.assign(new IncomingMessage(new Socket()), { httpVersionMajor: 1, httpVersionMinor: 0 });
 
-/** The response that node:http finds on each connection which is a stream: one whose headers have gone out. */
+/** The response that node:http finds on each stream's connection: its headers have been sent. */
 const UNDER_WAY = new ServerResponse(NO_REQUEST);
 sendHead(
   UNDER_WAY,
-  new Socket().on('error', () => {}), // it leads nowhere
+  new Socket().on('error', () => {}), // it is not connected
   200,
   [],
 );
 
 /**
- * The fast path of the fan-out: where a stream's bytes are written to, with its headers sent.
+ * Opens a stream on a response: sends its headers. @returns the writable that takes the stream's bytes.
  *
- * On HTTP/1 it is the socket itself. `response.write` costs Node two and more writes into the socket for each event
- * (a chunk's length, its bytes, its end) and more CPU than all the rest of the server, so the body is sent without
- * chunks, and ends with the connection (RFC 9112, 6.3).
+ * On HTTP/1 that is the socket itself. `response.write` costs Node two and more writes into the socket for each event
+ * (a chunk's length, its bytes, its end). That is more CPU than all the rest of the server uses. So the body is sent
+ * without chunks, and ends with the connection (RFC 9112, 6.3).
  *
- * The framework's response is over at that moment: it and all that hangs on it (the request, headers, context and
- * listeners) are 9 kB for each stream, and would stay as long as the stream does. One that all streams share takes its
- * place on the socket, so that node:http still knows the connection to be in use.
+ * The framework's response ends at that moment. It and all that it references (the request, headers, context and
+ * listeners) are 9 kB for each stream, and would stay as long as the stream does. A response that all streams share
+ * takes its place on the socket, so that node:http still knows the connection to be in use.
  *
- * Where the headers have gone out already, with chunks, on HTTP/2, or behind a pipelined request it is the response.
+ * On HTTP/2, behind a pipelined request, or where the headers have been sent already, it is the response.
  *
- * On HTTP/1 the connection takes no more requests: what is sent behind a stream's is not run, and not kept.
+ * On HTTP/1 the connection takes no more requests: a request behind a stream's is not run, and not kept.
  */
 export function openStreamSocket(response: ServerResponse): Writable {
   const { req, socket } = response;
@@ -45,17 +45,17 @@ export function openStreamSocket(response: ServerResponse): Writable {
   }
   const { statusCode } = response;
   const headers = rawHeaders(response);
-  // As at every response's end: node:http takes it off the socket, and whoever waits for its end hears of that.
+  // As at every response's end: node:http takes it off the socket, and middlewares that wait for its end continue.
   response.emit('finish');
   dropFollowers(socket);
   sendHead(new ServerResponse(NO_REQUEST), socket, statusCode, headers);
   UNDER_WAY.assignSocket(socket);
-  // The end has set it to the time for another request.
+  // The response's end has set it to the time for another request.
   socket.setTimeout(0);
   return socket;
 }
 
-/** Writes a status line and headers to a socket, and leaves it. */
+/** Writes a status line and headers to a socket, and detaches from it. */
 function sendHead(response: ServerResponse, socket: Socket, statusCode: number, headers: string[]): void {
   response.assignSocket(socket);
   response.writeHead(statusCode, headers as unknown as OutgoingHttpHeaders);
@@ -63,7 +63,7 @@ function sendHead(response: ServerResponse, socket: Socket, statusCode: number, 
   response.detachSocket(socket);
 }
 
-/** What node:http keeps on a connection. */
+/** The state that node:http keeps on a connection. */
 interface Parsed {
   /** The response that is on the socket. */
   readonly _httpMessage?: ServerResponse | null;
@@ -71,15 +71,15 @@ interface Parsed {
 }
 
 /**
- * Lets node:http read what comes on, so that it notices nonsense and the connection's end, but make no request of it: of
- * each it would keep the request and the response until the stream ends.
+ * Lets node:http read a stream's connection, so that it notices malformed bytes and the end, but make no requests of it.
+ * It would keep each with its response until the stream ends.
  */
 function ignoreRequests(socket: Socket): void {
   const { parser } = socket as Parsed;
   if (parser) parser.onIncoming = ignore;
 }
 
-/** @returns what node:http's parser is to do: 0 to go on, 2 where what follows is no HTTP. */
+/** Drops a request. @returns the parser's next step: 0 to continue, 2 where no HTTP follows. */
 function ignore(request: IncomingMessage & { upgrade?: boolean }): number {
   request.upgrade = request.method === 'CONNECT';
   if (request.upgrade) return 2;
@@ -87,12 +87,12 @@ function ignore(request: IncomingMessage & { upgrade?: boolean }): number {
   return 0;
 }
 
-/** Drops the responses to requests that came behind a stream's before it began: node:http has each on the socket in turn. */
+/** Drops the responses to requests that came behind a stream's: node:http puts each on the socket in turn. */
 function dropFollowers(socket: Socket): void {
   for (let next = (socket as Parsed)._httpMessage; next; next = (socket as Parsed)._httpMessage) next.emit('finish');
 }
 
-/** A response behind that of another request is told nothing of the connection's end by node:http. */
+/** Ends a response with its connection: behind the response of another request, node:http does not. */
 function endWithConnection(response: ServerResponse): void {
   response.req.socket.once('close', () => {
     response.destroy();
@@ -107,19 +107,19 @@ export function endStreamSocket(socket: Writable): void {
   else socket.end();
 }
 
-/** Ends a socket that nobody reads, with all that waits in it. */
+/** Resets a socket that nobody reads, and drops all that waits in it. */
 export function resetStreamSocket(socket: Writable): void {
   // A FIN would wait behind what was written, up to 4 MB in the kernel, and with it for minutes. TLS has no such end.
   if (socket instanceof Socket && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
   else socket.destroy();
 }
 
-/** Whether a connection is a stream's: nothing else may be written to it. */
+/** Returns whether a connection is a stream's: nothing else may be written to it. */
 export function isStreaming(connection: object): boolean {
   return streaming.has(connection);
 }
 
-/** Names and values in turn, as `writeHead` takes them without keeping a copy. */
+/** Lists names and values in turn, as `writeHead` takes them without keeping a copy. */
 function rawHeaders(response: ServerResponse): string[] {
   return response.getHeaderNames().flatMap((name) => {
     const values = [response.getHeader(name) ?? []].flat();

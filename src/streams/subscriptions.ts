@@ -7,33 +7,33 @@ import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http/http-error.js
 import { type SSEManager, UnknownClientError } from './manager.js';
 import { EVERY_RESOURCE } from './subscription.js';
 
-/** A stream's id: the server that has it, and a random part. */
+/** The form of a stream's id: the server that has it, and a random part. */
 const CLIENT_ID = /^([0-9a-f]{8})\.[\w-]+$/;
 
 const order = z.strictObject({
   action: z.enum(['subscribe', 'unsubscribe']),
   clientId: z.string(),
-  /** Whose token asks. */
+  /** The `sub` of the token that asks. */
   subject: z.string(),
   resource: z.string(),
-  /** Whether that token allows the resource. */
+  /** True where that token allows the resource. */
   authorized: z.boolean(),
   since: z.string().optional(),
 });
 
-/** What is to be done for a stream, wherever it is. */
+/** An order to subscribe or unsubscribe a stream, wherever it is. */
 export type SubscriptionOrder = z.infer<typeof order>;
 
 /**
- * Subscribes streams to resources and unsubscribes them, also streams of other servers on the same database: a POST
- * reaches any of them, and is passed on to the one that the clientId names.
+ * Subscribes streams to resources and unsubscribes them, also streams of other servers on the same database. A POST may
+ * reach any server; it passes the order on to the one that the clientId names.
  */
 export class Subscriptions {
   readonly #feed: ChangeFeed;
   readonly #manager: SSEManager;
   readonly #maxSubscriptions: number;
 
-  /** @param maxSubscriptions of one stream. */
+  /** Answers the orders of other servers from now on. @param maxSubscriptions of one stream. */
   constructor(feed: ChangeFeed, manager: SSEManager, maxSubscriptions: number) {
     this.#feed = feed;
     this.#manager = manager;
@@ -42,7 +42,7 @@ export class Subscriptions {
   }
 
   /**
-   * Carries an order out where the stream is. Returns when what it missed has been sent.
+   * Carries an order out where the stream is. Resolves when what it missed has been sent.
    * @throws {HttpError} not_found when it isn't a stream of this subject, forbidden when the resource isn't allowed,
    * too_many_requests when the stream has as many subscriptions as it may, unavailable when the server that has the
    * stream does not answer within two seconds.
@@ -65,7 +65,7 @@ export class Subscriptions {
     try {
       if (action === 'unsubscribe') return this.#manager.unsubscribe(clientId, subject, resource);
       const client = this.#manager.requireClient(clientId, subject);
-      // By the stream's own token, too: it is that one whose end ends the stream.
+      // By the stream's own token, too: the stream ends with that one, whatever token this order came with.
       if (!authorized || !isAuthorized(resource, (name) => client.authorize(name))) throw forbidden(resource);
       const { subscriptions } = client;
       if (subscriptions.size >= this.#maxSubscriptions && !subscriptions.has(resource)) {
@@ -82,7 +82,7 @@ export class Subscriptions {
     }
   }
 
-  /** For another server: the code of what refuses the order, or `done`. */
+  /** Carries out an order of another server. @returns the code of the error that refuses it, or `done`. */
   async #answer(request: unknown): Promise<string> {
     try {
       await this.#carryOutHere(order.parse(request));
@@ -94,19 +94,19 @@ export class Subscriptions {
   }
 }
 
-/** @throws {HttpError} bad_request when the text is no position of a feed. */
+/** Reads a position. @throws {HttpError} bad_request when the text is no position of a feed. */
 export function requirePosition(text: string): Position {
   const position = readPosition(text);
   if (!position) throw new HttpError('bad_request', 'since: expected a position of this feed');
   return position;
 }
 
-/** Whether a caller may subscribe: `*` is every resource that they may read, so it needs no right of its own. */
+/** Returns whether a caller may subscribe. `*` is every resource that they may receive, so it needs no right of its own. */
 export function isAuthorized(resource: string, authorize: (resource: string) => boolean): boolean {
   return resource === EVERY_RESOURCE || authorize(resource);
 }
 
-/** What refuses a resource that the token does not allow. */
+/** Makes the error that refuses a resource which the token does not allow. */
 export function forbidden(resource: string): HttpError {
   return new HttpError('forbidden', `The token does not allow the resource ${resource}`);
 }
@@ -115,7 +115,7 @@ function tooManyCalls(): HttpError {
   return new HttpError('too_many_requests', 'Too many calls at once: wait for the answers', { 'Retry-After': '1' });
 }
 
-/** Why an order is not carried out, in the same words wherever the stream is. */
+/** Makes the error that refuses an order, in the same words wherever the stream is. */
 function refusal(code: ErrorCode, { clientId, resource }: SubscriptionOrder): HttpError {
   switch (code) {
     case 'not_found':
