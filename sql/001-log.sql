@@ -36,7 +36,7 @@ comment on column change_feed.change.resource is 'What changed: the table''s nam
 comment on column change_feed.change.operation is 'insert, update, delete, truncate, emit (an application''s own event), or change: readers are told no operation';
 comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';
 comment on column change_feed.change.row_count is 'How many rows the statement changed; null where that is not known';
-comment on column change_feed.change.data is 'Of emit: what it was given. Of a recorder: true where it has also written to wake_up. Row contents never enter the log';
+comment on column change_feed.change.data is 'Of emit: what it was given. Of a recorder: true where it has also written to pending_notification. Row contents never enter the log';
 comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction; null or empty when it has none';
 comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction; null or empty when it has none';
 
@@ -91,13 +91,13 @@ comment on function change_feed.readable(jsonb) is 'The value; null where it can
 comment on function change_feed.readable_name(text) is 'The name; with its bytes in octal where it cannot be sent in UTF-8';
 
 -- Notifying. A transaction that has called NOTIFY commits under one lock of the whole cluster, so that writers would queue:
--- they notify only while the leader is idle. One of the servers leads. While it is idle, asleep has a value: when it last
+-- they notify only while the leader is idle. One of the servers leads. While it is idle, idle_since has a value: when it last
 -- said so, in seconds since 1970. A sequence, because everybody sees at once what is set in it, and pg_locks shows who has
 -- looked at it until that transaction has ended. UNLOGGED (since Postgres 15), so that it costs no WAL and has no value
 -- after a crash.
 do $$
 begin
-  execute format('create %s sequence change_feed.asleep',
+  execute format('create %s sequence change_feed.leader_idle',
     case when current_setting('server_version_num')::int >= 150000 then 'unlogged' end);
 end
 $$;
@@ -110,7 +110,7 @@ create unlogged table change_feed.leader (
 ) with (vacuum_truncate = false);
 comment on table change_feed.leader is 'The session that leads, and the advisory lock that it holds';
 
-create view change_feed.leading as
+create view change_feed.current_leader as
 select l.pid
 from change_feed.leader l
 where exists (
@@ -118,7 +118,7 @@ where exists (
   where k.locktype = 'advisory' and k.pid = l.pid and k.granted and k.mode = 'ExclusiveLock' and k.objsubid = 1
     and (k.classid::int8 << 32 | k.objid::int8) = l.lock
     and k.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()));
-comment on view change_feed.leading is 'The process id of the session that leads; no row while none does';
+comment on view change_feed.current_leader is 'The process id of the session that leads; no row while none does';
 
 -- Makes the calling session the leader unless another leads. Returns whether it leads. Never waits. The session leads until
 -- it ends or calls pg_advisory_unlock_all().
@@ -127,13 +127,13 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   number bigint;
 begin
-  if not exists (select from change_feed.leading) then
+  if not exists (select from change_feed.current_leader) then
     begin
       lock table change_feed.leader in share row exclusive mode nowait;
     exception when lock_not_available then
       return false;
     end;
-    if not exists (select from change_feed.leading) then
+    if not exists (select from change_feed.current_leader) then
       -- Nobody can have taken it before.
       number := hashtextextended(gen_random_uuid()::text, 0);
       if not pg_try_advisory_lock(number) then
@@ -143,42 +143,42 @@ begin
       insert into change_feed.leader (pid, lock) values (pg_backend_pid(), number);
     end if;
   end if;
-  return exists (select from change_feed.leading l where l.pid = pg_backend_pid());
+  return exists (select from change_feed.current_leader l where l.pid = pg_backend_pid());
 end
 $$;
 revoke execute on function change_feed.lead() from public;
 
 -- Which transactions notify when they commit; emptied each minute. Were the trigger one of the log, each transaction would
 -- pay for it, also while the leader is awake: a twentieth of what it takes with all that is recorded.
-create unlogged table change_feed.wake_up (
+create unlogged table change_feed.pending_notification (
   xid xid8 primary key default pg_current_xact_id()
 ) with (vacuum_truncate = false);
-comment on table change_feed.wake_up is 'Which transactions notify when they commit';
+comment on table change_feed.pending_notification is 'Which transactions notify when they commit';
 
--- Tells whether a value of asleep is of the last 30 seconds. An idle leader renews it each second: an older one is of a
+-- Tells whether a value of idle_since is of the last 30 seconds. An idle leader renews it each second: an older one is of a
 -- leader that is gone. One from the future is of before the clock was set back.
-create function change_feed.is_recent(asleep bigint) returns boolean
+create function change_feed.is_recent(idle_since bigint) returns boolean
 language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select coalesce(abs(extract(epoch from clock_timestamp()) - asleep) <= 30, false)
+  select coalesce(abs(extract(epoch from clock_timestamp()) - idle_since) <= 30, false)
 $$;
 revoke execute on function change_feed.is_recent(bigint) from public;
 
 -- Notifies at commit. It runs within the writer's COMMIT, so nothing in it may raise, wait, or change a setting.
 -- A leader that has woken up meanwhile reads once more before it is idle again, and looks until then for this transaction.
 -- The notification says "look now" and carries nothing: anybody may listen.
-create function change_feed.ring() returns trigger
+create function change_feed.notify_at_commit() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  asleep bigint;
+  idle_since bigint;
 begin
   -- Not where it is declared: what raises there is not caught.
-  asleep := pg_sequence_last_value('change_feed.asleep'::regclass);
-  if asleep is null then
+  idle_since := pg_sequence_last_value('change_feed.leader_idle'::regclass);
+  if idle_since is null then
     return null;
-  elsif not change_feed.is_recent(asleep) then
+  elsif not change_feed.is_recent(idle_since) then
     -- No server runs: those that write next need not come here. In a read-only transaction setval() raises.
     if current_setting('transaction_read_only') = 'off' then
-      perform setval('change_feed.asleep', 1, false);
+      perform setval('change_feed.leader_idle', 1, false);
     end if;
   -- Where one of these is not so, COMMIT could fail; the servers' periodic read takes over:
   -- - An idle listener may have let the queue fill up.
@@ -196,60 +196,60 @@ exception when others or query_canceled or assert_failure then
   return null;
 end
 $$;
-revoke execute on function change_feed.ring() from public;
+revoke execute on function change_feed.notify_at_commit() from public;
 
-create constraint trigger ring after insert on change_feed.wake_up
-  deferrable initially deferred for each row execute function change_feed.ring();
+create constraint trigger notify_at_commit after insert on change_feed.pending_notification
+  deferrable initially deferred for each row execute function change_feed.notify_at_commit();
 -- Not ENABLE ALWAYS: what a subscription copies needs no notification, the periodic read takes over.
 
 -- Which transactions have looked whether the leader is idle, and may have found that it is not. Their lock ends after their
 -- commit is visible.
-create view change_feed.asked as
+create view change_feed.open_writer as
 select l.virtualtransaction
 from pg_catalog.pg_locks l
-where l.locktype = 'relation' and l.relation = 'change_feed.asleep'::regclass and l.pid <> pg_catalog.pg_backend_pid()
+where l.locktype = 'relation' and l.relation = 'change_feed.leader_idle'::regclass and l.pid <> pg_catalog.pg_backend_pid()
   and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database());
-comment on view change_feed.asked is 'Open transactions that have looked whether the leader is idle';
+comment on view change_feed.open_writer is 'Open transactions that have looked whether the leader is idle';
 
 -- Begins the leader's idle time: who writes from now on notifies. Returns the open transactions that may not; null where
 -- the calling session does not lead any more.
-create function change_feed.begin_sleep() returns text[]
+create function change_feed.begin_idle() returns text[]
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select from change_feed.leader where pid = pg_backend_pid()) then
     return null;
   end if;
-  perform setval('change_feed.asleep', greatest(extract(epoch from clock_timestamp())::bigint, 1));
-  return array(select a.virtualtransaction from change_feed.asked a);
+  perform setval('change_feed.leader_idle', greatest(extract(epoch from clock_timestamp())::bigint, 1));
+  return array(select a.virtualtransaction from change_feed.open_writer a);
 end
 $$;
-revoke execute on function change_feed.begin_sleep() from public;
+revoke execute on function change_feed.begin_idle() from public;
 
 -- Renews the leader's idle time, each second. Returns those of the transactions that are still open; null where writers did
 -- not notify all the time, or the calling session does not lead any more: then the leader has to read.
-create function change_feed.stay_asleep(open text[]) returns text[]
+create function change_feed.stay_idle(open text[]) returns text[]
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if not change_feed.is_recent(pg_sequence_last_value('change_feed.asleep'::regclass))
+  if not change_feed.is_recent(pg_sequence_last_value('change_feed.leader_idle'::regclass))
     or not exists (select from change_feed.leader where pid = pg_backend_pid()) then
     return null;
   end if;
-  perform setval('change_feed.asleep', greatest(extract(epoch from clock_timestamp())::bigint, 1));
-  return array(select a.virtualtransaction from change_feed.asked a where a.virtualtransaction = any (open));
+  perform setval('change_feed.leader_idle', greatest(extract(epoch from clock_timestamp())::bigint, 1));
+  return array(select a.virtualtransaction from change_feed.open_writer a where a.virtualtransaction = any (open));
 end
 $$;
-revoke execute on function change_feed.stay_asleep(text[]) from public;
+revoke execute on function change_feed.stay_idle(text[]) from public;
 
 -- Ends the leader's idle time; called, too, by a session that has just become the leader.
-create function change_feed.end_sleep() returns void
+create function change_feed.end_idle() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select from change_feed.leader where pid = pg_backend_pid()) then
-    perform setval('change_feed.asleep', 1, false);
+    perform setval('change_feed.leader_idle', 1, false);
   end if;
 end
 $$;
-revoke execute on function change_feed.end_sleep() from public;
+revoke execute on function change_feed.end_idle() from public;
 
 -- Raises invalid_parameter_value unless the text can name a resource. Names appear in URLs, in lists with commas and in
 -- SSE fields: 1 to 200 bytes, no comma, question mark, asterisk or control character.
@@ -289,9 +289,9 @@ begin
   insert into change_feed.change (resource, operation, data, application, actor, client)
   values (emit.resource, 'emit', emit.data, change_feed.setting('application_name'),
     change_feed.setting('change_feed.actor'), change_feed.setting('change_feed.client'));
-  if pg_sequence_last_value('change_feed.asleep'::regclass) is not null then
+  if pg_sequence_last_value('change_feed.leader_idle'::regclass) is not null then
     begin
-      insert into change_feed.wake_up default values on conflict do nothing;
+      insert into change_feed.pending_notification default values on conflict do nothing;
     exception when others then
       null; -- as in the functions that record: see 002-recorder.sql
     end;

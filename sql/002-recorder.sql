@@ -100,7 +100,7 @@ declare
   who constant text := $sql$pg_catalog.current_setting('application_name', true),
     pg_catalog.left(pg_catalog.current_setting('change_feed.actor', true), 200),
     pg_catalog.left(pg_catalog.current_setting('change_feed.client', true), 200)$sql$;
-  asleep constant text := $sql$pg_catalog.pg_sequence_last_value('change_feed.asleep'::pg_catalog.regclass)$sql$;
+  idle_since constant text := $sql$pg_catalog.pg_sequence_last_value('change_feed.leader_idle'::pg_catalog.regclass)$sql$;
   insert_change constant text :=
     'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
   beginning constant text := format($sql$
@@ -108,7 +108,7 @@ declare
 declare
   changed pg_catalog.int8;
   named pg_catalog.jsonb;
-  sleeping pg_catalog.bool;
+  leader_idle pg_catalog.bool;
 begin
   -- Where the log was given to another owner, or a right on it was revoked, the write goes on, and repair() ends the epoch.
   -- Two looks, for the name of the log can be read by who may use the schema only.
@@ -118,18 +118,18 @@ begin
     %1$s
   end if;
   if %3$s is not null then
-    sleeping := true; -- and the long way, which notes that it wrote to wake_up$sql$, $sql$raise warning using
+    leader_idle := true; -- and the long way, which notes that it wrote to pending_notification$sql$, $sql$raise warning using
       message = 'a change was not recorded, because the recorder may not write the log',
       hint = 'As a superuser: select change_feed.repair()';
     return null;$sql$,
     -- later versions answer null to who may not look at a sequence
     case when current_setting('server_version_num')::int < 180000 then
-      $sql$ and pg_catalog.has_sequence_privilege('change_feed.asleep'::pg_catalog.regclass, 'SELECT')$sql$ end,
-    asleep);
+      $sql$ and pg_catalog.has_sequence_privilege('change_feed.leader_idle'::pg_catalog.regclass, 'SELECT')$sql$ end,
+    idle_since);
   record_any constant text := format($sql$
     %s
     values (%L, %s, named::pg_catalog.text, changed,
-    %s, case when sleeping then 'true'::pg_catalog.jsonb end);$sql$,
+    %s, case when leader_idle then 'true'::pg_catalog.jsonb end);$sql$,
     -- Readers count the commands between two changes: see src/feed/log/uncertain-order.ts.
     replace(insert_change, 'client)', 'client, data)'), resource, operation, who);
   ending constant text := $sql$
@@ -140,9 +140,9 @@ begin
       null; -- It costs one more change: see 009-ddl.sql.
     end;
   end if;
-  if sleeping then
+  if leader_idle then
     begin
-      insert into change_feed.wake_up default values on conflict do nothing;
+      insert into change_feed.pending_notification default values on conflict do nothing;
     exception when others then
       null; -- Within a "security-restricted operation" no trigger can wait for the commit: the periodic read takes over.
     end;

@@ -43,7 +43,7 @@ comment on view change_feed.epoch_in_force is 'The epoch in which positions hold
 -- Returns whether the schema is whole: pg_restore makes triggers and policies after all data, while readers may look.
 create function change_feed.is_whole() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (select from pg_trigger t where t.tgrelid = 'change_feed.wake_up'::regclass and t.tgname = 'ring')
+  select exists (select from pg_trigger t where t.tgrelid = 'change_feed.pending_notification'::regclass and t.tgname = 'notify_at_commit')
     and exists (select from pg_policy p where p.polrelid = 'change_feed.change'::regclass and p.polname = 'feed_owner')
     -- With several jobs it makes them in any order. Who may restore the schema is a member of its owner.
     and not exists (select from pg_stat_activity a

@@ -44,7 +44,7 @@ begin
     from (select) as always_a_row
     left join (select t.changes, t.snapshot from change_feed.tick t order by t.id desc limit 1) last on true
     where exists (select from change_feed.epoch_in_force);
-    delete from change_feed.wake_up; -- those that have ended
+    delete from change_feed.pending_notification; -- those that have ended
   end if;
 end
 $$;

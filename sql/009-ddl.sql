@@ -48,9 +48,9 @@ create function change_feed.note_change(resource text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into change_feed.change (resource, operation) values (note_change.resource, 'change');
-  if pg_sequence_last_value('change_feed.asleep'::regclass) is not null then
+  if pg_sequence_last_value('change_feed.leader_idle'::regclass) is not null then
     begin
-      insert into change_feed.wake_up default values on conflict do nothing;
+      insert into change_feed.pending_notification default values on conflict do nothing;
     exception when others then
       null; -- as in the functions that record: see 002-recorder.sql
     end;

@@ -37,9 +37,9 @@ grant execute on function
   to change_feed_server;
 
 -- Leading: writers notify only while the leader is idle
-grant select on change_feed.leading to change_feed_server;
+grant select on change_feed.current_leader to change_feed_server;
 grant execute on function
-  change_feed.lead(), change_feed.begin_sleep(), change_feed.stay_asleep(text[]), change_feed.end_sleep()
+  change_feed.lead(), change_feed.begin_idle(), change_feed.stay_idle(text[]), change_feed.end_idle()
   to change_feed_server;
 
 -- Noticing tables that were exchanged or rewritten

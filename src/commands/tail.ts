@@ -7,7 +7,7 @@ import { readPosition, writePosition } from '../feed/log/epochs.js';
 import { LogReader } from '../feed/log/log-reader.js';
 import type { Position } from '../feed/log/position.js';
 import type { Reading } from '../feed/log/reading.js';
-import { Bell, CHANNEL } from '../feed/notify/listener.js';
+import { CHANNEL, NotificationListener } from '../feed/notify/listener.js';
 import { checkDatabaseServer } from '../feed/start-check.js';
 import { OperatorError } from '../operator-error.js';
 import { databaseAddresses } from './database.js';
@@ -20,7 +20,7 @@ export interface TailOptions {
   readonly json: boolean;
 }
 
-/** It looks at least so often, in ms: where no server leads, no writer rings. */
+/** The longest between two reads, in ms: where no server leads, no writer notifies. */
 const LOOK_MS = 500;
 /** Ended by SIGINT, as shells expect it: 128 + 2. */
 const INTERRUPTED = 130;
@@ -47,14 +47,14 @@ export async function tail(resources: readonly string[], options: TailOptions): 
     print(reading, position);
     position = reading.position;
   });
-  const bell = new Bell(listenUrl, {
-    onRing: () => void reader.read(),
-    onBack: () => void reader.read(),
+  const listener = new NotificationListener(listenUrl, {
+    onNotification: () => void reader.read(),
+    onReconnected: () => void reader.read(),
     onLost: () => {},
     onError: () => {},
   });
   try {
-    await bell.start((payload) => log.query('select pg_notify($1, $2)', [CHANNEL, payload]));
+    await listener.start((payload) => log.query('select pg_notify($1, $2)', [CHANNEL, payload]));
   } catch (error) {
     throw databaseFailure(error, listenUrl);
   }
@@ -66,7 +66,7 @@ export async function tail(resources: readonly string[], options: TailOptions): 
   clearInterval(looking);
   reader.stop();
   if (code === INTERRUPTED) note(`Go on from here: pg-change-feed tail --since ${writePosition(position)}`);
-  await Promise.race([Promise.all([bell.stop(), log.close()]), delay(1000)]);
+  await Promise.race([Promise.all([listener.stop(), log.close()]), delay(1000)]);
   process.exit(code);
 }
 

@@ -27,12 +27,12 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     return client;
   });
   const waited = new AbortController();
-  const [ear, mouth] = sessions as [pg.Client, pg.Client];
+  const [session, mouth] = sessions as [pg.Client, pg.Client];
   try {
     await Promise.all(sessions.map((client) => client.connect()));
     const channel = `change_feed_doctor_${randomUUID().slice(0, 8)}`;
-    const heard = new Promise<true>((resolve) => ear.once('notification', () => resolve(true)));
-    await ear.query(`listen ${channel}`);
+    const heard = new Promise<true>((resolve) => session.once('notification', () => resolve(true)));
+    await session.query(`listen ${channel}`);
     const begun = performance.now();
     await mouth.query('select pg_notify($1, $2)', [channel, '']);
     const late = delay(ROUND_TRIP_MS, false as const, { signal: waited.signal }).catch(() => false as const);

@@ -3,7 +3,7 @@ import type { Check, Finding } from './finding.js';
 
 /** A transaction that is open for longer keeps VACUUM from cleaning up, in minutes. */
 const LONG_MIN = 5;
-/** From here on writers do not ring any more: see change_feed.ring(). */
+/** From here on writers no longer notify: see change_feed.notify_at_commit(). */
 const FULL_QUEUE = 0.5;
 /** A tick is noted each minute while a server runs; later ones mean that none prunes, in minutes. */
 const LATE_TICK_MIN = 10;
@@ -32,7 +32,7 @@ export const checkServer: Check = async (client) => {
     findings.push({
       level: 'info',
       about: 'max_prepared_transactions',
-      says: `it is ${prepared}, so no writer rings, and the servers look every 100 ms`,
+      says: `it is ${prepared}, so no writer notifies, and the servers read every 100 ms`,
       cure: 'set it to 0 where nothing uses PREPARE TRANSACTION',
     });
   }
@@ -42,7 +42,7 @@ export const checkServer: Check = async (client) => {
       : {
           level: 'fail',
           about: 'NOTIFY queue',
-          says: `${Math.round(queue * 100)} % full: writers do not ring, and at 100 % each NOTIFY fails`,
+          says: `${Math.round(queue * 100)} % full: writers do not notify, and at 100 % each NOTIFY fails`,
           cure: 'end the session that listens in an old transaction: select pid, xact_start, query from pg_stat_activity order by xact_start',
         },
   );

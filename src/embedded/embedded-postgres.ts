@@ -9,7 +9,7 @@ import { packageRoot } from '../package-root.js';
 import { CHILD_ENVIRONMENT, serverAccount } from './account.js';
 import { prepareBinaries } from './binaries.js';
 import { type Cluster, prepareCluster, USER } from './cluster.js';
-import { isAlive, readHolder, removeHolder, serves, writeHolder } from './holder.js';
+import { isAlive, readInstanceFile, removeInstanceFile, serves, writeInstanceFile } from './holder.js';
 import { endPostgres, readLock, releaseCluster } from './lock.js';
 import { onFreePort } from './port.js';
 import { dataDirFailure, startFailure } from './start-failure.js';
@@ -73,7 +73,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 /** The embedded Postgres that some process runs on this DATA_DIR now; undefined when none does. */
 export async function findEmbeddedPostgres(dataDir: string): Promise<{ url: string; pid: number } | undefined> {
   const folder = await realpath(dataDir).catch(() => resolve(dataDir));
-  const holder = await readHolder(folder);
+  const holder = await readInstanceFile(folder);
   if (!holder || !isAlive(holder.postgresPid)) return undefined;
   const password = (await readFile(join(folder, 'pgpass'), 'utf8').catch(() => '')).trim().split(':').at(-1) ?? '';
   const clusterFolder = await realpath(join(folder, 'postgres')).catch(() => '');
@@ -112,14 +112,14 @@ async function run(cluster: Cluster, dataDir: string, port: number, start: Order
   const stop = async () => {
     await stopSupervisor(supervisor);
     await endPostgres(first.pid, cluster.folder); // it lives on when its supervisor was killed
-    if ((await readHolder(dataDir))?.supervisorPid === supervisor.pid) await removeHolder(dataDir);
+    if ((await readInstanceFile(dataDir))?.supervisorPid === supervisor.pid) await removeInstanceFile(dataDir);
   };
   try {
     const end = await untilReady(cluster.folder, first.pid, ended);
     if (end) throw await startFailure(end.log, dataDir, port);
     await ensureDatabase(urlOf(cluster, port, 'postgres'), cluster);
     tell(supervisor, { do: 'log' });
-    await writeHolder(dataDir, {
+    await writeInstanceFile(dataDir, {
       serverPid: process.pid,
       supervisorPid: supervisor.pid ?? 0,
       postgresPid: first.pid,

@@ -14,7 +14,7 @@ export interface Holder {
 }
 
 /** Leaves the note, readable for its owner only. */
-export async function writeHolder(dataDir: string, holder: Holder): Promise<void> {
+export async function writeInstanceFile(dataDir: string, holder: Holder): Promise<void> {
   const file = join(dataDir, 'holder.json');
   const unfinished = `${file}.${process.pid}`;
   await writeFile(unfinished, JSON.stringify(holder), { mode: 0o600 });
@@ -22,7 +22,7 @@ export async function writeHolder(dataDir: string, holder: Holder): Promise<void
 }
 
 /** The note, as it was left; it may be of a process that is gone. */
-export async function readHolder(dataDir: string): Promise<Holder | undefined> {
+export async function readInstanceFile(dataDir: string): Promise<Holder | undefined> {
   try {
     return JSON.parse(await readFile(join(dataDir, 'holder.json'), 'utf8'));
   } catch {
@@ -31,7 +31,7 @@ export async function readHolder(dataDir: string): Promise<Holder | undefined> {
 }
 
 /** Takes the note away. */
-export async function removeHolder(dataDir: string): Promise<void> {
+export async function removeInstanceFile(dataDir: string): Promise<void> {
   await rm(join(dataDir, 'holder.json'), { force: true });
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isAlive, readHolder } from './holder.js';
+import { isAlive, readInstanceFile } from './holder.js';
 
 /** A fast shutdown that takes longer than this, in ms, becomes an immediate one. */
 const FAST_SHUTDOWN_MS = 10_000;
@@ -35,7 +35,7 @@ export async function releaseCluster(dataDir: string, clusterFolder: string): Pr
     await rm(lockFile(clusterFolder), { force: true });
     return;
   }
-  const holder = await readHolder(dataDir);
+  const holder = await readInstanceFile(dataDir);
   if (holder?.postgresPid !== lock.pid) return;
   const supervised =
     (await commandOf(holder.supervisorPid))?.some((word) => basename(word) === 'supervisor.js') ?? true;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { OperatorError } from '../operator-error.js';
-import { type Holder, isAlive, readHolder } from './holder.js';
+import { type Holder, isAlive, readInstanceFile } from './holder.js';
 import { PortInUseError } from './port.js';
 
 /** Between Postgres' lock and the note of who runs it lies its start: waited for so long, in ms. */
@@ -13,9 +13,9 @@ const NOTE_MS = 2000;
 export async function startFailure(log: string, dataDir: string, port: number): Promise<OperatorError> {
   if (/lock file "postmaster\.pid" already exists|pre-existing shared memory block/.test(log)) {
     const pid = Number(/\(PID (\d+)\)/.exec(log)?.[1]);
-    const holder = await holderOf(dataDir, pid);
+    const holder = await instanceOf(dataDir, pid);
     return new OperatorError(
-      `DATA_DIR ${dataDir} is in use by ${describeHolder(pid, holder)}: stop that one, or set DATA_DIR, EMBEDDED_PORT and PORT to others.`,
+      `DATA_DIR ${dataDir} is in use by ${describeInstance(pid, holder)}: stop that one, or set DATA_DIR, EMBEDDED_PORT and PORT to others.`,
     );
   }
   if (/could not bind[^\n]*Permission denied/.test(log)) {
@@ -42,15 +42,15 @@ export function dataDirFailure(error: unknown, dataDir: string): unknown {
 }
 
 /** The note of that Postgres, which follows soon when it is just starting; any other note is from before. */
-async function holderOf(dataDir: string, postgresPid: number): Promise<Holder | undefined> {
+async function instanceOf(dataDir: string, postgresPid: number): Promise<Holder | undefined> {
   for (const latest = performance.now() + NOTE_MS; ; await delay(20)) {
-    const holder = await readHolder(dataDir);
+    const holder = await readInstanceFile(dataDir);
     if (holder?.postgresPid === postgresPid) return holder;
     if (performance.now() > latest || Number.isNaN(postgresPid) || !isAlive(postgresPid)) return undefined;
   }
 }
 
-function describeHolder(pid: number, holder: Holder | undefined): string {
+function describeInstance(pid: number, holder: Holder | undefined): string {
   if (holder) return `process ${holder.serverPid} (Postgres on port ${holder.port}, since ${holder.since})`;
   return Number.isNaN(pid) ? 'another Postgres' : `another Postgres, process ${pid}`;
 }

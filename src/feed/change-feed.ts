@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
 import { RecentChanges } from './catch-up/recent-changes.js';
-import { MissedChanges } from './catch-up/shared-replay.js';
+import { SharedReplay } from './catch-up/shared-replay.js';
 import { ExplainedFailures } from './explained-failures.js';
 import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
@@ -12,8 +12,8 @@ import { LogReader } from './log/log-reader.js';
 import { type LogState, readLogState } from './log/log-state.js';
 import type { Position } from './log/position.js';
 import type { Reading } from './log/reading.js';
-import { Lead } from './notify/leader.js';
-import { Bell, CHANNEL } from './notify/listener.js';
+import { Leader } from './notify/leader.js';
+import { CHANNEL, NotificationListener } from './notify/listener.js';
 import { Resources } from './resources.js';
 import { ServerCalls } from './servers/server-calls.js';
 import { ServerReport } from './servers/server-report.js';
@@ -23,10 +23,10 @@ import { checkDatabaseServer } from './start-check.js';
 export interface ChangeFeedOptions {
   /** A direct connection to Postgres: for LISTEN, and for reading the log. */
   readonly listenDatabaseUrl: string;
-  /** Rings over the connection that the application's writers use, to prove at start that a ring gets through. */
-  readonly ring: (channel: string, payload: string) => Promise<unknown>;
+  /** Notifies over a connection like those of the application's writers, to prove at start that this gets through. */
+  readonly notify: (channel: string, payload: string) => Promise<unknown>;
   /**
-   * The log is also read when nothing was heard for this long, in ms: the delay under any fault of the bell.
+   * The log is also read when no notification came for this long, in ms: the delay under any fault of LISTEN.
    * Default 1000; 0 switches it off.
    */
   readonly readIntervalMs?: number;
@@ -57,7 +57,7 @@ const MAINTENANCE_MS = 60_000;
 /** The same after one that failed, in ms. */
 const MAINTENANCE_RETRY_MS = 5000;
 
-/** Where transactions can be prepared no writer rings (PREPARE TRANSACTION fails after NOTIFY), so we look, in ms. */
+/** Where transactions can be prepared no writer notifies, because PREPARE TRANSACTION fails after NOTIFY. The log is read this often instead, in ms. */
 const SILENT_WRITERS_MS = 100;
 
 /** How far back the memory reaches at the start, in seconds, where that is not too much. */
@@ -74,12 +74,12 @@ const DDL_MS = 5000;
 const MAX_ATTEMPTS = 3;
 
 /**
- * The feed of one server: the bell wakes it, it reads from the log what is new, and tells its listeners.
- * The log is the truth; whatever happens to the bell only delays.
+ * The feed of one server: a notification lets it read from the log what is new, and it tells its listeners.
+ * The log is the truth; a lost notification only delays.
  */
 export class ChangeFeed {
   readonly #log: ChangeLog;
-  readonly #bell: Bell;
+  readonly #listener: NotificationListener;
   readonly #options: ChangeFeedOptions;
   readonly #logger: Logger;
   readonly #failures: FailureLog;
@@ -90,10 +90,10 @@ export class ChangeFeed {
   /** Names this server on the channel, and in the ids of its clients. */
   readonly instanceId = randomBytes(4).toString('hex');
   /** The payload of this server's own notifications, as the leader. */
-  readonly #ringId = randomBytes(8).toString('hex');
+  readonly #notificationId = randomBytes(8).toString('hex');
   /** Asks other servers, and answers them. */
   readonly calls: ServerCalls;
-  readonly #lead: Lead;
+  readonly #leader: Leader;
   readonly #report: ServerReport;
   readonly #resources: Resources;
   /** What has happened since the start, for metrics. */
@@ -107,7 +107,7 @@ export class ChangeFeed {
   #maintenanceRetry: NodeJS.Timeout | undefined;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
-  readonly #missed: MissedChanges;
+  readonly #sharedReplay: SharedReplay;
   #stopping: Promise<void> | undefined;
 
   constructor(options: ChangeFeedOptions) {
@@ -119,7 +119,7 @@ export class ChangeFeed {
     });
     this.#explained = new ExplainedFailures(this.#failures, (text, values) => this.#log.query(text, values));
     this.#resources = new Resources(this.#log);
-    this.#missed = new MissedChanges({
+    this.#sharedReplay = new SharedReplay({
       read: (since, resources) => this.#log.replay(since, resources),
       recent: (since, resources) => this.#recent?.since(since, this.position, resources),
       now: () => this.position,
@@ -129,14 +129,14 @@ export class ChangeFeed {
       query: (text, values) => this.#log.query(text, values),
       logger: this.#logger,
     });
-    this.#bell = new Bell(options.listenDatabaseUrl, {
-      onRing: (payload) => {
-        if (payload === this.#ringId || this.calls.heard(payload)) return;
+    this.#listener = new NotificationListener(options.listenDatabaseUrl, {
+      onNotification: (payload) => {
+        if (payload === this.#notificationId || this.calls.heard(payload)) return;
         this.counts.heard(payload);
-        this.#lead.rung(payload);
+        this.#leader.notified(payload);
         this.#wake();
       },
-      onBack: () => {
+      onReconnected: () => {
         this.#failures.succeeded(LISTENER_FAILED);
         this.calls.catchUp();
         if (!this.#stopping) void this.#reader?.readNow();
@@ -144,16 +144,16 @@ export class ChangeFeed {
       onLost: () => this.#failures.failed(LISTENER_FAILED),
       onError: (error) => this.#failures.failed(LISTENER_FAILED, error),
     });
-    this.#lead = new Lead({
+    this.#leader = new Leader({
       databaseUrl: options.listenDatabaseUrl,
-      ringId: this.#ringId,
+      notificationId: this.#notificationId,
       read: async () => {
         if (!(await this.#reader?.read())) return;
         const found = this.counts.changes - this.#foundBefore;
         this.#foundBefore = this.counts.changes;
         return found;
       },
-      canHear: () => this.#bell.listening,
+      isListening: () => this.#listener.listening,
       failures: this.#explained,
       logger: this.#logger,
     });
@@ -161,8 +161,8 @@ export class ChangeFeed {
       instanceId: this.instanceId,
       state: () => ({
         streams: options.streams?.() ?? 0,
-        leading: this.#lead.leading,
-        listening: this.#bell.listening,
+        leading: this.#leader.leading,
+        listening: this.#listener.listening,
         readAgoMs: this.#reader?.readAgoMs ?? null,
       }),
       query: (text, values) => this.#log.query(text, values),
@@ -186,7 +186,7 @@ export class ChangeFeed {
   async #start(): Promise<void> {
     const { mayPrepare } = await checkDatabaseServer(this.#log, this.#options.listenDatabaseUrl);
     this.#polling = mayPrepare;
-    await this.#bell.start((payload) => this.#options.ring(CHANNEL, payload));
+    await this.#listener.start((payload) => this.#options.notify(CHANNEL, payload));
     const { start, position } = await this.#startingPoint();
     this.#recent = start;
     this.#reader = new LogReader(this.#log, position, this.#explained, (reading) => this.#tell(reading));
@@ -194,14 +194,14 @@ export class ChangeFeed {
     await this.#reader.read();
     // Before its first client: to the other servers it exists from now on.
     if (!this.#stopping) await this.#report.start();
-    if (!mayPrepare) this.#lead.start();
+    if (!mayPrepare) this.#leader.start();
 
     const { readIntervalMs = 1000 } = this.#options;
     const interval = mayPrepare ? SILENT_WRITERS_MS : readIntervalMs;
     if (interval > 0) this.#every(interval, () => this.#wake());
     this.#every(MAINTENANCE_MS, () => void this.#maintain());
     this.#every(DDL_MS, () => {
-      if (this.#lead.leading || mayPrepare) void this.#recordDdl();
+      if (this.#leader.leading || mayPrepare) void this.#recordDdl();
     });
     void this.#recordDdl();
     void this.#maintain();
@@ -217,8 +217,8 @@ export class ChangeFeed {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#maintenanceRetry);
     this.#reader?.stop();
-    await Promise.all([this.#lead.stop(), this.#report.stop()]);
-    await Promise.all([this.#bell.stop(), this.#log.close()]);
+    await Promise.all([this.#leader.stop(), this.#report.stop()]);
+    await Promise.all([this.#listener.stop(), this.#log.close()]);
   }
 
   /** How far this server has read. */
@@ -227,17 +227,17 @@ export class ChangeFeed {
     return this.#reader.position;
   }
 
-  /** Whether the log can be read, and whether the bell is heard. */
+  /** Whether the log can be read, and whether notifications are received. */
   get health(): { readonly database: boolean; readonly listener: boolean } {
-    return { database: this.#reader?.healthy === true, listener: this.#bell.listening };
+    return { database: this.#reader?.healthy === true, listener: this.#listener.listening };
   }
 
-  /** Whether this server leads, whether it sleeps until somebody rings, and how often it rang as the lead. */
-  get lead(): { readonly leading: boolean; readonly asleep: boolean; readonly rings: number } {
-    return this.#lead;
+  /** Tells whether this server leads, whether it is idle until a notification comes, and how many it has sent as the leader. */
+  get leader(): { readonly leading: boolean; readonly idle: boolean; readonly notifications: number } {
+    return this.#leader;
   }
 
-  /** Whether nobody rings, since transactions can be prepared, and the log is read at short intervals instead. */
+  /** Tells whether no writer notifies, since transactions can be prepared, and the log is read at short intervals instead. */
   get polling(): boolean {
     return this.#polling;
   }
@@ -267,7 +267,7 @@ export class ChangeFeed {
   async changesSince(from: Position, resources?: readonly string[]): Promise<Reading> {
     const since = resolve(from);
     const known = this.#recent?.since(since, this.position, resources);
-    const reading = known ?? (await this.#whenReadable(() => this.#missed.since(since, resources)));
+    const reading = known ?? (await this.#whenReadable(() => this.#sharedReplay.since(since, resources)));
     if (!reading.lost) this.counts.replays[known ? 'memory' : 'log'] += 1;
     return reading;
   }
@@ -323,7 +323,7 @@ export class ChangeFeed {
       this.counts.read(reading);
       return;
     }
-    this.#lead.hasNews();
+    this.#leader.hasNews();
     if (lost) this.#logger.warn('changes were missed that cannot be told: every client is told to refetch');
     for (const listener of this.#listeners) {
       try {

@@ -7,7 +7,7 @@ import type { ChangeLog } from './log/change-log.js';
 
 /** Facts about the database server that the feed needs. */
 export interface DatabaseServer {
-  /** PREPARE TRANSACTION may happen: then no writer rings, for it fails after NOTIFY. */
+  /** PREPARE TRANSACTION may happen: then no writer notifies, because it fails after NOTIFY. */
   readonly mayPrepare: boolean;
 }
 

@@ -112,12 +112,12 @@ function addNotifications(registry: Registry, { changes }: FeedWithStreams): voi
     () => +changes.health.listener,
   );
   gauge(registry, 'log_readable', '1 while the last read of the log has succeeded', () => +changes.health.database);
-  gauge(registry, 'leading', '1 on the one server that leads, and notifies the others', () => +changes.lead.leading);
+  gauge(registry, 'leading', '1 on the one server that leads, and notifies the others', () => +changes.leader.leading);
   gauge(
     registry,
     'idle',
     '1 while this server leads and is idle: each commit notifies. 0 while it is active: writers need not notify',
-    () => +changes.lead.asleep,
+    () => +changes.leader.idle,
   );
   gauge(
     registry,
@@ -135,7 +135,7 @@ function addNotifications(registry: Registry, { changes }: FeedWithStreams): voi
     registry,
     'notifications_sent_total',
     'Notifications sent to the other servers, as the leader',
-    () => changes.lead.rings,
+    () => changes.leader.notifications,
   );
 }
 

@@ -63,7 +63,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
   const changes = new ChangeFeed({
     ...options,
     listenDatabaseUrl,
-    ring: (channel, payload) => ringOnce(databaseUrl, channel, payload),
+    notify: (channel, payload) => notifyOnce(databaseUrl, channel, payload),
     streams: () => streams.clientCount,
     logger,
   });
@@ -96,7 +96,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
 }
 
 /** Rings the way a writer would, over a connection like theirs. */
-async function ringOnce(databaseUrl: string, channel: string, payload: string): Promise<void> {
+async function notifyOnce(databaseUrl: string, channel: string, payload: string): Promise<void> {
   const client = new pg.Client({
     ...sessionTo(databaseUrl, { name: 'pg-change-feed' }),
     connectionTimeoutMillis: 5000,

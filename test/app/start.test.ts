@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EventSource } from 'eventsource';
-import { isAlive, readHolder } from '../../src/embedded/holder.js';
+import { isAlive, readInstanceFile } from '../../src/embedded/holder.js';
 import { APPLICATION, CommandLine, type RunningProgram } from '../command-line.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
@@ -138,7 +138,7 @@ describe('the built server, started as a user does', () => {
   });
 
   test('stops on a signal, with its Postgres, and starts again without seeding', async () => {
-    const { postgresPid = 0 } = (await readHolder(env.DATA_DIR)) ?? {};
+    const { postgresPid = 0 } = (await readInstanceFile(env.DATA_DIR)) ?? {};
     programs.run(APPLICATION, ['sql', 'DELETE FROM veranstaltung WHERE id > 1'], env);
     // As a Ctrl-C under npm does: twice at once, and it is no second signal of a person.
     server.child.kill('SIGINT');

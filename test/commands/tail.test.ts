@@ -154,7 +154,7 @@ describe('tail', () => {
     await until(() => tail.lines().some(({ resource }) => resource === 'ohne'));
     // It never leads: suspended, it would hold up all others
     const { rows } = await alone.psql(`select count(*)::int from pg_stat_activity
-      where datname = current_database() and application_name = 'pg-change-feed lead'`);
+      where datname = current_database() and application_name = 'pg-change-feed leader'`);
     expect(rows[0].count).toBe(0);
     tail.child.kill('SIGKILL');
     await alone.stop();

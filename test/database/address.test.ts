@@ -200,7 +200,7 @@ test('a feed works over a socket of Unix', async () => {
       onLost: () => {},
     });
     await sql`select change_feed.emit('here')`.execute(db);
-    await until(() => heard.includes('here') && feed.changes.lead.leading, 'the change');
+    await until(() => heard.includes('here') && feed.changes.leader.leading, 'the change');
     await feed.stop();
   } finally {
     await db.destroy();

@@ -25,7 +25,7 @@ beforeEach(async () => {
   heard = [];
   leader.on('notification', ({ payload = '' }) => heard.push(payload));
   await psql.query('delete from t; delete from child');
-  await leader.query('listen change_feed; select change_feed.lead(), change_feed.begin_sleep()');
+  await leader.query('listen change_feed; select change_feed.lead(), change_feed.begin_idle()');
 });
 
 afterAll(async () => {
@@ -41,7 +41,7 @@ async function notifications(): Promise<string[]> {
 
 describe('COMMIT succeeds', () => {
   // A leader that is gone, and has not said that it is awake
-  const GONE = `select setval('change_feed.asleep', 1)`;
+  const GONE = `select setval('change_feed.leader_idle', 1)`;
   const cases: readonly (readonly [name: string, before: string, within: string])[] = [
     ['as it is', '', ''],
     ['in a transaction that ends read-only', '', 'set transaction read only'],
@@ -65,7 +65,7 @@ describe('COMMIT succeeds', () => {
     ['with constraints immediate, then read-only', '', 'set constraints all immediate; set transaction read only'],
     [
       'with temporary things that have our names',
-      `create temp table wake_up (xid xid8); create temp table leader (pid int); create temp sequence asleep;
+      `create temp table pending_notification (xid xid8); create temp table leader (pid int); create temp sequence leader_idle;
         create function pg_temp.pg_notify(text, text) returns void language plpgsql as $$ begin raise 'mine'; end $$;
         create function pg_temp.is_recent(bigint) returns boolean language plpgsql as $$ begin raise 'mine'; end $$;
         set search_path = pg_temp, pg_catalog, public`,
@@ -77,15 +77,15 @@ describe('COMMIT succeeds', () => {
       '',
       'revoke all on all tables in schema change_feed from change_feed_owner',
     ],
-    ['with its sequence revoked', '', 'revoke all on sequence change_feed.asleep from change_feed_owner'],
+    ['with its sequence revoked', '', 'revoke all on sequence change_feed.leader_idle from change_feed_owner'],
     ['with the schema revoked', '', 'revoke all on schema change_feed from change_feed_owner'],
-    ['without its sequence', '', 'drop sequence change_feed.asleep cascade'],
+    ['without its sequence', '', 'drop sequence change_feed.leader_idle cascade'],
     ['without the leader', '', 'drop table change_feed.leader cascade'],
     ['without one of its functions', '', 'drop function change_feed.is_recent(bigint)'],
     [
       'with a function that is cancelled',
       '',
-      `create or replace function change_feed.is_recent(asleep bigint) returns boolean language plpgsql as $$ begin raise query_canceled; end $$`,
+      `create or replace function change_feed.is_recent(idle_since bigint) returns boolean language plpgsql as $$ begin raise query_canceled; end $$`,
     ],
   ];
 
@@ -95,7 +95,7 @@ describe('COMMIT succeeds', () => {
       await own.psql.query(`create table t (id int primary key); select change_feed.watch('t');
         grant all on t to nobody_${process.pid}`);
       const idle = await own.session();
-      await idle.query('select change_feed.lead(), change_feed.begin_sleep()');
+      await idle.query('select change_feed.lead(), change_feed.begin_idle()');
       const writer = await own.session();
       await writer.query(before);
       if (before === GONE) await idle.query('select pg_advisory_unlock_all()');
@@ -194,7 +194,7 @@ test('a VACUUM that gives space back fails no writer with a lock_timeout', async
     left join pg_class k on k.oid = c.reltoastrelid
     left join lateral pg_options_to_table(k.reloptions) t on t.option_name = 'vacuum_truncate'
     where c.relnamespace = 'change_feed'::regnamespace and c.relkind = 'r'
-      and c.relname in ('change', 'wake_up', 'tick', 'horizon', 'leader', 'call', 'server_report')`);
+      and c.relname in ('change', 'pending_notification', 'tick', 'horizon', 'leader', 'call', 'server_report')`);
   expect(rows).toHaveLength(7);
   for (const { relname, truncates, toast_truncates, has_toast } of rows) {
     expect([relname, truncates]).toEqual([relname, 'false']);
@@ -210,7 +210,7 @@ test('VACUUM of a log that was pruned leaves its file as it is', async () => {
       from pg_class where oid = 'change_feed.change'::regclass`)
     ).rows[0];
   const before = await size();
-  await psql.query(`delete from change_feed.change; delete from change_feed.wake_up`);
+  await psql.query(`delete from change_feed.change; delete from change_feed.pending_notification`);
   await psql.query('vacuum change_feed.change');
   expect(await size()).toEqual(before);
 });

@@ -27,7 +27,7 @@ test('session_replication_role = replica: recorded, and not rung for', async () 
   const lead = await database.session();
   const heard: string[] = [];
   lead.on('notification', ({ payload = '' }) => heard.push(payload));
-  await lead.query('listen change_feed; select change_feed.lead(), change_feed.begin_sleep()');
+  await lead.query('listen change_feed; select change_feed.lead(), change_feed.begin_idle()');
   expect(
     await recorded('set session_replication_role = replica; insert into t values (3); reset session_replication_role'),
   ).toEqual([change('t', 'insert', [3])]);
@@ -36,7 +36,7 @@ test('session_replication_role = replica: recorded, and not rung for', async () 
   await psql.query('insert into t values (4)');
   await lead.query('select 1');
   expect(heard).toEqual(['']);
-  await lead.query('select pg_advisory_unlock_all(), change_feed.end_sleep()');
+  await lead.query('select pg_advisory_unlock_all(), change_feed.end_idle()');
   await psql.query('select change_feed.note_tick()');
 });
 
@@ -44,9 +44,9 @@ test('REFRESH of a materialized view whose function writes to a watched table: r
   await psql.query(`create function schreibt() returns int language plpgsql as $$ begin
     insert into public.t values (5); return 1; end $$; create materialized view sicht as select schreibt() as x with no data`);
   const lead = await database.session();
-  await lead.query('select change_feed.lead(), change_feed.begin_sleep()');
+  await lead.query('select change_feed.lead(), change_feed.begin_idle()');
   expect(await recorded('refresh materialized view sicht')).toEqual([change('t', 'insert', [5])]);
-  expect((await psql.query('table change_feed.wake_up')).rows).toEqual([]);
+  expect((await psql.query('table change_feed.pending_notification')).rows).toEqual([]);
   await lead.query('select pg_advisory_unlock_all()');
 });
 

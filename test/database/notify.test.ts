@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 
 // An idle leader: writers notify.
-beforeEach(() => leader.query('select change_feed.begin_sleep()'));
+beforeEach(() => leader.query('select change_feed.begin_idle()'));
 
 afterAll(async () => {
   for (const client of sessions) await client.end();

@@ -18,8 +18,12 @@ afterEach(() => database.drop());
 
 test.each<[string, string, string]>([
   ['another owner of the log', `alter table change_feed.change owner to ${ROLE}`, `change belongs to ${ROLE}`],
-  ['another owner of a sequence', `alter sequence change_feed.asleep owner to ${ROLE}`, `asleep belongs to ${ROLE}`],
-  ['another owner of a view', `alter view change_feed.asked owner to ${ROLE}`, `asked belongs to ${ROLE}`],
+  [
+    'another owner of a sequence',
+    `alter sequence change_feed.leader_idle owner to ${ROLE}`,
+    `asleep belongs to ${ROLE}`,
+  ],
+  ['another owner of a view', `alter view change_feed.open_writer owner to ${ROLE}`, `asked belongs to ${ROLE}`],
   ['another owner of a recorder', `alter function change_feed.record_t() owner to ${ROLE}`, `belongs to ${ROLE}`],
   ['another owner of the schema', `alter schema change_feed owner to ${ROLE}`, `schema change_feed belongs to ${ROLE}`],
   ['REASSIGN OWNED', `reassign owned by change_feed_owner to ${ROLE}`, `belongs to ${ROLE}`],
@@ -35,7 +39,7 @@ test.each<[string, string, string]>([
   ],
   [
     'no right on a sequence',
-    'revoke usage, select on sequence change_feed.asleep from change_feed_owner',
+    'revoke usage, select on sequence change_feed.leader_idle from change_feed_owner',
     'has lost a right on the sequence',
   ],
   ['no right on the schema', 'revoke all on schema change_feed from change_feed_owner', 'a right on the schema'],

@@ -39,7 +39,7 @@ test('a subscriber of logical replication: copies and TRUNCATE are told, applied
   await target.query(`create table kunde (id int primary key, n int); alter table kunde owner to besitzer;
     select change_feed.watch('kunde')`);
   // As a lead that sleeps: writers ring.
-  await target.query('select change_feed.lead(), change_feed.begin_sleep()');
+  await target.query('select change_feed.lead(), change_feed.begin_idle()');
   await target.query(`create subscription s connection '${at('quelle')}' publication p with (create_slot = false)`);
 
   const rows = async () => (await target.query('select id, n from kunde order by id')).rows;

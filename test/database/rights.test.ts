@@ -89,7 +89,9 @@ test('nobody forges events by attaching our trigger function to a table of their
     mallory.query(`create trigger t after insert on eigene execute function change_feed.record_w('w')`),
   ).rejects.toThrow(/permission denied for function .*record_w/);
   await expect(
-    mallory.query(`create trigger change_feed_insert after insert on eigene execute function change_feed.ring()`),
+    mallory.query(
+      `create trigger change_feed_insert after insert on eigene execute function change_feed.notify_at_commit()`,
+    ),
   ).rejects.toThrow(/permission denied for function .*ring/);
 });
 

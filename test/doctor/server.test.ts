@@ -83,7 +83,7 @@ test('a NOTIFY queue that some idle listener lets fill up', async () => {
     expect.objectContaining({
       level: 'fail',
       about: 'NOTIFY queue',
-      says: expect.stringMatching(/^[5-9]\d % full: writers do not ring/),
+      says: expect.stringMatching(/^[5-9]\d % full: writers do not notify/),
     }),
   );
   await idle.query('rollback');

@@ -12,7 +12,7 @@ import {
   findEmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../src/embedded/embedded-postgres.js';
-import { isAlive, readHolder } from '../../src/embedded/holder.js';
+import { isAlive, readInstanceFile } from '../../src/embedded/holder.js';
 import { OperatorError } from '../../src/operator-error.js';
 import { packageRoot } from '../../src/package-root.js';
 import { until } from '../until.js';
@@ -187,7 +187,7 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('ends with a process that g
   const dataDir = join(home, signal);
   const child = startInProcess(dataDir);
   await output(child);
-  const { postgresPid, supervisorPid } = (await readHolder(dataDir)) ?? { postgresPid: 0, supervisorPid: 0 };
+  const { postgresPid, supervisorPid } = (await readInstanceFile(dataDir)) ?? { postgresPid: 0, supervisorPid: 0 };
   expect(isAlive(postgresPid)).toBe(true);
   child.kill(signal);
   await until(async () => (await isGone(postgresPid)) && (await isGone(supervisorPid)), 'the end of Postgres');
@@ -197,7 +197,7 @@ test('takes over from a supervisor that was killed', async () => {
   const dataDir = join(home, 'waise');
   const child = startInProcess(dataDir);
   await output(child);
-  const { supervisorPid = 0, postgresPid = 0 } = (await readHolder(dataDir)) ?? {};
+  const { supervisorPid = 0, postgresPid = 0 } = (await readInstanceFile(dataDir)) ?? {};
   process.kill(supervisorPid, 'SIGKILL');
   child.kill('SIGKILL');
   await until(() => isGone(supervisorPid));
@@ -210,7 +210,7 @@ test('takes over from a supervisor that was killed', async () => {
 test('stop() also ends what a killed supervisor has left, and may be called twice at once', async () => {
   const dataDir = join(home, 'verlassen');
   const postgres = await start(dataDir);
-  const { supervisorPid = 0, postgresPid = 0 } = (await readHolder(dataDir)) ?? {};
+  const { supervisorPid = 0, postgresPid = 0 } = (await readInstanceFile(dataDir)) ?? {};
   process.kill(supervisorPid, 'SIGKILL');
   await Promise.all([postgres.stop(), postgres.stop()]);
   expect(await isGone(postgresPid)).toBe(true);
@@ -219,7 +219,7 @@ test('stop() also ends what a killed supervisor has left, and may be called twic
 test('stop() resolves when Postgres has crashed, and the next start recovers', async () => {
   const dataDir = join(home, 'absturz');
   const postgres = await start(dataDir);
-  const { postgresPid = 0 } = (await readHolder(dataDir)) ?? {};
+  const { postgresPid = 0 } = (await readInstanceFile(dataDir)) ?? {};
   process.kill(postgresPid, 'SIGKILL');
   await until(() => isGone(postgresPid));
   await postgres.stop();
@@ -295,7 +295,7 @@ asRoot("programs that Postgres' user cannot reach are copied, to where only root
   execFileSync('chmod', ['700', closed]);
   const child = startInProcess(join(home, 'programs-data'), {}, closed);
   await output(child);
-  const { postgresPid = 0 } = (await readHolder(join(home, 'programs-data'))) ?? {};
+  const { postgresPid = 0 } = (await readInstanceFile(join(home, 'programs-data'))) ?? {};
   const program = await realpath(`/proc/${postgresPid}/exe`);
   expect(program).toMatch(/^\/var\/lib\/pg-change-feed\/postgres-18/);
   for (let path = program; path !== '/'; path = join(path, '..')) {

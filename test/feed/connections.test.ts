@@ -17,11 +17,11 @@ test('a feed holds nine connections at the most, as the documents say', async ()
   await psql.connect();
   const feed = new ChangeFeed({
     listenDatabaseUrl: database.url,
-    ring: (channel, payload) => psql.query('select pg_notify($1, $2)', [channel, payload]),
+    notify: (channel, payload) => psql.query('select pg_notify($1, $2)', [channel, payload]),
     logger: pino({ level: 'silent' }),
   });
   await feed.start();
-  await until(() => feed.lead.leading, 'the leader');
+  await until(() => feed.leader.leading, 'the leader');
   const { rows } = await psql.query(`select count(*)::int as sessions from pg_stat_activity
     where datname = current_database() and application_name ~ '^pg-change-feed (?!log)'`);
   await feed.stop();

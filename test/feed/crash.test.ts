@@ -6,7 +6,7 @@ import pg from 'pg';
 import { createDatabase } from '../../src/app/database.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
-import { readHolder } from '../../src/embedded/holder.js';
+import { readInstanceFile } from '../../src/embedded/holder.js';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
 
 test('after a crash that reuses transaction ids an old position is lost, and does not skip what is written under them', async () => {
@@ -33,7 +33,7 @@ test('after a crash that reuses transaction ids an old position is lost, and doe
   await psql.query('set synchronous_commit = off');
   for (let i = 0; i < 50; i += 1) await psql.query('begin; select pg_current_xact_id(); rollback');
   const before = await log.position();
-  process.kill((await readHolder(dataDir))?.postgresPid ?? 0, 'SIGQUIT');
+  process.kill((await readInstanceFile(dataDir))?.postgresPid ?? 0, 'SIGQUIT');
   await postgres.stop();
   await log.close();
 

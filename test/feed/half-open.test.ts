@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { PatientQuery } from '../../src/feed/log/adaptive-timeout.js';
+import { AdaptiveTimeout } from '../../src/feed/log/adaptive-timeout.js';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
 import { openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -62,7 +62,7 @@ test('who asks for a position does not wait for what is lost on dead connections
 
 test('a query that is slow, and not lost, gets more time with each attempt', async () => {
   const pool = new pg.Pool({ connectionString: server.database.url, max: 1 });
-  const slow = new PatientQuery<{ waited: string }>(pool, { text: 'select pg_sleep($1)::text as waited' });
+  const slow = new AdaptiveTimeout<{ waited: string }>(pool, { text: 'select pg_sleep($1)::text as waited' });
   await slow.ask([0]);
   await expect(slow.ask([4])).rejects.toThrow('Query read timeout');
   expect(await slow.ask([4])).toHaveLength(1);

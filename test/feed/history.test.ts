@@ -124,7 +124,6 @@ test('what a reader gets next is exactly what committed since, in order, whateve
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (history) => {
       const readings: number[][] = [];
-      const writtenBefore = written;
       const { moments, commits, last, end } = await run(history, (reading) => readings.push(writtenBy(reading)));
       try {
         // Each read on its own, against the commits between it and the one before
@@ -138,11 +137,11 @@ test('what a reader gets next is exactly what committed since, in order, whateve
 
           // Shortened at each open transaction: may repeat, never misses, and tells nothing that did not commit
           for (const [k, xid] of position.xip.entries()) {
+            // One of another database of this cluster, open since before this history, leads back into earlier ones.
+            if (xid < (moments[0]?.position.xmax ?? 0n)) continue;
             const numbers = writtenBy(await log.replay({ ...position, xmax: xid, xip: position.xip.slice(0, k) }));
             expect(numbers).toEqual(expect.arrayContaining(expected));
-            // A transaction of another database of this cluster may be open since an earlier history.
-            const ofThisHistory = numbers.filter((number) => number > writtenBefore);
-            expect(commits.flat()).toEqual(expect.arrayContaining(ofThisHistory));
+            expect(commits.flat()).toEqual(expect.arrayContaining(numbers));
           }
         }
         expect(writtenBy(await log.read(last))).toEqual(ascending(commits.slice(moments.at(-1)?.commits).flat()));

@@ -47,7 +47,7 @@ afterEach(async () => {
 test('a server that cannot read a newer schema says so in one sentence, and reads again when it can', async () => {
   await makeVersion(admin, SCHEMA_VERSION + 1);
   await admin.query(`alter table change_feed.change rename operation to op;
-    alter function change_feed.begin_sleep() rename to begin_idle; alter function change_feed.prune(interval, bigint, integer) rename to p`);
+    alter function change_feed.begin_idle() rename to start_idle; alter function change_feed.prune(interval, bigint, integer) rename to p`);
   await until(() => !feed.changes.health.database, 'the server to see that it cannot read');
   await until(() => logged.some(({ level }) => level === 'error'), 'a line of the log');
   await admin.query(`select pg_notify('change_feed', 'x')`);
@@ -57,7 +57,7 @@ test('a server that cannot read a newer schema says so in one sentence, and read
     ),
   );
   await admin.query(`alter table change_feed.change rename op to operation;
-    alter function change_feed.begin_idle() rename to begin_sleep; alter function change_feed.p(interval, bigint, integer) rename to prune`);
+    alter function change_feed.start_idle() rename to begin_idle; alter function change_feed.p(interval, bigint, integer) rename to prune`);
   await until(() => feed.changes.health.database, 'the server to read again');
   expect(logged.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([sentence]);
 });

@@ -40,11 +40,11 @@ test.concurrent.each(REFUSALS)(
     const lines: { level: number; msg: string }[] = [];
     const feed = new ChangeFeed({
       listenDatabaseUrl: door.url,
-      ring: (channel, payload) => psql.query('select pg_notify($1, $2)', [channel, payload]),
+      notify: (channel, payload) => psql.query('select pg_notify($1, $2)', [channel, payload]),
       logger: pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line)) }),
     });
     await feed.start();
-    await until(() => feed.lead.asleep, 'the leader to be idle');
+    await until(() => feed.leader.idle, 'the leader to be idle');
     const heard: string[] = [];
     feed.listen({
       onChanges: (changes) => heard.push(...changes.map(({ resource }) => resource)),
@@ -64,7 +64,7 @@ test.concurrent.each(REFUSALS)(
     await door.relent();
     await until(() => heard.includes('meanwhile'), 'the change');
     await until(() => lines.some(({ msg }) => msg === 'the database can be used again'), 'the line that it is over');
-    await until(() => feed.health.database && feed.health.listener && feed.lead.asleep, 'all to be well');
+    await until(() => feed.health.database && feed.health.listener && feed.leader.idle, 'all to be well');
     expect(lines.filter(({ msg }) => msg === 'the database can be used again')).toHaveLength(1);
     await feed.stop();
     await door.close();

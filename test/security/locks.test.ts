@@ -17,7 +17,7 @@ beforeAll(async () => {
   server = await startTestServer({ readIntervalMs: 0 });
   await server.psql(`create role ${MALLORY} login password '${MALLORY}'`);
   await server.psql(`create table zaehler (id int primary key); select change_feed.watch('zaehler')`);
-  await until(() => server.feed.lead.asleep, 'the leader to be idle');
+  await until(() => server.feed.leader.idle, 'the leader to be idle');
 });
 
 beforeEach(takeEveryLock);
@@ -85,16 +85,16 @@ async function expectHeard(): Promise<void> {
 
 test('changes are told, and the leader becomes idle', async () => {
   await expectHeard();
-  await until(() => server.feed.lead.asleep, 'the leader to be idle');
+  await until(() => server.feed.leader.idle, 'the leader to be idle');
   await expectHeard();
 });
 
 test('a leader that is gone is followed by another', async () => {
-  const leader = async () => (await server.psql('select pid from change_feed.leading')).rows[0]?.pid;
+  const leader = async () => (await server.psql('select pid from change_feed.current_leader')).rows[0]?.pid;
   const before = await leader();
   await server.psql('select pg_terminate_backend($1)', [before]);
   await until(async () => ![undefined, before].includes(await leader()), 'another leader');
-  await until(() => server.feed.lead.asleep, 'the leader to be idle');
+  await until(() => server.feed.leader.idle, 'the leader to be idle');
   await expectHeard();
 });
 

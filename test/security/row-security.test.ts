@@ -106,7 +106,7 @@ test.each(['enable row level security', 'enable row level security, force row le
     await alterAll('disable row level security, no force row level security');
     await admin.query('truncate t; truncate change_feed.change');
     await alterAll(change);
-    await admin.query('select change_feed.lead(), change_feed.begin_sleep()');
+    await admin.query('select change_feed.lead(), change_feed.begin_idle()');
     const writer = new pg.Client({ connectionString: url });
     await admin.query(`grant insert, update, delete, select on t to ${USER}`);
     await writer.connect();

@@ -152,7 +152,10 @@ describe('it can not', () => {
         execute function change_feed.record_veranstaltung('veranstaltung')`,
     ],
     ['make something in the schema', 'create table change_feed.eigene (id int)'],
-    ['replace a function', 'create or replace function change_feed.ring() returns trigger language sql as $$select$$'],
+    [
+      'replace a function',
+      'create or replace function change_feed.notify_at_commit() returns trigger language sql as $$select$$',
+    ],
     ['become the owner', 'set role change_feed_owner'],
     ['truncate a table', 'truncate veranstaltung cascade'],
     ['drop a table', 'drop table anmeldung'],

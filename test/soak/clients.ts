@@ -31,7 +31,7 @@ export class SoakClient {
   /** The server that it is connected to. */
   server: string | undefined;
   #exempt = false;
-  #asleep = false;
+  #idle = false;
   #lastEventId: string | undefined;
   #request: ClientRequest | undefined;
   #stopped = false;
@@ -64,13 +64,13 @@ export class SoakClient {
   }
 
   /** Leaves, with its position, until {@link SoakClient.wakeUp}. */
-  fallAsleep(): void {
-    this.#asleep = true;
+  becomeIdle(): void {
+    this.#idle = true;
     this.#request?.destroy();
   }
 
   wakeUp(): void {
-    this.#asleep = false;
+    this.#idle = false;
   }
 
   async stop(): Promise<void> {
@@ -87,7 +87,7 @@ export class SoakClient {
       const servers = this.servers().filter((url) => url !== failed);
       const url = servers[(steadyAt ?? Math.floor(Math.random() * servers.length)) % servers.length];
       failed = undefined;
-      if (url && !this.#asleep) {
+      if (url && !this.#idle) {
         await this.#stream(url).catch(() => {
           failed = url;
         });

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
-import { readHolder } from '../../src/embedded/holder.js';
+import { readInstanceFile } from '../../src/embedded/holder.js';
 import { TcpProxy } from '../tcp-proxy.js';
 import { until } from '../until.js';
 
@@ -103,7 +103,7 @@ export class SoakPostgres {
   }
 
   async #kill(): Promise<void> {
-    process.kill((await readHolder(this.#dataDir))?.postgresPid ?? 0, 'SIGQUIT');
+    process.kill((await readInstanceFile(this.#dataDir))?.postgresPid ?? 0, 'SIGQUIT');
     await this.#postgres.stop();
   }
 

@@ -23,7 +23,7 @@ export class Servers {
   /** Exits that nobody asked for. */
   readonly crashes: string[] = [];
   readonly #expected = new Set<ChildProcess>();
-  #lead: Server | undefined;
+  #leader: Server | undefined;
 
   /** @param databaseUrl asked for each connection that a server opens. */
   constructor(
@@ -35,7 +35,7 @@ export class Servers {
 
   /** The server that leads, as far as the logs say. */
   lead(): Server {
-    return (this.#lead ?? this.running[0]) as Server;
+    return (this.#leader ?? this.running[0]) as Server;
   }
 
   async start(more: Readonly<Record<string, string>> = {}): Promise<Server> {
@@ -63,7 +63,7 @@ export class Servers {
         if (line.includes('"msg":"serving"')) own = JSON.parse(line).url;
         if (line.includes('this server leads')) {
           leads = true;
-          this.#lead = server ?? this.#lead;
+          this.#leader = server ?? this.#leader;
         }
         if (!line.startsWith('{') || line.includes('"level":50')) this.errors.push(line);
       }
@@ -78,7 +78,7 @@ export class Servers {
     const target = targetOf(own);
     const front = await TcpProxy.open(() => target);
     server = { child, front, back, url: `http://127.0.0.1:${front.port}` };
-    if (leads) this.#lead = server;
+    if (leads) this.#leader = server;
     this.running.push(server);
     return server;
   }
@@ -87,7 +87,7 @@ export class Servers {
   async end(server: Server, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.#expected.add(server.child);
     this.running.splice(this.running.indexOf(server), 1);
-    if (this.#lead === server) this.#lead = undefined;
+    if (this.#leader === server) this.#leader = undefined;
     const ended = once(server.child, 'exit');
     server.child.kill(signal);
     await ended;

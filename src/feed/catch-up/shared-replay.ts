@@ -6,7 +6,7 @@ import type { Reading } from '../log/reading.js';
 const KEPT_MS = 60_000;
 
 /** What a stretch is read with. */
-export interface MissedChangesOptions {
+export interface SharedReplayOptions {
   /** Reads from the log what committed since a position, of some resources or of all. */
   readonly read: (since: Position, resources?: readonly string[]) => Promise<Reading>;
   /** The same from memory, where it reaches back as far. */
@@ -27,15 +27,15 @@ interface Waiting {
  * thousand who come back at once, each with a position of its own, are served by a handful of queries. From the earliest
  * of their positions one read has what each of them missed, and their snapshots say what that is.
  */
-export class MissedChanges {
-  readonly #options: MissedChangesOptions;
+export class SharedReplay {
+  readonly #options: SharedReplayOptions;
   #waiting: Waiting[] = [];
   #reading = false;
   #stretch: { readonly start: Position; readonly reading: Reading; readonly at: number } | undefined;
   /** What was lost once stays lost, and all before it. */
   #lostAt: Position | undefined;
 
-  constructor(options: MissedChangesOptions) {
+  constructor(options: SharedReplayOptions) {
     this.#options = options;
   }
 

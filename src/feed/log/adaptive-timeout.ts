@@ -16,7 +16,7 @@ export interface Statement {
  * A query that gives up a connection which doesn't answer. Asked anew, it goes out on another, with twice the patience:
  * it may have been slow, and not lost.
  */
-export class PatientQuery<Row extends pg.QueryResultRow> {
+export class AdaptiveTimeout<Row extends pg.QueryResultRow> {
   readonly #pool: pg.Pool;
   readonly #statement: Statement;
   #patience: number;

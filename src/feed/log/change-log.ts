@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { sessionTo } from '../../database/address.js';
-import { LONGEST_PATIENCE_MS, PatientQuery } from './adaptive-timeout.js';
+import { AdaptiveTimeout, LONGEST_PATIENCE_MS } from './adaptive-timeout.js';
 import { epochId, positionInForce, resolve } from './epochs.js';
 import { formatSnapshot, isAtLeast, type Position } from './position.js';
 import {
@@ -68,10 +68,10 @@ export class ChangeLog {
   readonly #names: pg.Pool;
   readonly #rest: pg.Pool;
   readonly #news: Reads;
-  readonly #missed: Reads;
-  readonly #now: PatientQuery<SnapshotRow>;
-  readonly #watchedResources: PatientQuery<{ resource: string }>;
-  readonly #loggedResources: PatientQuery<{ resource: string }>;
+  readonly #sharedReplay: Reads;
+  readonly #now: AdaptiveTimeout<SnapshotRow>;
+  readonly #watchedResources: AdaptiveTimeout<{ resource: string }>;
+  readonly #loggedResources: AdaptiveTimeout<{ resource: string }>;
   #flooded = false;
 
   /**
@@ -102,10 +102,10 @@ export class ChangeLog {
     this.#rest = connect(2);
     // At the start nobody is stale yet: the first read may take as long as it needs.
     this.#news = readsOver(this.#tail, LONGEST_PATIENCE_MS);
-    this.#missed = readsOver(this.#replays);
-    this.#now = new PatientQuery(this.#rest, { name: 'now', text: NOW });
-    this.#watchedResources = new PatientQuery(this.#names, { text: WATCHED_RESOURCES });
-    this.#loggedResources = new PatientQuery(this.#names, { text: LOGGED_RESOURCES });
+    this.#sharedReplay = readsOver(this.#replays);
+    this.#now = new AdaptiveTimeout(this.#rest, { name: 'now', text: NOW });
+    this.#watchedResources = new AdaptiveTimeout(this.#names, { text: WATCHED_RESOURCES });
+    this.#loggedResources = new AdaptiveTimeout(this.#names, { text: LOGGED_RESOURCES });
   }
 
   /**
@@ -141,11 +141,11 @@ export class ChangeLog {
    */
   async replay(since: Position, resources?: readonly string[]): Promise<Reading> {
     try {
-      return await this.#read(this.#missed, since, resources ?? null, MAX_REPLAYED);
+      return await this.#read(this.#sharedReplay, since, resources ?? null, MAX_REPLAYED);
     } catch (error) {
       // A database in another encoding than UTF-8 has no such name: what it has is read, and looked through here.
       if (!resources || (error as pg.DatabaseError).code !== UNTRANSLATABLE) throw error;
-      const reading = await this.#read(this.#missed, since, null, MAX_REPLAYED);
+      const reading = await this.#read(this.#sharedReplay, since, null, MAX_REPLAYED);
       return { ...reading, changes: reading.changes.filter(({ resource }) => resources.includes(resource)) };
     }
   }
@@ -261,13 +261,13 @@ export class ChangeLog {
 
 /** A read, one by one and summed up. */
 interface Reads {
-  readonly each: PatientQuery<ReadingRow>;
-  readonly summedUp: PatientQuery<ReadingRow>;
+  readonly each: AdaptiveTimeout<ReadingRow>;
+  readonly summedUp: AdaptiveTimeout<ReadingRow>;
 }
 
 function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
   return {
-    each: new PatientQuery(pool, { name: 'read', text: READ }, patienceMs),
-    summedUp: new PatientQuery(pool, { name: 'read summed up', text: READ_SUMMED_UP }, patienceMs),
+    each: new AdaptiveTimeout(pool, { name: 'read', text: READ }, patienceMs),
+    summedUp: new AdaptiveTimeout(pool, { name: 'read summed up', text: READ_SUMMED_UP }, patienceMs),
   };
 }

@@ -16,7 +16,7 @@ const AWAKE_MS = 5;
  */
 const PACED_MS = 60;
 const PACED_FROM = 3;
-/** The most between two looks of a lead that sleeps whether who may commit without a ring has ended, in ms. */
+/** The longest between two looks of an idle leader at transactions that may commit without a notification, in ms. */
 const LOOK_MS = 100;
 /** The longest between two reads of a leader that receives no notifications, so that it must not be idle, in ms. */
 const DEAF_MS = 250;
@@ -33,7 +33,7 @@ const SESSION = [
   '-c search_path=pg_catalog,pg_temp -c row_security=off',
   '-c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off',
   `-c idle_session_timeout=${HANGING_S}s`,
-  // Its rings change nothing that a crash could lose, and a commit that waits for the disk holds up all notifiers.
+  // Its notifications change nothing that a crash could lose, and a commit that waits for the disk holds up all notifiers.
   '-c synchronous_commit=off',
   '-c statement_timeout=3s',
   // A host that is gone says nothing.
@@ -41,18 +41,18 @@ const SESSION = [
 ].join(' ');
 
 /** What a lead stands on. */
-export interface LeadOptions {
+export interface LeaderOptions {
   /** Straight to Postgres: the lock of a session does not work through a pooler in transaction mode. */
   readonly databaseUrl: string;
   /** 16 hexadecimal digits, the payload of its own notifications: the server that sends them ignores them. */
-  readonly ringId: string;
+  readonly notificationId: string;
   /**
    * Reads the log, beginning after the call.
    * @returns how many changes were read since it was called before, by whomever; undefined where it failed.
    */
   readonly read: () => Promise<number | undefined>;
-  /** Whether a ring would be heard. */
-  readonly canHear: () => boolean;
+  /** Tells whether a notification would be received. */
+  readonly isListening: () => boolean;
   readonly failures: Failures;
   readonly logger: Logger;
 }
@@ -67,8 +67,8 @@ export interface LeadOptions {
  * An idle leader renews each second what it said, and after 30 s without that writers notify nobody. So no server that is
  * gone makes them queue. Everything here needs a right on the feed: see `change_feed.lead()` in sql/001-log.sql.
  */
-export class Lead {
-  readonly #options: LeadOptions;
+export class Leader {
+  readonly #options: LeaderOptions;
   #client: pg.Client | undefined;
   /** When the session began, by performance.now(). */
   #connectedAt = 0;
@@ -76,15 +76,15 @@ export class Lead {
   #failures = 0;
   #leading = false;
   #led = false;
-  #asleep = false;
-  #rings = 0;
+  #idle = false;
+  #notifications = 0;
   #stopped = false;
-  #rung = false;
-  #untold = false;
+  #notified = false;
+  #unsent = false;
   #wake: (() => void) | undefined;
   #loop: Promise<void> | undefined;
 
-  constructor(options: LeadOptions) {
+  constructor(options: LeaderOptions) {
     this.#options = options;
   }
 
@@ -93,14 +93,14 @@ export class Lead {
     return this.#leading;
   }
 
-  /** Whether this server sleeps, as the lead, until somebody rings. */
-  get asleep(): boolean {
-    return this.#asleep;
+  /** Tells whether this server leads and is idle until a notification comes. */
+  get idle(): boolean {
+    return this.#idle;
   }
 
-  /** How often it has rung for the other servers. */
-  get rings(): number {
-    return this.#rings;
+  /** The number of notifications that it has sent to the other servers. */
+  get notifications(): number {
+    return this.#notifications;
   }
 
   /** Begins to ask for the lead, for ever. */
@@ -108,15 +108,15 @@ export class Lead {
     this.#loop = this.#run();
   }
 
-  /** Somebody has rung. @param payload what the ring carried. */
-  rung(payload: string): void {
-    this.#rung = true;
+  /** Takes a notification. @param payload its text. */
+  notified(payload: string): void {
+    this.#notified = true;
     if (this.#leading || payload === VACANT) this.#wake?.();
   }
 
   /** Something was read that the other servers may not have heard of. */
   hasNews(): void {
-    this.#untold = true;
+    this.#unsent = true;
   }
 
   /** Gives the lead away. */
@@ -143,7 +143,7 @@ export class Lead {
         if (!this.#stopped) this.#options.failures.failed(SESSION_FAILED, error);
       } finally {
         this.#leading = false;
-        this.#asleep = false;
+        this.#idle = false;
         await this.#disconnect();
       }
       if (!this.#stopped) await this.#pause(backoffMs(this.#failures));
@@ -152,14 +152,15 @@ export class Lead {
 
   /** Leads until it is stopped, or its session breaks. */
   async #lead(): Promise<void> {
-    const { read, canHear, logger } = this.#options;
+    const { read, isListening, logger } = this.#options;
     this.#leading = true;
     // Not again for each session of a server that leads and whose sessions break.
-    if (!this.#led) logger.info('this server leads: it wakes the others, and lets writers ring only while it sleeps');
+    if (!this.#led)
+      logger.info('this server leads: it notifies the others, and lets writers notify only while it is idle');
     this.#led = true;
-    // The lead before may have gone in its sleep, and with something that nobody has been told.
-    await this.#query('select change_feed.end_sleep()');
-    this.#untold = true;
+    // The leader before may have ended while idle, with a change that it told nobody.
+    await this.#query('select change_feed.end_idle()');
+    this.#unsent = true;
     let hurried = 0;
     let unwell = 0;
     let readAt = Number.NEGATIVE_INFINITY;
@@ -168,14 +169,14 @@ export class Lead {
       const sinceMs = performance.now() - readAt;
       readAt = performance.now();
       await this.#tellOthers();
-      if (found === undefined || !canHear()) {
+      if (found === undefined || !isListening()) {
         unwell += 1;
         await this.#pause(backoffMs(unwell, found === undefined ? BLIND_MS : DEAF_MS));
         await this.#query('select');
         continue;
       }
       unwell = 0;
-      this.#rung = false;
+      this.#notified = false;
       // Idle now, it would be notified by every commit until it says that it is awake.
       if (found > sinceMs / AWAKE_MS) {
         hurried += 1;
@@ -183,21 +184,21 @@ export class Lead {
         continue;
       }
       hurried = 0;
-      const open = await this.#ask('select change_feed.begin_sleep() as open');
+      const open = await this.#ask('select change_feed.begin_idle() as open');
       // Somebody has emptied change_feed.leader, or has restored the schema.
       if (!open) throw new Error('This session does not lead any more');
       // Of the transactions that need not notify all but `open` are visible now. Only a read that begins now sees all of
       // them: one statement that said it and read would have an older snapshot, and lose a notification.
       if ((await read()) !== undefined) {
         await this.#tellOthers();
-        this.#asleep = true;
-        await this.#sleep(open);
-        this.#asleep = false;
+        this.#idle = true;
+        await this.#stayIdle(open);
+        this.#idle = false;
         // What was notified of is being read now, and nothing of the leader's gets in the way of that. Who writes meanwhile
         // notifies, too, and cuts this short.
         if (!this.#stopped) await this.#pause(AWAKE_MS);
       }
-      await this.#query('select change_feed.end_sleep()');
+      await this.#query('select change_feed.end_idle()');
     }
   }
 
@@ -205,13 +206,13 @@ export class Lead {
    * Until somebody notifies, or nothing would be received or read any more.
    * @param open transactions that may commit without a notification.
    */
-  async #sleep(open: readonly string[]): Promise<void> {
+  async #stayIdle(open: readonly string[]): Promise<void> {
     let lookMs = AWAKE_MS;
-    while (!this.#rung && !this.#stopped && this.#options.canHear()) {
+    while (!this.#notified && !this.#stopped && this.#options.isListening()) {
       await this.#pause(open.length > 0 ? lookMs : BEAT_MS);
-      if (this.#rung) return;
+      if (this.#notified) return;
       // A session that is gone is noticed here, too.
-      const still = await this.#ask('select change_feed.stay_asleep($1) as open', [open]);
+      const still = await this.#ask('select change_feed.stay_idle($1) as open', [open]);
       if (!still) return;
       lookMs = Math.min(2 * lookMs, LOOK_MS);
       if (still.length < open.length) {
@@ -223,10 +224,10 @@ export class Lead {
   }
 
   async #tellOthers(): Promise<void> {
-    if (!this.#untold) return;
-    this.#untold = false;
-    await this.#query('select pg_notify($1, $2)', [CHANNEL, this.#options.ringId]);
-    this.#rings += 1;
+    if (!this.#unsent) return;
+    this.#unsent = false;
+    await this.#query('select pg_notify($1, $2)', [CHANNEL, this.#options.notificationId]);
+    this.#notifications += 1;
   }
 
   async #handOver(): Promise<void> {
@@ -259,7 +260,7 @@ export class Lead {
 
   async #connect(): Promise<void> {
     const client = new pg.Client({
-      ...sessionTo(this.#options.databaseUrl, { name: 'pg-change-feed lead', options: SESSION }),
+      ...sessionTo(this.#options.databaseUrl, { name: 'pg-change-feed leader', options: SESSION }),
       connectionTimeoutMillis: 5000,
       query_timeout: 4000,
       keepAlive: true,

@@ -20,33 +20,33 @@ const ROUND_TRIP_MS = 5000;
 /** How long an answer may take before the connection counts as dead, in ms: a half-open one never says so itself. */
 const SILENCE_MS = 3000;
 
-/** What the bell says. */
-export interface BellHandlers {
-  /** Somebody rang: look now. The payload says at most which server. */
-  readonly onRing: (payload: string) => void;
-  /** LISTEN is back after a loss: whatever rang meanwhile was not heard. */
-  readonly onBack: () => void;
-  /** The connection is lost; it is opened again, for ever, until {@link Bell.stop}. */
+/** Receives what the listener notices. */
+export interface NotificationHandlers {
+  /** A notification came: read now. The payload says at most which server. */
+  readonly onNotification: (payload: string) => void;
+  /** LISTEN is back after a loss: notifications sent meanwhile were lost. */
+  readonly onReconnected: () => void;
+  /** The connection is lost; it is opened again, for ever, until {@link NotificationListener.stop}. */
   readonly onLost: (attempt: number) => void;
   readonly onError: (error: Error) => void;
 }
 
-/** Hears NOTIFY on {@link CHANNEL} through pg-listen. */
-export class Bell {
+/** Receives NOTIFY on {@link CHANNEL} through pg-listen. */
+export class NotificationListener {
   readonly #databaseUrl: string;
-  readonly #handlers: BellHandlers;
+  readonly #handlers: NotificationHandlers;
   readonly #awaited = new Map<string, () => void>();
-  #ear: Ear;
+  #session: ListenSession;
   #listening = false;
   #stopped = false;
   /** Connections in a row that did not last. */
   #failures = 0;
 
   /** @param databaseUrl goes straight to Postgres: LISTEN does not work through a pooler in transaction mode. */
-  constructor(databaseUrl: string, handlers: BellHandlers) {
+  constructor(databaseUrl: string, handlers: NotificationHandlers) {
     this.#databaseUrl = databaseUrl;
     this.#handlers = handlers;
-    this.#ear = this.#openEar();
+    this.#session = this.#openSession();
   }
 
   /** Whether the connection stands and listens, as far as is known. */
@@ -56,16 +56,16 @@ export class Bell {
 
   /**
    * Begins to listen.
-   * @param ring sends a payload on {@link CHANNEL} over the connection of a writer, to prove the round trip.
+   * @param notify sends a payload on {@link CHANNEL} over the connection of a writer, to prove the round trip.
    * @throws {OperatorError} when a notification doesn't get through, with what to set.
    */
-  async start(ring: (payload: string) => Promise<unknown>): Promise<void> {
-    await this.#listen(this.#ear);
+  async start(notify: (payload: string) => Promise<unknown>): Promise<void> {
+    await this.#listen(this.#session);
     const hello = randomUUID();
     const heard = new Promise<true>((resolve) => this.#awaited.set(hello, () => resolve(true)));
     const waited = new AbortController();
     try {
-      await ring(hello);
+      await notify(hello);
       const late = delay(ROUND_TRIP_MS, false as const, { signal: waited.signal }).catch(() => false as const);
       if (!(await Promise.race([heard, late]))) {
         throw new OperatorError(
@@ -84,21 +84,21 @@ export class Bell {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#listening = false;
-    await this.#ear.close();
+    await this.#session.close();
   }
 
-  async #listen(ear: Ear): Promise<void> {
-    await ear.subscriber.connect();
-    await ear.subscriber.listenTo(CHANNEL);
-    ear.listens = true;
-    ear.connectedAt = performance.now();
+  async #listen(session: ListenSession): Promise<void> {
+    await session.subscriber.connect();
+    await session.subscriber.listenTo(CHANNEL);
+    session.listens = true;
+    session.connectedAt = performance.now();
   }
 
-  #openEar(): Ear {
+  #openSession(): ListenSession {
     const subscriber = createSubscriber.default(
       {
         ...sessionTo(this.#databaseUrl, {
-          name: 'pg-change-feed bell',
+          name: 'pg-change-feed listener',
           options: '-c search_path=pg_catalog,pg_temp',
         }),
         connectionTimeoutMillis: 5000,
@@ -113,70 +113,70 @@ export class Bell {
         retryTimeout: Number.POSITIVE_INFINITY,
         retryInterval: (attempt: number) => {
           // pg-listen has no other way to end the attempts of a subscriber that was closed meanwhile.
-          if (ear.closed) throw new Error('this subscriber was closed');
+          if (session.closed) throw new Error('this subscriber was closed');
           return backoffMs(attempt);
         },
       },
     );
-    const ear = new Ear(subscriber);
+    const session = new ListenSession(subscriber);
     subscriber.notifications.on(CHANNEL, (payload = '') => {
       this.#awaited.get(payload)?.();
-      this.#handlers.onRing(payload);
+      this.#handlers.onNotification(payload);
     });
     subscriber.events.on('reconnect', (attempt: number) => {
-      if (ear.closed) return;
+      if (session.closed) return;
       this.#listening = false;
       this.#handlers.onLost(attempt);
       // pg-listen tries at once: a server that lets it in and closes then would be tried hundreds of times a second.
-      if (attempt === 1 && ear.listens && !ear.lasted) {
-        void ear.close();
-        void this.#replaceEar();
+      if (attempt === 1 && session.listens && !session.lasted) {
+        void session.close();
+        void this.#replaceSession();
       }
     });
     subscriber.events.on('connected', () => {
-      if (ear.closed) {
-        void ear.close();
-      } else if (ear.listens) {
-        ear.connectedAt = performance.now();
+      if (session.closed) {
+        void session.close();
+      } else if (session.listens) {
+        session.connectedAt = performance.now();
         this.#listening = true;
-        this.#handlers.onBack();
+        this.#handlers.onReconnected();
       }
     });
     subscriber.events.on('error', (error: Error) => {
-      if (ear.closed) return;
+      if (session.closed) return;
       this.#handlers.onError(error);
       // It has connected again, and its LISTEN has failed, on a standby for one: it would not try that again.
       this.#listening = false;
-      void ear.close();
-      if (ear.listens) void this.#replaceEar();
+      void session.close();
+      if (session.listens) void this.#replaceSession();
     });
-    return ear;
+    return session;
   }
 
   /** Opens another subscriber, until one listens. */
-  async #replaceEar(): Promise<void> {
-    if (this.#ear.lasted) this.#failures = 0;
+  async #replaceSession(): Promise<void> {
+    if (this.#session.lasted) this.#failures = 0;
     for (;;) {
       this.#failures += 1;
       await delay(backoffMs(this.#failures), undefined, { ref: false });
       if (this.#stopped) return;
-      const ear = this.#openEar();
-      this.#ear = ear;
+      const session = this.#openSession();
+      this.#session = session;
       try {
-        await this.#listen(ear);
+        await this.#listen(session);
         this.#listening = true;
-        this.#handlers.onBack();
+        this.#handlers.onReconnected();
         return;
       } catch (error) {
         this.#handlers.onError(error as Error);
-        await ear.close();
+        await session.close();
       }
     }
   }
 }
 
 /** One subscriber of pg-listen. */
-class Ear {
+class ListenSession {
   /** LISTEN has succeeded once; from then on pg-listen repeats it on each connection. */
   listens = false;
   closed = false;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { LoggedChange } from '../../../src/change.js';
-import { MissedChanges } from '../../../src/feed/catch-up/shared-replay.js';
+import { SharedReplay } from '../../../src/feed/catch-up/shared-replay.js';
 import { formatPosition, hasSeen, isAtLeast, type Position, parsePosition } from '../../../src/feed/log/position.js';
 import type { Reading } from '../../../src/feed/log/reading.js';
 
@@ -12,7 +12,7 @@ const xids = ({ changes }: Reading) => changes.map(({ xid }) => Number(xid));
 function logOf({ pruned = 0, now = at('100:100:') }: { pruned?: number; now?: Position } = {}) {
   const asked: string[] = [];
   const answers: (() => void)[] = [];
-  const missed = new MissedChanges({
+  const missed = new SharedReplay({
     read: async (since, resources) => {
       asked.push(`${formatPosition(since)} ${resources ?? 'all'}`);
       await new Promise<void>((resolve) => answers.push(resolve));
@@ -100,7 +100,7 @@ test('a few queries show that all of many clients are lost', async () => {
 
 test('a failed read rejects all who waited for it, and the next one is tried', async () => {
   let failing = true;
-  const missed = new MissedChanges({
+  const missed = new SharedReplay({
     read: async (since) => {
       if (failing) throw new Error('gone');
       return { position: since, changes: [], lost: false };

@@ -93,17 +93,22 @@ describe('reading', () => {
 
   test('from a shortened position may repeat, and misses none', async () => {
     const open: pg.Client[] = [];
+    const ids: bigint[] = [];
     for (let i = 0; i < 6; i += 1) {
       const client = await session();
       await client.query('begin');
       await emit(`offen-${i}`, client);
       open.push(client);
+      const { rows } = await client.query('select pg_current_xact_id()::text as xid');
+      ids.push(BigInt(rows[0].xid));
     }
     await emit('neu');
     const whole = await log.position();
-    expect(whole.xip).toHaveLength(6);
+    // Transactions of other databases of the cluster may be open, too.
+    expect(whole.xip).toEqual(expect.arrayContaining(ids));
     // As formatPosition() cuts it: at the fourth of the open ones
-    const short = { ...whole, xmax: whole.xip[3] as bigint, xip: whole.xip.slice(0, 3) };
+    const fourth = ids[3] as bigint;
+    const short = { ...whole, xmax: fourth, xip: whole.xip.filter((xid) => xid < fourth) };
     for (const client of open) await client.query('commit');
     expect(await namesSince(short)).toEqual([...open.map((_, i) => `offen-${i}`), 'neu']);
     expect(await namesSince(whole)).toEqual(open.map((_, i) => `offen-${i}`));

@@ -96,9 +96,11 @@ describe('a new epoch', () => {
 
   test('is not begun before the schema is whole', async () => {
     const definition = await server.psql(
-      `select pg_get_triggerdef(oid) as definition from pg_trigger where tgrelid = 'change_feed.wake_up'::regclass and tgname = 'ring'`,
+      `select pg_get_triggerdef(oid) as definition from pg_trigger where tgrelid = 'change_feed.pending_notification'::regclass and tgname = 'notify_at_commit'`,
     );
-    await server.psql('begin; drop trigger ring on change_feed.wake_up; delete from change_feed.epoch; commit');
+    await server.psql(
+      'begin; drop trigger notify_at_commit on change_feed.pending_notification; delete from change_feed.epoch; commit',
+    );
     await until(() => !server.feed.health.database, 'a read that fails');
     await server.psql('insert into t values (7, 7)');
     expect(await epoch()).toBeUndefined();

@@ -217,8 +217,8 @@ test('who wrote is told where all that the transaction did there is theirs', asy
 });
 
 describe.each([false, true])('statements that follow each other keep their operations, writers ring: %s', (ring) => {
-  beforeEach(() => psql.query(ring ? 'select change_feed.begin_sleep()' : 'select change_feed.end_sleep()'));
-  afterEach(() => psql.query('select change_feed.end_sleep()'));
+  beforeEach(() => psql.query(ring ? 'select change_feed.begin_idle()' : 'select change_feed.end_idle()'));
+  afterEach(() => psql.query('select change_feed.end_idle()'));
 
   test.each<[string, string[]]>([
     ['insert into t values (1); delete from t where id = 1', ['t insert 1', 't delete 1']],

@@ -7,14 +7,14 @@ import { createTestDatabase } from '../../test-database.js';
 import { until } from '../../until.js';
 import { type HeldSession, StatementGate, type Step } from '../statement-gate.js';
 
-const LEAD = 'pg-change-feed lead';
+const LEAD = 'pg-change-feed leader';
 const LOG = 'pg-change-feed log';
 const READ = /from change_feed\.change/;
-const SAY = /begin_sleep/;
+const SAY = /begin_idle/;
 
 /** Everything that a lead does after it was woken, in this order, and where each can be met. */
 const STEPS: readonly (readonly [string, readonly Omit<Step, 'place'>[]])[] = [
-  ['it wakes up', [{ application: LEAD, statement: /end_sleep/ }]],
+  ['it wakes up', [{ application: LEAD, statement: /end_idle/ }]],
   ['it reads', [{ application: LOG, statement: READ }]],
   ['it rings for the others', [{ application: LEAD, statement: /pg_notify/ }]],
   ['it says that it sleeps', [{ application: LEAD, statement: SAY }]],
@@ -25,7 +25,7 @@ const STEPS: readonly (readonly [string, readonly Omit<Step, 'place'>[]])[] = [
       { application: LOG, statement: READ },
     ],
   ],
-  ['it looks who is still open', [{ application: LEAD, statement: /stay_asleep/ }]],
+  ['it looks who is still open', [{ application: LEAD, statement: /stay_idle/ }]],
 ];
 const PLACES = ['before', 'after'] as const;
 
@@ -50,7 +50,7 @@ class Case implements AsyncDisposable {
     const held = step && gate.hold(step);
     await made.#start('lead', gate.url);
     if (held) made.held = await held;
-    else await until(() => made.#asleep(), 'the lead to sleep');
+    else await until(() => made.#idle(), 'the lead to sleep');
     await made.#start('other', database.url);
     return made;
   }
@@ -86,7 +86,7 @@ class Case implements AsyncDisposable {
   async #start(who: 'lead' | 'other', url: string): Promise<void> {
     const feed = new ChangeFeed({
       listenDatabaseUrl: url,
-      ring: (channel, payload) => this.psql.query('select pg_notify($1, $2)', [channel, payload]),
+      notify: (channel, payload) => this.psql.query('select pg_notify($1, $2)', [channel, payload]),
       readIntervalMs: 0,
       logger: pino({ level: 'silent' }),
     });
@@ -101,8 +101,8 @@ class Case implements AsyncDisposable {
     this.#closing.splice(-1, 0, () => feed.stop());
   }
 
-  async #asleep(): Promise<boolean> {
-    return (await this.psql.query('select is_called from change_feed.asleep')).rows[0].is_called;
+  async #idle(): Promise<boolean> {
+    return (await this.psql.query('select is_called from change_feed.leader_idle')).rows[0].is_called;
   }
 }
 

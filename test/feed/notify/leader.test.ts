@@ -31,12 +31,13 @@ async function session(): Promise<pg.Client> {
   return client;
 }
 
-const asleep = async () => (await server.psql('select is_called from change_feed.asleep')).rows[0].is_called === true;
+const asleep = async () =>
+  (await server.psql('select is_called from change_feed.leader_idle')).rows[0].is_called === true;
 const leadPid = async () =>
-  (await server.psql('select pid from change_feed.leading')).rows[0]?.pid as number | undefined;
+  (await server.psql('select pid from change_feed.current_leader')).rows[0]?.pid as number | undefined;
 
 /** Keeps the leader from being idle: it receives no notifications. */
-async function keepAwake(): Promise<{ end(): Promise<void> }> {
+async function keepBusy(): Promise<{ end(): Promise<void> }> {
   const query = pg.Client.prototype.query;
   const failing = jest.spyOn(pg.Client.prototype, 'query').mockImplementation(function (
     this: pg.Client,
@@ -46,7 +47,7 @@ async function keepAwake(): Promise<{ end(): Promise<void> }> {
     return (query as (...all: unknown[]) => unknown).apply(this, args);
   } as typeof query);
   await server.psql(`select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and application_name = 'pg-change-feed bell'`);
+    where datname = current_database() and application_name = 'pg-change-feed listener'`);
   await until(() => !server.feed.health.listener, 'the leader to receive nothing');
   await until(async () => !(await asleep()), 'the leader to be awake');
   return {
@@ -83,7 +84,7 @@ describe('a writer', () => {
   test('does not ring for one that is awake, and is heard all the same', async () => {
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
-    const awake = await keepAwake();
+    const awake = await keepBusy();
     await ringsOfWriters(); // those of before have all come
     rings.length = 0;
     const keys = [await insert(), await insert(), await insert()];
@@ -117,8 +118,8 @@ describe('a writer', () => {
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
     const heard = (key: number) => stream.next(({ data }) => data.keys?.[0] === key);
-    const sleeps = () => until(() => server.feed.lead.asleep, 'the lead to sleep again');
-    const awake = await keepAwake();
+    const sleeps = () => until(() => server.feed.leader.idle, 'the lead to sleep again');
+    const awake = await keepBusy();
     const writers = await Promise.all([1, 2, 3].map(session));
     const keys: number[] = [];
     for (const writer of writers) {
@@ -148,12 +149,12 @@ describe('a writer', () => {
     await ringsOfWriters();
     rings.length = 0;
     await insert();
-    expect((await server.psql('table change_feed.wake_up')).rows).toEqual([]);
-    await server.psql(`select setval('change_feed.asleep', extract(epoch from clock_timestamp())::bigint - 31)`);
+    expect((await server.psql('table change_feed.pending_notification')).rows).toEqual([]);
+    await server.psql(`select setval('change_feed.leader_idle', extract(epoch from clock_timestamp())::bigint - 31)`);
     await insert();
     await insert();
     expect(await ringsOfWriters()).toEqual([]);
-    expect((await server.psql('table change_feed.wake_up')).rowCount).toBe(1);
+    expect((await server.psql('table change_feed.pending_notification')).rowCount).toBe(1);
   });
 });
 
@@ -207,10 +208,10 @@ describe('a lead', () => {
     await holder.query(`set idle_session_timeout = '3s'`);
     const { rows } = await holder.query('select pg_backend_pid() as pid');
     await until(async () => {
-      await server.psql('select pg_terminate_backend(pid) from change_feed.leading');
+      await server.psql('select pg_terminate_backend(pid) from change_feed.current_leader');
       return (await holder.query('select change_feed.lead() as leads')).rows[0].leads;
     }, 'the lead');
-    await holder.query('select change_feed.begin_sleep()');
+    await holder.query('select change_feed.begin_idle()');
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
     const key = await insert();

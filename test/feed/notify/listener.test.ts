@@ -47,7 +47,7 @@ test('a LISTEN that fails after a reconnect is tried anew: pg-listen itself woul
     return Promise.reject(new Error('cannot execute LISTEN during recovery'));
   } as typeof query);
   await server.psql(`select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and application_name = 'pg-change-feed bell'`);
+    where datname = current_database() and application_name = 'pg-change-feed listener'`);
   await until(() => failures === 2 && server.feed.health.listener, 'listening again');
   failing.mockRestore();
   const stream = await server.stream('resources=*');
@@ -94,7 +94,7 @@ test('where transactions can be prepared no writer rings, none fails, and the fe
   const silent = () => {};
   const feed = new ChangeFeed({
     listenDatabaseUrl: postgres.url,
-    ring: (channel, payload) => psql.query('select pg_notify($1, $2)', [channel, payload]),
+    notify: (channel, payload) => psql.query('select pg_notify($1, $2)', [channel, payload]),
     readIntervalMs: 0,
     logger: { debug: silent, info: silent, warn: silent, error: silent },
   });

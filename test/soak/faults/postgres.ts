@@ -20,7 +20,7 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
       // Their ids are not in the log of a Postgres that crashes now, and it gives them to others.
       await postgres.sql(endedIds(200));
       await delay(300);
-      const wakeUp = sendOneToSleep(target);
+      const wakeUp = letOneBeIdle(target);
       await postgres.crash();
       await untilIdsAreReused(target);
       wakeUp();
@@ -34,7 +34,7 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
       const ways = target.servers.running.map(({ back }) => back);
       let wakeUp = () => {};
       await target.postgres.failOver(1500, () => {
-        wakeUp = sendOneToSleep(target);
+        wakeUp = letOneBeIdle(target);
         for (const way of ways) way.goSilent();
       });
       await delay(4000);
@@ -65,7 +65,7 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     writers: FEW,
     strike: async (target) => {
       const { postgres, servers } = target;
-      const wakeUp = sendOneToSleep(target);
+      const wakeUp = letOneBeIdle(target);
       await delay(1000);
       await postgres.sql('delete from change_feed.tick');
       await postgres.sql('select change_feed.note_tick()');
@@ -105,9 +105,9 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
 ];
 
 /** Sends one client away, with its position. @returns what brings it back. */
-function sendOneToSleep({ clients }: Target): () => void {
+function letOneBeIdle({ clients }: Target): () => void {
   const sleeper = clients.find(({ name }) => name.startsWith('often away'));
-  sleeper?.fallAsleep();
+  sleeper?.becomeIdle();
   return () => sleeper?.wakeUp();
 }
 

@@ -9,7 +9,7 @@ const STOPPED_MS = 5000;
 export const SESSION_FAULTS: readonly Fault[] = [
   {
     name: 'the sessions that listen terminated',
-    strike: (target) => terminate(target, `application_name = 'pg-change-feed bell'`),
+    strike: (target) => terminate(target, `application_name = 'pg-change-feed listener'`),
   },
   {
     name: 'all sessions terminated, the writers among them',
@@ -17,7 +17,7 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     name: 'the sessions that listen stopped (SIGSTOP) for 5 s',
-    strike: (target) => stopBackends(target, `application_name = 'pg-change-feed bell'`),
+    strike: (target) => stopBackends(target, `application_name = 'pg-change-feed listener'`),
   },
   {
     name: 'the sessions that read the log stopped (SIGSTOP) for 5 s',
@@ -37,7 +37,7 @@ export const SESSION_FAULTS: readonly Fault[] = [
 
 /** The session that leads, while the leader is idle or not. */
 const LEAD = (sleeps: 'exists' | 'not exists') => `
-  pid in (select pid from change_feed.leading) and ${sleeps} (select from change_feed.asleep where is_called)`;
+  pid in (select pid from change_feed.current_leader) and ${sleeps} (select from change_feed.leader_idle where is_called)`;
 
 async function terminate({ postgres }: Target, which: string): Promise<void> {
   await postgres.sql(`select pg_terminate_backend(pid) from pg_stat_activity
