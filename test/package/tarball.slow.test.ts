@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,6 +13,7 @@ import { openStream } from '../event-stream.js';
 import { freePort } from '../free-port.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
+import { folderWith, install, pack } from './packed.js';
 
 const run = promisify(execFile);
 const SECRET = 'a secret of the example, long enough for HS256';
@@ -51,21 +52,18 @@ const children: ChildProcess[] = [];
 let folder: string;
 let app: string;
 let tarball: string;
-let files: string[];
+let files: readonly string[];
 
 /** Packs what `npm run build` made, and installs it where the example says `pg-change-feed`. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'pg-change-feed-package-'));
   app = join(folder, 'koa-app');
-  const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
-  const [packed] = JSON.parse((await run('npm', pack, { cwd: packageRoot })).stdout);
-  tarball = join(folder, packed.filename);
-  files = packed.files.map((file: { path: string }) => file.path);
+  ({ tarball, files } = await pack(folder));
   await cp(join(packageRoot, 'examples', 'koa-app'), app, { recursive: true });
   const manifest = JSON.parse(await readFile(join(app, 'package.json'), 'utf8'));
   manifest.dependencies['pg-change-feed'] = `file:${tarball}`;
   await writeFile(join(app, 'package.json'), JSON.stringify(manifest));
-  await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: app });
+  await install(app);
 }, 180_000);
 
 afterAll(async () => {
@@ -166,17 +164,12 @@ describe('the package of the browser client', () => {
 
   beforeAll(async () => {
     page = join(folder, 'page');
-    const pack = ['pack', './dist/client-package', '--ignore-scripts', '--json', '--pack-destination', folder];
-    const [packed] = JSON.parse((await run('npm', pack, { cwd: packageRoot })).stdout);
-    await mkdir(page);
-    const dependencies = { 'pg-change-feed-client': `file:${join(folder, packed.filename)}` };
-    await writeFile(join(page, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }));
-    await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: page });
+    const packed = await pack(folder, './dist/client-package');
+    await folderWith(page, { 'pg-change-feed-client': `file:${packed.tarball}` });
   }, 180_000);
 
   test('installs neither Koa nor pg', async () => {
     expect((await readdir(join(page, 'node_modules'))).filter((name) => !name.startsWith('.'))).toEqual([
-      'eventsource-parser',
       'pg-change-feed-client',
     ]);
   });
