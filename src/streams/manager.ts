@@ -157,9 +157,10 @@ export class SSEManager {
    */
   async subscribe(clientId: string, subject: string, resource: string, since?: Position): Promise<void> {
     const client = this.requireClient(clientId, subject);
-    // `since` may be ahead of this server: then the client has not seen all of an earlier subscription up to there.
+    // `since` may be ahead of this server, or of live changes that wait for a replay: an earlier subscription has not
+    // received all of them.
     const known = client.subscriptions.has(resource) || client.subscriptions.has(EVERY_RESOURCE);
-    const start = since && known ? earlier(since, this.#feed.position) : (since ?? client.heldAt);
+    const start = since && known ? earlier(since, this.#replays.sentTo(client)) : (since ?? client.heldAt);
     const subscription = this.#subscriptions.add(client, resource);
     if (start !== undefined) await this.#replays.replay(client, start, [subscription]);
   }

@@ -1,6 +1,7 @@
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { FailureLog } from '../feed/failure-log.js';
+import type { Position } from '../feed/log/position.js';
 import type { Logger } from '../logger.js';
 import type { Client } from './client.js';
 import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
@@ -67,12 +68,17 @@ export class Replays {
     found?: (start: Start) => void,
   ): Promise<void> {
     const running = this.#turns.get(client);
-    const turn = running ? (running.next ?? new Turn()) : new Turn();
+    const turn = running?.next ?? new Turn(running?.liveFrom ?? this.#feed.position);
     turn.replay.add(start, subscriptions);
     client.beginReplay(turn.replay, start);
     if (running) running.next = turn;
     else void this.#take(client, turn, start, found);
     await turn.ended;
+  }
+
+  /** Returns the position up to which a client has received every live change: those after it may wait for a replay. */
+  sentTo(client: Client): Position {
+    return this.#turns.get(client)?.liveFrom ?? this.#feed.position;
   }
 
   /** Takes a turn, and all that are asked for meanwhile. */
@@ -137,7 +143,8 @@ class Turn {
   next: Turn | undefined;
   end: () => void = () => {};
 
-  constructor() {
+  /** @param liveFrom the feed's position when the first of the turns that follow one another began. */
+  constructor(readonly liveFrom: Position) {
     this.ended = new Promise((resolve) => {
       this.end = resolve;
     });

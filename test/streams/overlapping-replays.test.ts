@@ -283,6 +283,20 @@ test('whatever overlaps and in whatever order the reads end: nothing is lost, an
       expect(formatPosition(at(model.log.length))).toBe(manager.requireClient(clientId, 'ada').currentId);
       await manager.close();
     }),
-    { numRuns: 1000 },
+    {
+      numRuns: 1000,
+      examples: [
+        // A change waits for a replay whose read began before it, and the next replay begins behind it.
+        [
+          [
+            { kind: 'subscribe', resource: 'a', back: 0 },
+            { kind: 'write', resource: 'a', key: 1 },
+            { kind: 'tell' },
+            { kind: 'subscribe', resource: 'a', back: 0 },
+            { kind: 'finish', which: 0, late: false },
+          ],
+        ],
+      ],
+    },
   );
 });
