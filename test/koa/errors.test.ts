@@ -81,11 +81,11 @@ describe("Postgres' own errors", () => {
     [failing('08006'), 503, 'unavailable', /cannot be reached/],
   ])('%s', async (statement, status, code, message) => {
     work = () => sql.raw(statement).execute(db);
-    const told = await answer();
-    expect({ status: told.status, code: told.code }).toEqual({ status, code });
-    expect(told.message).toMatch(message);
-    expect(told.message).not.toMatch(/geheim|relation|violates/);
-    expect(told.headers.get('Retry-After')).toBe(status === 503 ? '1' : null);
+    const received = await answer();
+    expect({ status: received.status, code: received.code }).toEqual({ status, code });
+    expect(received.message).toMatch(message);
+    expect(received.message).not.toMatch(/geheim|relation|violates/);
+    expect(received.headers.get('Retry-After')).toBe(status === 503 ? '1' : null);
     expect(lines).toHaveLength(status === 503 ? 1 : 0);
   });
 
@@ -98,7 +98,7 @@ describe("Postgres' own errors", () => {
     await other.end();
   });
 
-  test('a mistake of ours is a 500 that does not tell of it, and stands in the log', async () => {
+  test('a mistake of ours is a 500 that does not describe it, and is logged', async () => {
     work = () => sql`select geheim from nirgends`.execute(db);
     expect(await answer()).toMatchObject({
       status: 500,
@@ -119,9 +119,9 @@ describe('a database that is gone', () => {
   // Raised here: what Node itself raises is from outside of jest's realm, and no instance of its Error.
   test.each(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND'])('%s', async (code) => {
     work = () => raise(Object.assign(new Error(`connect ${code} geheim`), { code }));
-    const told = await answer();
-    expect(told).toMatchObject({ status: 503, code: 'unavailable' });
-    expect(told.message).not.toContain('geheim');
+    const received = await answer();
+    expect(received).toMatchObject({ status: 503, code: 'unavailable' });
+    expect(received.message).not.toContain('geheim');
   });
 
   test('with no connection left in the pool', async () => {
@@ -168,18 +168,18 @@ describe('what is thrown', () => {
   ];
   test.each(thrown)('%s', async (_name, throwIt, expected) => {
     work = throwIt;
-    const told = await answer();
-    expect(told).toMatchObject(expected);
-    expect(told.message).not.toContain('geheim');
-    expect(told.headers.get('Cache-Control')).toBe('no-store');
-    expect(lines).toHaveLength(told.status === 500 ? 1 : 0);
+    const received = await answer();
+    expect(received).toMatchObject(expected);
+    expect(received.message).not.toContain('geheim');
+    expect(received.headers.get('Cache-Control')).toBe('no-store');
+    expect(lines).toHaveLength(received.status === 500 ? 1 : 0);
   });
 
   test('an HttpError goes out as it is, with its headers', async () => {
     work = () => raise(new HttpError('too_many_requests', 'Zu viele', { 'Retry-After': '7' }));
-    const told = await answer();
-    expect(told).toMatchObject({ status: 429, code: 'too_many_requests', message: 'Zu viele' });
-    expect(told.headers.get('Retry-After')).toBe('7');
+    const received = await answer();
+    expect(received).toMatchObject({ status: 429, code: 'too_many_requests', message: 'Zu viele' });
+    expect(received.headers.get('Retry-After')).toBe('7');
   });
 });
 
@@ -190,12 +190,12 @@ describe('what no route answers', () => {
     ['POST', '/work', 405, 'HEAD, GET'],
     ['PROPFIND', '/work', 405, 'HEAD, GET'],
   ])('%s %s', async (method, path, status, allow) => {
-    const told = await answer(method, path);
-    expect({ status: told.status, code: told.code }).toEqual({
+    const received = await answer(method, path);
+    expect({ status: received.status, code: received.code }).toEqual({
       status,
       code: status === 404 ? 'not_found' : 'method_not_allowed',
     });
-    expect(told.headers.get('Allow')).toBe(allow);
+    expect(received.headers.get('Allow')).toBe(allow);
   });
 });
 

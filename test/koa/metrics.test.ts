@@ -42,7 +42,7 @@ async function increase(names: readonly string[], work: () => Promise<void>, url
 }
 
 describe('who may read them', () => {
-  test('whoever sends the token, and nobody else', async () => {
+  test('a request with the token, and no other', async () => {
     expect((await get()).headers.get('Content-Type')).toMatch(/^text\/plain; version=0\.0\.4/);
     for (const wrong of [
       '',
@@ -172,7 +172,7 @@ describe('changes', () => {
 });
 
 describe('resumes', () => {
-  test('are told apart: from memory, from the log, and not any more', async () => {
+  test('have a label each: from memory, from the log, and not any more', async () => {
     const forgetful = await server.another({ metricsToken: TOKEN, recentChanges: 0 });
     const stream = await server.stream();
     await stream.clientId();
@@ -255,7 +255,7 @@ describe('the log', () => {
     expect(scans.every(({ type }) => type.startsWith('Index'))).toBe(true);
   });
 
-  test('while the database cannot be reached the rest is told, and that it cannot', async () => {
+  test('while the database cannot be reached the rest is there, and says that it cannot', async () => {
     const name = new URL(server.database.url).pathname.slice(1);
     await runAsAdmin(`alter database ${name} allow_connections false`);
     try {

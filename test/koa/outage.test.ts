@@ -16,7 +16,7 @@ afterAll(() => server.stop());
 const status = async (path: string) =>
   (await fetch(server.url + path, { headers: { Authorization: `Bearer ${await server.token()}` } })).status;
 
-test('while the server cannot reach the database it says so, and afterwards tells what was written meanwhile', async () => {
+test('while the server cannot reach the database it says so, and afterwards sends what was written meanwhile', async () => {
   const stream = await server.stream('resources=*');
   await stream.clientId();
   expect(await status('/readyz')).toBe(200);
@@ -41,7 +41,7 @@ test('while the server cannot reach the database it says so, and afterwards tell
   });
   expect(await poll.json()).toEqual({ events: [], position: stream.lastEventId(), readable: false });
 
-  // Streams are accepted all the same; one that resumes is told when it can be.
+  // Streams are accepted all the same; one that resumes receives its replay when the log can be read.
   const resuming = await server.stream('resources=*', { 'Last-Event-ID': stream.lastEventId() ?? '' });
   expect((await resuming.next(({ event }) => event === 'connected')).data.resumed).toBe(false);
   await resuming.next(cannotRead);

@@ -53,18 +53,18 @@ describe('GET /api/events/poll', () => {
     expect(body).toEqual({ events: [], position: expect.stringMatching(/^[0-9a-f]+\.\d+:\d+:/) });
   });
 
-  test('tells what was missed, by the URL or by the header, and only of its resources', async () => {
+  test('returns what was missed, by the URL or by the header, and only of its resources', async () => {
     const since = await positionNow();
     await emit('a', 'b');
-    const told = await curl(`resources=a&wait=25&lastEventId=${since}`);
-    expect(told.body.events).toEqual([{ resource: 'a', operation: 'emit', origin: { application: 'psql' } }]);
+    const received = await curl(`resources=a&wait=25&lastEventId=${since}`);
+    expect(received.body.events).toEqual([{ resource: 'a', operation: 'emit', origin: { application: 'psql' } }]);
     const byHeader = await curl('resources=*&wait=0', { args: ['-H', `Last-Event-ID: ${since}`] });
     expect(byHeader.body.events.map(({ resource }: { resource: string }) => resource)).toEqual(['a', 'b']);
-    const after = await curl(`resources=*&wait=0&lastEventId=${told.body.position}`);
+    const after = await curl(`resources=*&wait=0&lastEventId=${received.body.position}`);
     expect(after.body).toEqual({ events: [], position: expect.any(String) });
   });
 
-  test('waits for the next change, and for no longer than it was told', async () => {
+  test('waits for the next change, and for no longer than `wait`', async () => {
     const since = await positionNow();
     const empty = await curl(`resources=a&wait=1&lastEventId=${since}`);
     expect(empty.body.events).toEqual([]);

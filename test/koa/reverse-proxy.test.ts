@@ -45,7 +45,7 @@ async function start(servers: readonly string[], change: Record<string, string> 
   return nginx;
 }
 
-/** A request over HTTP/2, whose answer may go on. */
+/** A request over HTTP/2, whose answer may continue. */
 function open(url: string, path: string, headers: Record<string, string> = {}) {
   const session = connect(url, { rejectUnauthorized: false });
   sessions.push(session);
@@ -159,7 +159,7 @@ describe('ten tabs in Chromium, each with a stream', () => {
 
   afterAll(() => browser?.close());
 
-  /** Opens ten tabs on an address, and in each an EventSource, which says what it has heard. */
+  /** Opens ten tabs on an address, and in each an EventSource, which counts what it has received. */
   async function openTabs(url: string): Promise<Page[]> {
     const context = await browser.newContext({ ignoreHTTPSErrors: true, bypassCSP: true });
     const tabs: Page[] = [];
@@ -172,16 +172,16 @@ describe('ten tabs in Chromium, each with a stream', () => {
     for (const tab of tabs) {
       await tab.evaluate(`
         globalThis.connected = 0;
-        globalThis.heard = 0;
+        globalThis.received = 0;
         const source = new EventSource('${stream}');
         source.addEventListener('connected', () => { connected += 1; });
-        source.addEventListener('table-update', () => { heard += 1; });
+        source.addEventListener('table-update', () => { received += 1; });
       `);
     }
     return tabs;
   }
 
-  const sum = async (tabs: readonly Page[], what: 'connected' | 'heard') =>
+  const sum = async (tabs: readonly Page[], what: 'connected' | 'received') =>
     (await Promise.all(tabs.map((tab) => tab.evaluate<number>(what)))).reduce((all, one) => all + one, 0);
   const request = (tab: Page | undefined) =>
     tab?.evaluate(
@@ -199,12 +199,12 @@ describe('ten tabs in Chromium, each with a stream', () => {
     await tabs[0]?.context().close();
   });
 
-  withBrowser('through nginx, over HTTP/2, all are open, hear every change, and requests get through', async () => {
+  withBrowser('through nginx, over HTTP/2, all are open, receive every change, and requests get through', async () => {
     const { url } = await start([server.url]);
     const tabs = await openTabs(url);
     await until(async () => (await sum(tabs, 'connected')) === 10, 'ten streams');
     await server.psql(`select change_feed.emit('anmeldung')`);
-    await until(async () => (await sum(tabs, 'heard')) === 10, 'the change in ten tabs');
+    await until(async () => (await sum(tabs, 'received')) === 10, 'the change in ten tabs');
     expect(await request(tabs[9])).toBe(200);
     expect(await protocol(tabs[0])).toBe('h2');
     await tabs[0]?.context().close();

@@ -32,10 +32,10 @@ test('a stop ends many streams one after the other; until its end each receives 
   // 1 ms for each
   expect(Math.max(...endedAt.values()) - begun).toBeGreaterThan(350);
 
-  // Who was still there has heard it, and who was not resumes at the other server, and hears it there
-  const heard = streams.filter((stream) => stream.updates.includes('waehrenddessen'));
-  expect(heard.length).toBeGreaterThan(0);
-  for (const stream of streams.filter((one) => !heard.includes(one)).slice(0, 20)) {
+  // A stream that was still open has received it; one that was not resumes at the other server, and receives it there
+  const received = streams.filter((stream) => stream.updates.includes('waehrenddessen'));
+  expect(received.length).toBeGreaterThan(0);
+  for (const stream of streams.filter((one) => !received.includes(one)).slice(0, 20)) {
     const again = await server.stream('resources=*', { 'Last-Event-ID': stream.lastEventId() ?? '' });
     await until(() => again.updates.includes('waehrenddessen'));
   }
@@ -48,9 +48,9 @@ test('a stop takes 10 s at the most, with a database that never answers and a cl
   const url = way.through(server.database.url);
   const other = await server.another({ databaseUrl: url, listenDatabaseUrl: url });
   const token = await server.token();
-  const deaf = connect(Number(new URL(other.url).port), '127.0.0.1');
-  deaf.pause();
-  deaf.write(`GET /api/events?resources=* HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  const unreading = connect(Number(new URL(other.url).port), '127.0.0.1');
+  unreading.pause();
+  unreading.write(`GET /api/events?resources=* HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`);
   await until(() => [...other.manager.clients()].length === 1);
   const [client] = other.manager.clients();
   for (let i = 0; client?.behind === 0; i += 1) {
@@ -58,7 +58,7 @@ test('a stop takes 10 s at the most, with a database that never answers and a cl
   }
 
   way.goSilent({ allNew: true });
-  // One request waits for the database, too, and is cut off, or told that it takes too long
+  // One request waits for the database, too, and is disconnected, or answered that it takes too long
   const asked = jest.spyOn(other.feed, 'currentPosition');
   const waiting = fetch(`${other.url}/api/veranstaltungen`, { headers: { Authorization: `Bearer ${token}` } }).then(
     ({ status }) => status,
@@ -70,7 +70,7 @@ test('a stop takes 10 s at the most, with a database that never answers and a cl
   expect(performance.now() - begun).toBeLessThan(10_000);
   expect(['cut off', 503]).toContain(await waiting);
   expect(client?.closed).toBe(true);
-  deaf.destroy();
+  unreading.destroy();
   way.bury();
   await server.stop();
   await way.close();

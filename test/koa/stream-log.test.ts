@@ -27,10 +27,10 @@ async function open(sub: string, at: RunningServer = server, expiresInS = 3600):
   const token = await server.token({ sub, expiresInS });
   socket.write(`GET /api/events?resources=*&token=${token} HTTP/1.1\r\nHost: test\r\n\r\n`);
   let text = '';
-  const hear = (chunk: Buffer) => {
+  const receive = (chunk: Buffer) => {
     text += chunk;
   };
-  socket.on('data', hear);
+  socket.on('data', receive);
   await until(() => text.includes('event: connected'), 'connected');
   return socket;
 }

@@ -117,7 +117,7 @@ describe('POST subscribe and unsubscribe', () => {
     await until(() => stream.updates.length > 0);
     await server.psql(`select change_feed.emit('zaun')`);
     await stream.next(({ data }) => data.resource === 'zaun');
-    // Subscribed twice, told once
+    // Subscribed twice, sent once
     expect(stream.updates).toEqual(['anmeldung', 'zaun']);
   });
 
@@ -155,7 +155,7 @@ describe('POST subscribe and unsubscribe', () => {
   });
 });
 
-test('a change that tells more than 100 clients at once asks them to spread their refetches', async () => {
+test('a change that more than 100 clients receive at once asks them to spread their refetches', async () => {
   const streams = await Promise.all(Array.from({ length: 101 }, () => server.stream('resources=gedraenge')));
   for (const stream of streams) await stream.clientId();
   await server.psql(`select change_feed.emit('gedraenge')`);

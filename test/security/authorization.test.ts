@@ -14,7 +14,7 @@ import { type EventStream, openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-// Who may hear of what, and until when.
+// The rights to receive resources, and their end.
 
 let server: TestServer;
 const streams: EventStream[] = [];
@@ -99,7 +99,7 @@ describe('a token limited to a resource', () => {
     }
   });
 
-  test('to none hears of nothing', async () => {
+  test('to none receives nothing', async () => {
     const token = await server.token({ resources: [] });
     expect(await statusOf(server, token, '/api/anmeldungen')).toBe(403);
     const stream = await open(server, token, 'resources=*');

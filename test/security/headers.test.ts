@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startTestServer, type TestServer } from '../running-server.js';
 
-// What every answer tells a browser that it must not do.
+// The headers with which every answer restricts a browser.
 
 let server: TestServer;
 
@@ -27,7 +27,7 @@ test.each(['/', '/healthz', '/nichts', '/api/anmeldungen', '/api/events'])('%s',
     expect(headers.get('Referrer-Policy')).toBe('no-referrer');
     expect(headers.get('Cross-Origin-Opener-Policy')).toBe('same-origin');
     expect(headers.get('X-Powered-By')).toBeNull();
-    // Over plain HTTP: whoever ends TLS says that
+    // Over plain HTTP: the proxy that ends TLS sets that
     expect(headers.get('Strict-Transport-Security')).toBeNull();
     expect(headers.get('Access-Control-Allow-Origin')).toBeNull();
   }

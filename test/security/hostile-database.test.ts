@@ -103,7 +103,7 @@ describe('NOTIFY by anybody', () => {
 
   afterAll(() => guest.end());
 
-  test('with any payload: no crash, no complaint, no event, and the next change is heard', async () => {
+  test('with any payload: no crash, no complaint, no event, and the next change is received', async () => {
     const stream = await open();
     const { instanceId } = server.feed;
     const kind = fc.constantFrom('call', '0000000000000000', instanceId, 'veranstaltung', '{"a":', '__proto__');
@@ -123,7 +123,7 @@ describe('NOTIFY by anybody', () => {
     await server.psql(`select change_feed.emit('danach')`);
     await until(() => stream.updates.includes('danach'));
     expect(stream.updates).toEqual(['danach']);
-    // A lead that was not given the CPU for three seconds loses its session: no matter of what was rung
+    // A leader without the CPU for three seconds loses its session, whatever the notifications
     expect(lines.filter((line) => !/idle-session|The session is gone/.test(line))).toEqual([]);
   });
 
@@ -149,7 +149,7 @@ describe('NOTIFY by anybody', () => {
     expect(queries).toBe(2);
   });
 
-  test('a resource that is called like a message between servers is told at once, as any other', async () => {
+  test('a resource that is called like a message between servers is sent at once, as any other', async () => {
     const stream = await open();
     for (const name of [
       'call',

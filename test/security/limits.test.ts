@@ -150,7 +150,7 @@ describe('streams', () => {
     await open(at, 'gierig');
   });
 
-  test('in all: another is 503 with a jittered Retry-After, whoever asks', async () => {
+  test('in all: another is 503 with a random Retry-After, for every subject', async () => {
     const at = await limited({ maxStreams: 3 });
     const opened = await Promise.all(['a', 'b', 'c'].map((sub) => open(at, sub)));
     const refusals = await Promise.all(Array.from({ length: 20 }, (_, i) => refusalOf(at, `d${i}`)));
@@ -251,7 +251,7 @@ describe('requests other than GET of one subject', () => {
       expect(retryAfter).toBe('1');
       expect(body).toEqual({ error: { code: 'too_many_requests', message: expect.any(String) } });
     }
-    // Others go on, and reading does
+    // Others continue, and so does reading
     expect((await post(at, '/api/veranstaltungen', {}, 'andere')).status).toBe(400);
     const list = await fetch(`${at.url}/api/veranstaltungen?token=${await server.token({ sub: 'eilig' })}`);
     expect(list.status).toBe(200);
@@ -339,9 +339,9 @@ test('a name of over 200 bytes is refused, and counted in bytes', async () => {
 test('a client that does not read its stream is cut off after STALL_S, and others never wait for it', async () => {
   const at = await limited({ stallMs: 300 });
   const token = await server.token({ sub: 'stumm' });
-  const deaf = connect(Number(new URL(at.url).port), '127.0.0.1');
-  deaf.pause();
-  deaf.write(`GET /api/events?resources=flut&token=${token} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const unreading = connect(Number(new URL(at.url).port), '127.0.0.1');
+  unreading.pause();
+  unreading.write(`GET /api/events?resources=flut&token=${token} HTTP/1.1\r\nHost: x\r\n\r\n`);
   const witness = await openStream(`${at.url}/api/events?resources=flut,marke&token=${await server.token()}`);
   streams.push(witness);
   await until(() => [...at.manager.clients()].length === 2);
@@ -350,21 +350,21 @@ test('a client that does not read its stream is cut off after STALL_S, and other
   // One after the other: two that are read together would be summed up, and fill no socket
   for (let sent = 1; isThere(); sent += 1) {
     await server.psql(`select change_feed.emit('flut', $1)`, [data]);
-    await until(() => witness.updates.length >= sent, 'the witness to hear');
+    await until(() => witness.updates.length >= sent, 'the witness to receive');
   }
   await server.psql(`select change_feed.emit('marke')`);
   await until(() => witness.updates.includes('marke'));
   // And with it what waited for it in the kernel, which is megabytes
   let bytes = 0;
   let ended = false;
-  deaf.on('data', (chunk: Buffer) => {
+  unreading.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
   });
-  deaf.on('error', () => {});
-  deaf.on('close', () => {
+  unreading.on('error', () => {});
+  unreading.on('close', () => {
     ended = true;
   });
-  deaf.resume();
+  unreading.resume();
   await until(() => ended, 'the end');
   expect(bytes).toBeLessThan(500_000);
 }, 60_000);

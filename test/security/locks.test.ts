@@ -5,7 +5,7 @@ import { startTestServer, type TestServer } from '../running-server.js';
 import { runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 
-// Advisory locks need no right. A login without any takes all that it can see, and the feed goes on.
+// Advisory locks need no right. A login without any takes all that it can see, and the feed continues.
 
 const MALLORY = `mallory_${process.pid}`;
 
@@ -13,7 +13,7 @@ let server: TestServer;
 const sessions: pg.Client[] = [];
 
 beforeAll(async () => {
-  // Periodic reads are off: what arrives was notified of, or read by a leader that was awake.
+  // Periodic reads are off: what arrives came with a notification, or was read by an active leader.
   server = await startTestServer({ readIntervalMs: 0 });
   await server.psql(`create role ${MALLORY} login password '${MALLORY}'`);
   await server.psql(`create table zaehler (id int primary key); select change_feed.watch('zaehler')`);
@@ -83,7 +83,7 @@ async function expectHeard(): Promise<void> {
   stream.close();
 }
 
-test('changes are told, and the leader becomes idle', async () => {
+test('changes are sent, and the leader becomes idle', async () => {
   await expectHeard();
   await until(() => server.feed.leader.idle, 'the leader to be idle');
   await expectHeard();

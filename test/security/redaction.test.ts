@@ -69,7 +69,7 @@ test.each([
   ['a token', 'eyJa-'],
   ['a token behind a dot', 'x.eyJa-', '.'],
   ['an address', 'a://a:'],
-  ['an address whose scheme goes on', 'a+'],
+  ['an address whose scheme continues', 'a+'],
   ['a field', '"token":"\\'],
 ])(
   'a text in which %s begins again and again takes no more time than another',
@@ -114,14 +114,14 @@ describe('the server', () => {
 
   beforeAll(async () => {
     server = await startTestServer({
-      // A level that tells everything, and without the server's redaction: what is tested is what reaches the log at all
+      // The most detailed level, without the server's redaction: the test is about what reaches the log at all
       logger: pino({ level: 'debug' }, { write: (line: string) => lines.push(line) }),
     });
   });
 
   afterAll(() => server.stop());
 
-  test('tells clients no internals: neither of SQL, nor of files, nor of addresses', async () => {
+  test('sends clients no internals: neither of SQL, nor of files, nor of addresses', async () => {
     await server.psql('alter table veranstaltung rename to weg');
     const response = await fetch(`${server.url}/api/veranstaltungen?token=${await server.token()}`);
     await server.psql('alter table weg rename to veranstaltung');

@@ -70,10 +70,10 @@ test('a server that would read nothing does not start, and says what to run', as
   await mended.stop();
 });
 
-test('row level security that begins while a server runs is a failure that it logs, and writers go on', async () => {
+test('row level security that begins while a server runs is a failure that it logs, and writers continue', async () => {
   await alterAll('disable row level security, no force row level security');
   const errors: string[] = [];
-  const told: string[] = [];
+  const received: string[] = [];
   const logger = {
     debug: () => {},
     info: () => {},
@@ -83,7 +83,7 @@ test('row level security that begins while a server runs is a failure that it lo
   const feed = createChangeFeed({ databaseUrl: url, logger: logger as never, readIntervalMs: 50 });
   await feed.start();
   feed.changes.listen({
-    onChanges: (changes) => told.push(...changes.map(({ resource }) => resource)),
+    onChanges: (changes) => received.push(...changes.map(({ resource }) => resource)),
     onLost: () => {},
   });
   await alterAll('enable row level security, force row level security');
@@ -94,9 +94,9 @@ test('row level security that begins while a server runs is a failure that it lo
   );
   // The leader's session may be the first that says so.
   await until(() => !feed.changes.health.database, 'the reader to fail');
-  expect(told).toEqual([]);
+  expect(received).toEqual([]);
   await alterAll('disable row level security, no force row level security');
-  await until(() => told.includes('t'), 'the change that was hidden');
+  await until(() => received.includes('t'), 'the change that was hidden');
   await feed.stop();
 });
 

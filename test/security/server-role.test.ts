@@ -64,7 +64,7 @@ const veranstaltung = {
   teilnahmegebuehr: 0,
 };
 
-test('it hears, reads and replays the log, prunes, emits, passes calls on, and serves REST, without a complaint', async () => {
+test('it listens, reads and replays the log, prunes, emits, passes calls on, and serves REST, without a complaint', async () => {
   const stream = await openStream(`${server.url}/api/events?resources=*&token=${await admin.token()}`);
   const connected = await stream.next(({ event }) => event === 'connected');
 

@@ -12,7 +12,7 @@ import type { EventStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-// What was recorded is what is told, to the last character.
+// Clients receive what was recorded, to the last character.
 
 let server: TestServer;
 
@@ -60,7 +60,7 @@ test('the data of an event: live, from memory, from the log, in a poll, on the s
   const recorded = rows.map(({ data }) => data as string);
   expect(recorded.slice(0, 4)).toEqual(['9007199254740993', DATA[1], `1${'0'.repeat(400)}`, '1.0']);
   const reading: Reading = { position: server.feed.position, changes, lost: false };
-  const told = {
+  const received = {
     live: textOf(live),
     'from memory': textOf(fromMemory),
     'in a poll, from memory': await poll(server.url),
@@ -69,7 +69,7 @@ test('the data of an event: live, from memory, from the log, in a poll, on the s
       .map(({ text }) => text)
       .join('\n'),
   };
-  for (const [where, text] of Object.entries(told)) {
+  for (const [where, text] of Object.entries(received)) {
     for (const data of recorded)
       expect({ where, data, is: text.includes(`"data":${data},"origin"`) }).toEqual({ where, data, is: true });
   }
@@ -78,7 +78,7 @@ test('the data of an event: live, from memory, from the log, in a poll, on the s
   stop();
 });
 
-test('keys, also where many changes are told as one', async () => {
+test('keys, also where many changes become one', async () => {
   await server.psql(`create table genau_key (id jsonb primary key); select change_feed.watch('genau_key')`);
   const stream = await server.stream('resources=genau_key');
   await stream.clientId();

@@ -15,7 +15,7 @@ const changeOf = (key: unknown, operation: Operation = 'update', more: Partial<L
 const times = (count: number, make: (place: number) => LoggedChange) =>
   Array.from({ length: count }, (_, i) => make(i));
 
-describe('what one read is told as', () => {
+describe('the changes of one read', () => {
   test('ten changes of a resource: each by itself', () => {
     const changes = times(10, (i) => changeOf(i));
     expect(mergeChanges(changes)).toEqual(changes);
@@ -42,9 +42,9 @@ describe('what one read is told as', () => {
       { resource: 'a', operation: 'emit', data: 5, xid: 7n },
     ];
     for (const cut of cuts) {
-      const told = mergeChanges([...times(10, (i) => changeOf(i)), cut, ...times(10, (i) => changeOf(i))]);
-      expect(told).toHaveLength(3);
-      expect(told[1]).toBe(cut);
+      const merged = mergeChanges([...times(10, (i) => changeOf(i)), cut, ...times(10, (i) => changeOf(i))]);
+      expect(merged).toHaveLength(3);
+      expect(merged[1]).toBe(cut);
     }
   });
 

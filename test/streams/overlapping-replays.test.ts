@@ -15,7 +15,7 @@ import { createStreamParser } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-// Several replays of one client at once: nothing older is told after something newer.
+// Several replays of one client at once: nothing older is sent after something newer.
 
 describe('over a real stream', () => {
   let server: TestServer;
@@ -27,10 +27,10 @@ describe('over a real stream', () => {
 
   afterAll(() => server.stop());
 
-  const told = (stream: EventStream) =>
+  const received = (stream: EventStream) =>
     stream.events.flatMap(({ data }) => (data.keys ?? []).map((key: number) => `${data.operation} ${key}`));
 
-  /** Holds back what replays have read; `release` lets the newest one go on, again and again, until `work` is done. */
+  /** Holds back what replays have read; `release` lets the newest one continue, again and again, until `work` is done. */
   function heldReplays() {
     const original = server.feed.changesSince.bind(server.feed);
     const held: (() => void)[] = [];
@@ -112,24 +112,24 @@ describe('over a real stream', () => {
       },
     ],
   ];
-  test.each(overlaps)('%s: the last that is told of a row is what happened last', async (_name, overlap) => {
+  test.each(overlaps)('%s: the last event of a row is what happened last', async (_name, overlap) => {
     const id = overlaps.findIndex(([name]) => name === _name) + 7;
     const since = await server.feed.currentPosition();
     const witness = await server.stream('resources=zeile');
     await witness.clientId();
     await server.psql('insert into zeile values ($1)', [id]);
-    await until(() => told(witness).includes(`insert ${id}`));
+    await until(() => received(witness).includes(`insert ${id}`));
     const { held, release } = heldReplays();
     const [stream, work] = await overlap(id, since, held);
     await until(() => held.length > 0);
     await server.psql('delete from zeile where id = $1', [id]);
-    await until(() => told(witness).includes(`delete ${id}`));
+    await until(() => received(witness).includes(`delete ${id}`));
     await release(work);
-    await until(() => told(stream).includes(`delete ${id}`));
+    await until(() => received(stream).includes(`delete ${id}`));
     await server.psql(`select change_feed.emit('zeile')`);
     await until(() => stream.events.some(({ data }) => data.operation === 'emit'));
-    expect(told(stream).filter((text) => text.endsWith(` ${id}`))).toContain(`insert ${id}`);
-    expect(told(stream).at(-1)).toBe(`delete ${id}`);
+    expect(received(stream).filter((text) => text.endsWith(` ${id}`))).toContain(`insert ${id}`);
+    expect(received(stream).at(-1)).toBe(`delete ${id}`);
     stream.close();
     witness.close();
   });
@@ -139,8 +139,8 @@ describe('over a real stream', () => {
 class Model {
   readonly log: LoggedChange[] = [];
   readonly pending: ((late: boolean) => void)[] = [];
-  /** What the client was told, in order: `resource key operation xid`. */
-  readonly told: { resource: string; key: number; operation: string }[] = [];
+  /** The events that the client received, in order: `resource key operation xid`. */
+  readonly received: { resource: string; key: number; operation: string }[] = [];
   readonly manager: SSEManager;
   readonly clientId: string;
   #live = at(0);
@@ -186,7 +186,7 @@ class Model {
     });
     const parser = createStreamParser(({ event, data }) => {
       if (event !== 'table-update') return;
-      for (const key of data.keys) this.told.push({ resource: data.resource, key, operation: data.operation });
+      for (const key of data.keys) this.received.push({ resource: data.resource, key, operation: data.operation });
     });
     response.on('data', (chunk) => parser.feed(chunk));
     const client = this.manager.open({
@@ -208,7 +208,7 @@ class Model {
     return this.log.findLast((change) => change.resource === resource && change.keys?.[0] === key)?.operation;
   }
 
-  tell(): void {
+  send(): void {
     const before = this.#live;
     this.#live = at(this.log.length);
     const changes = this.log.filter(({ xid = 0n }) => !hasSeen(before, xid));
@@ -225,7 +225,7 @@ const mostlyA = fc.constantFrom('a', 'a', 'a', 'b');
 const anyResource = fc.constantFrom('a', 'a', 'a', 'b', '*');
 const step = fc.oneof(
   fc.record({ kind: fc.constant('write' as const), resource: mostlyA, key: fc.constantFrom(1, 1, 2) }),
-  fc.record({ kind: fc.constant('tell' as const) }),
+  fc.record({ kind: fc.constant('send' as const) }),
   fc.record({
     kind: fc.constant('subscribe' as const),
     resource: anyResource,
@@ -236,16 +236,16 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('finish' as const), which: fc.nat(5), late: fc.boolean() }),
 );
 
-test('whatever overlaps and in whatever order the reads end: nothing is lost, and the last that is told is the last', async () => {
+test('whatever overlaps and in whatever order the reads end: nothing is lost, and the last event is the last change', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const model = new Model();
       const { manager, clientId } = model;
-      /** From where each subscription has to be told everything. */
+      /** The change from which on each subscription has to receive everything. */
       const from = new Map<string, number>();
-      for (const one of [...steps, { kind: 'tell' as const }]) {
+      for (const one of [...steps, { kind: 'send' as const }]) {
         if (one.kind === 'write') model.write(one.resource, one.key);
-        else if (one.kind === 'tell') model.tell();
+        else if (one.kind === 'send') model.send();
         else if (one.kind === 'unsubscribe') {
           manager.unsubscribe(clientId, 'ada', one.resource);
           from.delete(one.resource);
@@ -263,7 +263,7 @@ test('whatever overlaps and in whatever order the reads end: nothing is lost, an
         model.pending.shift()?.(true);
         await settled();
       }
-      model.tell();
+      model.send();
       await settled();
       for (const resource of ['a', 'b']) {
         const start = Math.min(
@@ -275,9 +275,9 @@ test('whatever overlaps and in whatever order the reads end: nothing is lost, an
           const happened = model.log
             .slice(start)
             .filter((change) => change.resource === resource && change.keys?.[0] === key);
-          const told = model.told.filter((event) => event.resource === resource && event.key === key);
-          expect(told.length).toBeGreaterThanOrEqual(happened.length);
-          if (happened.length > 0) expect(told.at(-1)?.operation).toBe(model.last(resource, key));
+          const received = model.received.filter((event) => event.resource === resource && event.key === key);
+          expect(received.length).toBeGreaterThanOrEqual(happened.length);
+          if (happened.length > 0) expect(received.at(-1)?.operation).toBe(model.last(resource, key));
         }
       }
       expect(formatPosition(at(model.log.length))).toBe(manager.requireClient(clientId, 'ada').currentId);

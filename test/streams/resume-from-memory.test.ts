@@ -75,7 +75,7 @@ test('a server that was just started remembers what came before, so that a deplo
   stream.close();
 });
 
-test('a long stretch costs no memory for each place to resume from', async () => {
+test('many missed changes cost no memory for each place to resume from', async () => {
   const left = await server.feed.currentPosition();
   for (let i = 1; i <= 5; i += 1) {
     // Few enough that no read sums them up, also where two reads follow each other at once

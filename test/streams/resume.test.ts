@@ -112,7 +112,7 @@ describe('a client that was away', () => {
     expect(keysOf(byHeader)).toEqual([three]);
   });
 
-  test('of whose long absence only the names of the resources are told', async () => {
+  test('that was away for long receives only the names of the resources', async () => {
     const first = await server.stream('resources=*');
     await first.clientId();
     first.close();
@@ -123,7 +123,7 @@ describe('a client that was away', () => {
     expect(second.events.slice(1).map(({ data }) => data)).toEqual([{ resource: 'zaehler' }, { resource: 'andere' }]);
   });
 
-  test('does not hear of what it did not subscribe to', async () => {
+  test('receives nothing that it did not subscribe to', async () => {
     const first = await server.stream('resources=zaehler');
     await first.clientId();
     first.close();
@@ -135,7 +135,7 @@ describe('a client that was away', () => {
   });
 });
 
-/** Keeps the next answers of the log back, after they were read, until it may go on. */
+/** Keeps the next answers of the log back, after they were read, until it may continue. */
 function keepReplayBack(change: (reading: Reading) => Reading = (reading) => reading) {
   const read = server.feed.changesSince.bind(server.feed);
   let answered = false;
@@ -198,7 +198,7 @@ test('a replay that answers after its epoch has ended hides nothing that is writ
   await until(() => keysOf(second).includes(after));
 });
 
-test('what first appears while `*` is being resynced is told after it', async () => {
+test('a resource that first appears while `*` is being resynced follows after it', async () => {
   const list = server.feed.allResources.bind(server.feed);
   let goOn = () => {};
   const kept = new Promise<void>((resolve) => {
@@ -275,7 +275,7 @@ describe('a stream that is cut', () => {
   test('after any byte of a batch, and resumed, misses nothing', async () => {
     const stream = await server.stream('resources=*');
     await stream.clientId();
-    // What was written before has been told by then, and is in no batch.
+    // The changes before have been sent by then, and are in no batch.
     const [first] = await insert();
     await until(() => keysOf(stream).includes(first));
     const start = stream.lastEventId() ?? '';
@@ -378,7 +378,7 @@ describe('subscriptions by POST', () => {
 });
 
 describe('ids', () => {
-  test('of a resumed stream stay where it arrived for a while, and then go on', async () => {
+  test('of a resumed stream stay where it arrived for a while, and then advance', async () => {
     const quick = await server.another({ holdMs: 50, heartbeatS: 1 });
     const headers = { Authorization: `Bearer ${await server.token()}` };
     const first = await server.stream('resources=zaehler');
@@ -415,7 +415,7 @@ describe('ids', () => {
     },
   );
 
-  test('of an idle client go on with each heartbeat', async () => {
+  test('of an idle client advance with each heartbeat', async () => {
     const quick = await server.another({ heartbeatS: 1 });
     const { openStream } = await import('../event-stream.js');
     const stream = await openStream(`${quick.url}/api/events?resources=andere`, {
