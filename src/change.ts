@@ -41,3 +41,11 @@ export interface LoggedChange extends Change {
   /** The JSON text of `data`, exactly as Postgres keeps it (jsonb). `data` may be rounded, and this is not. */
   readonly dataText?: string;
 }
+
+/**
+ * Makes the change that says: something changed in this resource, refetch it. It names no operation and no keys.
+ * @param reason `resync` where changes were missed and cannot be replayed; absent where several changes became one.
+ */
+export function refetchOf(resource: string, reason?: LoggedChange['reason']): LoggedChange {
+  return reason ? { resource, reason } : { resource };
+}

@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+export { atMost } from './at-most.js';
 export { orExitWithSentence, runCommandLine } from './command-line.js';
 export { stopOnSignal } from './commands/stop-on-signal.js';
 export { keysOf } from './commands/token.js';

@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import { FailureLog, type RunningServer, type ServerOptions, startServer } from 'pg-change-feed/server';
+import { atMost, FailureLog, type RunningServer, type ServerOptions, startServer } from 'pg-change-feed/server';
 import { createDatabase } from './database.js';
 import { demoRoutes } from './demo-routes.js';
 import { anmeldungRoutes } from './rest/anmeldung.js';
@@ -63,7 +62,7 @@ export async function startApplication(options: ApplicationOptions): Promise<Run
     });
     const stop = async () => {
       await server.stop();
-      await Promise.race([db.destroy(), delay(LAST_QUERIES_MS, undefined, { ref: false })]);
+      await atMost(LAST_QUERIES_MS, db.destroy());
     };
     return { ...server, db, stop };
   } catch (error) {

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { atMost } from '../at-most.js';
 import { parseDuration } from '../config.js';
 import { databaseFailure } from '../database/failure.js';
 import type { Failures } from '../feed/failure-log.js';
@@ -7,7 +7,7 @@ import { readPosition, writePosition } from '../feed/log/epochs.js';
 import { LogReader } from '../feed/log/log-reader.js';
 import type { Position } from '../feed/log/position.js';
 import type { Reading } from '../feed/log/reading.js';
-import { CHANNEL, NotificationListener } from '../feed/notify/listener.js';
+import { CHANNEL, CLOSE_MS, NotificationListener } from '../feed/notify/listener.js';
 import { checkDatabaseServer } from '../feed/start-check.js';
 import { OperatorError } from '../operator-error.js';
 import { databaseAddresses } from './database.js';
@@ -66,7 +66,7 @@ export async function tail(resources: readonly string[], options: TailOptions): 
   clearInterval(looking);
   reader.stop();
   if (code === INTERRUPTED) note(`Go on from here: pg-change-feed tail --since ${writePosition(position)}`);
-  await Promise.race([Promise.all([listener.stop(), log.close()]), delay(1000)]);
+  await atMost(CLOSE_MS, Promise.all([listener.stop(), log.close()]));
   process.exit(code);
 }
 

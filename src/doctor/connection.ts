@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { atMost } from '../at-most.js';
 import { sessionTo, withoutPassword } from '../database/address.js';
 import { databaseFailure } from '../database/failure.js';
 import type { Finding } from './finding.js';
@@ -26,7 +26,6 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     client.on('error', () => {});
     return client;
   });
-  const waited = new AbortController();
   const [session, mouth] = sessions as [pg.Client, pg.Client];
   try {
     await Promise.all(sessions.map((client) => client.connect()));
@@ -35,8 +34,7 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     await session.query(`listen ${channel}`);
     const begun = performance.now();
     await mouth.query('select pg_notify($1, $2)', [channel, '']);
-    const late = delay(ROUND_TRIP_MS, false as const, { signal: waited.signal }).catch(() => false as const);
-    const arrived = await Promise.race([heard, late]);
+    const arrived = await atMost(ROUND_TRIP_MS, heard);
     const ms = Math.round(performance.now() - begun);
     if (!arrived) {
       return [
@@ -58,7 +56,6 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
     const failure = databaseFailure(error, listenUrl);
     return [{ level: 'fail', about, says: failure instanceof Error ? failure.message : String(failure), cure }];
   } finally {
-    waited.abort(); // or it would keep the process for the rest of the wait
     await Promise.all(sessions.map((client) => client.end().catch(() => {})));
   }
 }

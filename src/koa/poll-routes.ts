@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Middleware } from 'koa';
 import { atMost } from '../at-most.js';
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { writePosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
@@ -10,7 +10,7 @@ import { isTooLong } from '../streams/event-batch.js';
 import { changeJson } from '../streams/event-format.js';
 import type { SSEManager } from '../streams/manager.js';
 import { mergeChanges } from '../streams/merge.js';
-import { refetchOf, resourcesToRefetch, summarize } from '../streams/refetch.js';
+import { resourcesToRefetch, summarize } from '../streams/refetch.js';
 import type { StreamLimits } from '../streams/stream-limits.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
 import { forbidden, isAuthorized } from '../streams/subscriptions.js';

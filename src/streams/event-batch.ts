@@ -1,6 +1,6 @@
+import { refetchOf } from '../change.js';
 import { bareId, type EncodedEvent, tableUpdate, withId } from './event-format.js';
 import { MAX_EVENTS, MAX_TEXT } from './limits.js';
-import { refetchOf } from './refetch.js';
 
 /**
  * The events that a client receives at once: one event, or one more than another batch. Clients that receive the same

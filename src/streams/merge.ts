@@ -1,7 +1,6 @@
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import { elementsOf } from '../json-text.js';
 import { MAX_EVENTS, MAX_KEYS, MERGE_FROM } from './limits.js';
-import { refetchOf } from './refetch.js';
 
 /**
  * Merges the changes of one read, so that many changes at once cost each client a bounded number of events. Where a

@@ -1,14 +1,6 @@
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { EVERY_RESOURCE } from './subscription.js';
-
-/**
- * Makes the change that says: something changed in this resource, refetch it. It names no operation and no keys.
- * @param reason `resync` where changes were missed and cannot be replayed; absent where several changes became one.
- */
-export function refetchOf(resource: string, reason?: LoggedChange['reason']): LoggedChange {
-  return reason ? { resource, reason } : { resource };
-}
 
 /** Returns whether a change says no more than {@link refetchOf} for several changes that became one. */
 export function sumsUp({ operation, keys, reason }: LoggedChange): boolean {

@@ -1,11 +1,11 @@
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { FailureLog } from '../feed/failure-log.js';
 import type { Position } from '../feed/log/position.js';
 import type { Logger } from '../logger.js';
 import type { Client } from './client.js';
 import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
-import { refetchOf, resourcesToRefetch } from './refetch.js';
+import { resourcesToRefetch } from './refetch.js';
 import { Replay, type Start } from './replay.js';
 import type { StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';

@@ -1,6 +1,5 @@
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import { MAX_WAITING } from './limits.js';
-import { refetchOf } from './refetch.js';
 
 /** Keeps live changes, in their order, until the replays before them have been sent. */
 export class WaitingChanges {

@@ -291,7 +291,7 @@ test('whatever overlaps and in whatever order the reads end: nothing is lost, an
           [
             { kind: 'subscribe', resource: 'a', back: 0 },
             { kind: 'write', resource: 'a', key: 1 },
-            { kind: 'tell' },
+            { kind: 'send' },
             { kind: 'subscribe', resource: 'a', back: 0 },
             { kind: 'finish', which: 0, late: false },
           ],

@@ -1,6 +1,6 @@
 import { resolve } from '../log/epochs.js';
 import { earliest, hasSeen, isAtLeast, type Position } from '../log/position.js';
-import type { Reading } from '../log/reading.js';
+import { lostReading, type Reading } from '../log/reading.js';
 
 /** How long a stretch that was read is kept for others who were away as long, in ms: a crowd comes back within a minute. */
 const KEPT_MS = 60_000;
@@ -97,7 +97,7 @@ export class SharedReplay {
   /** What is known without a query. */
   #known(since: Position, resources?: readonly string[]): Reading | undefined {
     const { recent, now } = this.#options;
-    if (this.#lostAt && isAtLeast(this.#lostAt, since)) return { position: now(), changes: [], lost: true };
+    if (this.#lostAt && isAtLeast(this.#lostAt, since)) return lostReading(now());
     const stretch = this.#stretch;
     if (!stretch || !isAtLeast(since, stretch.start) || !isAtLeast(stretch.reading.position, since)) return undefined;
     if (performance.now() - stretch.at > KEPT_MS) {
@@ -116,7 +116,7 @@ export class SharedReplay {
 function partOf(reading: Reading, position: Position, resources: readonly string[] | undefined): Reading {
   // Its epoch may have become known by this reading.
   const since = resolve(position);
-  if (!isAtLeast(reading.position, since)) return { position: reading.position, changes: [], lost: true };
+  if (!isAtLeast(reading.position, since)) return lostReading(reading.position);
   const changes = reading.changes.filter(
     ({ xid, resource }) =>
       (xid === undefined || !hasSeen(since, xid)) && (resources === undefined || resources.includes(resource)),

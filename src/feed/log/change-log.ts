@@ -6,6 +6,7 @@ import { formatSnapshot, isAtLeast, type Position } from './position.js';
 import {
   changeOf,
   changesIn,
+  lostReading,
   type Measured,
   positionOf,
   type Reading,
@@ -129,7 +130,7 @@ export class ChangeLog {
     if (reading.position.epoch === since.epoch && !isAtLeast(reading.position, since)) {
       // This database has said so itself, in this epoch: its data was put back by something that it cannot see.
       await this.#tail.query('select change_feed.new_epoch($1)', [epochId(since)]);
-      return { position: await this.begin(), changes: [], lost: true };
+      return lostReading(await this.begin());
     }
     this.#flooded = (reading.measured?.changes ?? 0) > MAX_CHANGES_AGAIN;
     return reading;
@@ -184,9 +185,8 @@ export class ChangeLog {
       !isAtLeast(position, from) ||
       (horizon != null && !isAtLeast(from, positionInForce(epoch, horizon))) ||
       (limit !== null && measured.changes >= limit);
-    return lost
-      ? { position, changes: [], lost }
-      : { position, changes: told.map(({ change }) => change), lost, measured };
+    if (lost) return lostReading(position);
+    return { position, changes: told.map(({ change }) => change), lost, measured };
   }
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */

@@ -1,4 +1,4 @@
-import type { LoggedChange, Operation, Origin } from '../../change.js';
+import { type LoggedChange, type Operation, type Origin, refetchOf } from '../../change.js';
 import { learnEpochs, positionInForce } from './epochs.js';
 import type { Position } from './position.js';
 import type { AgedChange } from './uncertain-order.js';
@@ -22,6 +22,11 @@ export interface Reading {
    * read is summed up. Absent where the stretch was known without a query.
    */
   readonly measured?: Measured;
+}
+
+/** Makes the reading of a position from which the changes cannot be read. @param position of now. */
+export function lostReading(position: Position): Reading {
+  return { position, changes: [], lost: true };
 }
 
 /** When what was read was made, as far as a reading can tell. */
@@ -79,7 +84,7 @@ export function changeOf(row: ReadingRow): AgedChange[] {
     command: row.command ?? 0,
     rang: row.operation !== 'emit' && row.data !== null,
   };
-  if (row.operation === null) return [{ ...aged, change: { resource: row.resource } }];
+  if (row.operation === null) return [{ ...aged, change: refetchOf(row.resource) }];
   const { application, actor, client } = row;
   const origin: Origin = {
     ...(application && { application }),

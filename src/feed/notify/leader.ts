@@ -1,9 +1,10 @@
 import pg from 'pg';
+import { atMost } from '../../at-most.js';
 import { sessionTo } from '../../database/address.js';
 import type { Logger } from '../../logger.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
 import type { Failures } from '../failure-log.js';
-import { CHANNEL, VACANT } from './listener.js';
+import { CHANNEL, CLOSE_MS, VACANT } from './listener.js';
 
 /** How often a server that does not lead asks for it, and an idle leader says that it is there, in ms. */
 const BEAT_MS = 1000;
@@ -281,9 +282,11 @@ export class Leader {
   async #disconnect(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
-    // Ending a connection whose other side is gone may never be answered.
     if (client)
-      await Promise.race([client.end().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+      await atMost(
+        CLOSE_MS,
+        client.end().catch(() => {}),
+      );
   }
 
   /** Waits, or until somebody wakes it. */

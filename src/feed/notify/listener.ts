@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import createSubscriber, { type Subscriber } from 'pg-listen';
+import { atMost } from '../../at-most.js';
 import { sessionTo } from '../../database/address.js';
 import { OperatorError } from '../../operator-error.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
@@ -13,6 +14,9 @@ export const CHANNEL = 'change_feed';
 
 /** The payload of a leader that stops, so that another takes over at once: the id of no leader. */
 export const VACANT = '0000000000000000';
+
+/** The time that ending a connection may take, in ms: one whose other side is gone is never answered. */
+export const CLOSE_MS = 1000;
 
 /** How long the round trip at start may take, in ms. */
 const ROUND_TRIP_MS = 5000;
@@ -63,18 +67,15 @@ export class NotificationListener {
     await this.#listen(this.#session);
     const hello = randomUUID();
     const heard = new Promise<true>((resolve) => this.#awaited.set(hello, () => resolve(true)));
-    const waited = new AbortController();
     try {
       await notify(hello);
-      const late = delay(ROUND_TRIP_MS, false as const, { signal: waited.signal }).catch(() => false as const);
-      if (!(await Promise.race([heard, late]))) {
+      if (!(await atMost(ROUND_TRIP_MS, heard))) {
         throw new OperatorError(
           `A NOTIFY on the channel ${CHANNEL} was not heard within ${ROUND_TRIP_MS / 1000} s: set LISTEN_DATABASE_URL ` +
             'to an address that leads straight to the primary of the same database, not through a pooler in transaction mode.',
         );
       }
     } finally {
-      waited.abort();
       this.#awaited.delete(hello);
     }
     this.#listening = true;
@@ -193,6 +194,9 @@ class ListenSession {
   /** Ends its connection, and all attempts to connect again. One whose other side is gone may never be answered. */
   async close(): Promise<void> {
     this.closed = true;
-    await Promise.race([this.subscriber.close().catch(() => {}), delay(1000, undefined, { ref: false })]);
+    await atMost(
+      CLOSE_MS,
+      this.subscriber.close().catch(() => {}),
+    );
   }
 }
