@@ -32,10 +32,10 @@ export interface JwksOptions {
 }
 
 /**
- * Makes a check of tokens against the keys of JWKS_URL. It fetches the keys now, when they are ten minutes old, and when a
- * token names one that is not among them (a rotated one), every 30 s at the most.
- * @returns a function that resolves with the claims. It throws a JOSEError when the token isn't valid, and an
- * {@link HttpError} unavailable when the keys can't be fetched, so that an outage logs nobody out.
+ * Makes a check of tokens against the keys of JWKS_URL. It fetches the keys now, and when they are ten minutes old. A
+ * token with an unknown key (a rotated one) causes a fetch, too, every 30 s at the most.
+ * @returns a function that resolves with the claims. It throws a JOSEError when the token isn't valid. When the
+ * keys can't be fetched it throws an {@link HttpError} unavailable, so that an outage logs nobody out.
  */
 export function jwksVerifier(options: JwksOptions): (token: string) => Promise<JWTPayload> {
   const { url, issuer, audience, toleranceS, logger } = options;

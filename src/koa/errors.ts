@@ -29,7 +29,7 @@ export function errorResponses(logger: Logger): Middleware {
 
 /**
  * Refuses a request that no route has answered. The router's allowedMethods() has set 405, or 501 for a method that no
- * route knows, with an empty `Allow` where there is no such path either.
+ * route knows. `Allow` is then empty where there is no such path either.
  */
 function refuseUnserved(ctx: Context): void {
   const { status, method, path } = ctx;

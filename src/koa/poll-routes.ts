@@ -37,8 +37,8 @@ export interface PollRouteOptions extends Pick<SSERoutesOptions, 'feed' | 'calle
 
 /**
  * Serves `GET /api/events/poll?wait=25&lastEventId=…&resources=…`, for clients behind proxies that keep streams back. The
- * answer is `{"events":[…],"position":"…"}`. It comes at once where something has changed since the position or where
- * there is none, else with the next change, or without any after `wait` seconds (0 to 55). `"readable":false` says that
+ * answer is `{"events":[…],"position":"…"}`. It comes at once where something has changed since the position, or where
+ * the client sent none. Else it comes with the next change, or without any after `wait` seconds (0 to 55). `"readable":false` says that
  * the server cannot read the log; the position is then the client's. The URL differs from the stream's, because careless
  * caches ignore `Vary`.
  */

@@ -5,8 +5,8 @@ import type { Subscription } from './subscription.js';
 import { WaitingChanges } from './waiting-changes.js';
 
 /**
- * The replays of one client that run or are about to, the live changes that wait for them, and the subscriptions that
- * they have covered further than the feed has sent live changes.
+ * The replays of one client that run or are about to, and the live changes that wait for them. It also remembers which
+ * subscriptions a replay has covered further than the feed has sent live changes.
  */
 export class ClientReplays {
   // Made when they are needed, and gone when they are empty: ten thousand clients that came back need none of them.

@@ -23,7 +23,7 @@ interface Unread {
 
 /**
  * The way out of a stream, with back-pressure: once its socket is full, further changes cost the names of their
- * resources and no more, and a client that does not read for `stallMs` is disconnected.
+ * resources and no more. A client that does not read for `stallMs` is disconnected.
  */
 export class Outbox {
   readonly #socket: Writable;

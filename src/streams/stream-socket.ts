@@ -26,7 +26,7 @@ sendHead(
  * without chunks, and ends with the connection (RFC 9112, 6.3).
  *
  * The framework's response ends at that moment. It and all that it references (the request, headers, context and
- * listeners) are 9 kB for each stream, and would stay as long as the stream does. A response that all streams share
+ * listeners) are 9 kB. They would stay as long as the stream does. A response that all streams share
  * takes its place on the socket, so that node:http still knows the connection to be in use.
  *
  * On HTTP/2, behind a pipelined request, or where the headers have been sent already, it is the response.

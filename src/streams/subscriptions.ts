@@ -43,9 +43,9 @@ export class Subscriptions {
 
   /**
    * Carries an order out where the stream is. Resolves when what it missed has been sent.
-   * @throws {HttpError} not_found when it isn't a stream of this subject, forbidden when the resource isn't allowed,
-   * too_many_requests when the stream has as many subscriptions as it may, unavailable when the server that has the
-   * stream does not answer within two seconds.
+   * @throws {HttpError} not_found: it isn't a stream of this subject. forbidden: the resource isn't allowed.
+   * too_many_requests: the stream has as many subscriptions as it may. unavailable: the server that has the stream does
+   * not answer within two seconds.
    */
   async carryOut(given: SubscriptionOrder): Promise<void> {
     const server = CLIENT_ID.exec(given.clientId)?.[1];
