@@ -21,9 +21,9 @@ test.each<[string, string, string]>([
   [
     'another owner of a sequence',
     `alter sequence change_feed.leader_idle owner to ${ROLE}`,
-    `asleep belongs to ${ROLE}`,
+    `leader_idle belongs to ${ROLE}`,
   ],
-  ['another owner of a view', `alter view change_feed.open_writer owner to ${ROLE}`, `asked belongs to ${ROLE}`],
+  ['another owner of a view', `alter view change_feed.open_writer owner to ${ROLE}`, `open_writer belongs to ${ROLE}`],
   ['another owner of a recorder', `alter function change_feed.record_t() owner to ${ROLE}`, `belongs to ${ROLE}`],
   ['another owner of the schema', `alter schema change_feed owner to ${ROLE}`, `schema change_feed belongs to ${ROLE}`],
   ['REASSIGN OWNED', `reassign owned by change_feed_owner to ${ROLE}`, `belongs to ${ROLE}`],

@@ -16,7 +16,7 @@ beforeEach(async () => {
   witness = await session();
   witness.on('notification', ({ payload = '' }) => rings.push(payload));
   await witness.query('listen change_feed');
-  await until(asleep, 'the lead to sleep');
+  await until(isIdle, 'the leader to be idle');
 });
 
 afterEach(async () => {
@@ -31,7 +31,7 @@ async function session(): Promise<pg.Client> {
   return client;
 }
 
-const asleep = async () =>
+const isIdle = async () =>
   (await server.psql('select is_called from change_feed.leader_idle')).rows[0].is_called === true;
 const leadPid = async () =>
   (await server.psql('select pid from change_feed.current_leader')).rows[0]?.pid as number | undefined;
@@ -49,7 +49,7 @@ async function keepBusy(): Promise<{ end(): Promise<void> }> {
   await server.psql(`select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and application_name = 'pg-change-feed listener'`);
   await until(() => !server.feed.health.listener, 'the leader to receive nothing');
-  await until(async () => !(await asleep()), 'the leader to be awake');
+  await until(async () => !(await isIdle()), 'the leader to be awake');
   return {
     end: async () => {
       failing.mockRestore();
@@ -91,7 +91,7 @@ describe('a writer', () => {
     await until(() => keys.every((key) => stream.events.some(({ data }) => data.keys?.[0] === key)));
     expect(await ringsOfWriters()).toEqual([]);
     await awake.end();
-    await until(asleep, 'the lead to sleep again');
+    await until(isIdle, 'the leader to be idle again');
     stream.close();
   });
 
@@ -111,14 +111,14 @@ describe('a writer', () => {
     // Were it to lie down between two commits, each of those that follow would ring until it is up again.
     expect((await ringsOfWriters()).length).toBeLessThan(10);
     await writer.end();
-    await until(asleep, 'the lead to sleep again');
+    await until(isIdle, 'the leader to be idle again');
   });
 
   test('that asked while the lead was awake, and commits in its sleep, is heard all the same', async () => {
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
     const heard = (key: number) => stream.next(({ data }) => data.keys?.[0] === key);
-    const sleeps = () => until(() => server.feed.leader.idle, 'the lead to sleep again');
+    const sleeps = () => until(() => server.feed.leader.idle, 'the leader to be idle again');
     const awake = await keepBusy();
     const writers = await Promise.all([1, 2, 3].map(session));
     const keys: number[] = [];
@@ -189,7 +189,7 @@ test('no wake-up is lost: each of many writes is heard, whichever moment it meet
 }, 120_000);
 
 describe('a lead', () => {
-  test('that dies asleep is followed by another, and nothing is lost', async () => {
+  test('that dies idle is followed by another, and nothing is lost', async () => {
     const other = await server.another();
     const stream = await server.stream('resources=zaehler');
     await stream.clientId();
@@ -198,11 +198,11 @@ describe('a lead', () => {
     const key = await insert();
     await stream.next(({ data }) => data.keys?.[0] === key);
     await until(async () => ![undefined, dead].includes(await leadPid()), 'another lead');
-    await until(asleep);
+    await until(isIdle);
     expect(other.feed.health.listener).toBe(true);
   });
 
-  test('that hangs asleep does not hold up anybody: Postgres ends its session, and another leads', async () => {
+  test('that hangs idle does not hold up anybody: Postgres ends its session, and another leads', async () => {
     const holder = await session();
     // As a process that was stopped: its session stays, and says nothing any more.
     await holder.query(`set idle_session_timeout = '3s'`);
@@ -218,7 +218,7 @@ describe('a lead', () => {
     await stream.next(({ data }) => data.keys?.[0] === key);
     expect(await leadPid()).toBe(rows[0].pid);
     await until(async () => ![undefined, rows[0].pid].includes(await leadPid()), 'another lead');
-    await until(asleep, 'the new lead to sleep');
+    await until(isIdle, 'the new leader to be idle');
   });
 
   test('that is stopped hands over at once', async () => {
