@@ -25,6 +25,9 @@ export function runCommandLine(argv: readonly string[]): Promise<void> {
   });
 }
 
+/** A command that failed ends after this at the latest, in ms. */
+const LAST_WORDS_MS = 2000;
+
 /**
  * Runs a program. What it throws is printed on stderr, without tokens and passwords: an {@link OperatorError} as its
  * sentence, all else with its stack. The exit code is then 1.
@@ -35,6 +38,8 @@ export async function orExitWithSentence(program: () => Promise<void>): Promise<
   } catch (error) {
     console.error(redact(error instanceof OperatorError ? error.message : inspect(error)));
     process.exitCode = 1;
+    // Where the other side of a connection never ends it, the process would stay.
+    setTimeout(() => process.exit(), LAST_WORDS_MS).unref();
   }
 }
 

@@ -55,6 +55,12 @@ const TLS_CAUSES: readonly (readonly [RegExp, string, string])[] = [
 /** What pg says, without a code, of a connection that does not come about. */
 const NO_CONNECTION = /^(Connection terminated|Client has encountered a connection error|Received unexpected)/;
 
+/** What pg says of a server that does not speak as Postgres does, or asks for a way to sign in that pg does not know. */
+const NOT_UNDERSTOOD = /^(received invalid response|SASL:|Unknown authenticationOk|Unknown message)/i;
+
+/** Characters of a server's message that a sentence shows. */
+const MAX_MESSAGE = 300;
+
 /**
  * What an operator can do about a failure of the database at start, as an {@link OperatorError}; any other error as it
  * is. The address is shown without its password.
@@ -80,13 +86,21 @@ export function databaseFailure(error: unknown, databaseUrl: string, variable?: 
     const hint = 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}.` : '';
     return new OperatorError(`The user of ${where} lacks a right: ${error.message}.${hint}`);
   }
-  if ('severity' in error && error.severity === 'FATAL') return unusable(`${error.message} (${code}).`);
+  if ('severity' in error && error.severity === 'FATAL')
+    return unusable(`${shown(error)} (${code ?? 'without a code'}).`);
   if (/timeout/i.test(error.message)) return unusable(`it does not answer (${error.message}).`);
   if (NO_CONNECTION.test(error.message))
     return unusable(`it ended the connection (${error.message}). `, `Check ${name}.`);
+  if (NOT_UNDERSTOOD.test(error.message) || (error instanceof pg.DatabaseError && !code))
+    return unusable(`it does not answer as Postgres does (${shown(error)}). `, `Check ${name}.`);
   // A socket's error, of which Node has many
   if (code && !(error instanceof pg.DatabaseError)) return unusable(`${error.message} (${code}).`);
   return error;
+}
+
+/** One line of a message of any length. */
+function shown({ message }: Error): string {
+  return message.replace(/\s+/g, ' ').trim().slice(0, MAX_MESSAGE) || 'no reason given';
 }
 
 /**
