@@ -1,17 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
 import { RecentChanges } from './catch-up/recent-changes.js';
 import { SharedReplay } from './catch-up/shared-replay.js';
 import { ExplainedFailures } from './explained-failures.js';
 import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
+import { type FeedListener, FeedListeners } from './feed-listeners.js';
 import { ChangeLog } from './log/change-log.js';
-import { epochId, resolve, writePosition } from './log/epochs.js';
+import { resolve, writePosition } from './log/epochs.js';
 import { LogReader } from './log/log-reader.js';
 import { type LogState, readLogState } from './log/log-state.js';
 import type { Position } from './log/position.js';
 import type { Reading } from './log/reading.js';
+import { Maintenance } from './maintenance.js';
 import { Leader } from './notify/leader.js';
 import { CHANNEL, NotificationListener } from './notify/listener.js';
 import { Resources } from './resources.js';
@@ -41,34 +42,16 @@ export interface ChangeFeedOptions {
   readonly logger: Logger;
 }
 
-/** Hears every change of the feed, in order. */
-export interface FeedListener {
-  /** What committed since the last call; `position` stands behind all of it. */
-  onChanges(changes: readonly LoggedChange[], position: Position): void;
-  /** What committed since the last call can't be told: everything may have changed. */
-  onLost(position: Position): void;
-  /** Postgres was restarted, and nothing was lost: positions are written with the id of another epoch from now on. */
-  onRestart?(): void;
-}
-
-/** Between two ticks of maintenance, in ms. */
-const MAINTENANCE_MS = 60_000;
-
-/** The same after one that failed, in ms. */
-const MAINTENANCE_RETRY_MS = 5000;
-
-/** Where transactions can be prepared no writer notifies, because PREPARE TRANSACTION fails after NOTIFY. The log is read this often instead, in ms. */
+/**
+ * The time between two reads where transactions can be prepared, in ms. No writer notifies there, because PREPARE
+ * TRANSACTION fails after NOTIFY.
+ */
 const SILENT_WRITERS_MS = 100;
 
 /** How far back the memory reaches at the start, in seconds, where that is not too much. */
 const PRELOAD_S = 300;
 
 const LISTENER_FAILED = 'the connection that listens failed, connecting again';
-const PRUNING_FAILED = 'the log could not be pruned';
-const DDL_FAILED = 'exchanged tables could not be looked for';
-
-/** How often the leader looks for tables that were exchanged, in ms. */
-const DDL_MS = 5000;
 
 /** How often a query of one client is tried while the feed itself can read. */
 const MAX_ATTEMPTS = 3;
@@ -85,8 +68,9 @@ export class ChangeFeed {
   readonly #failures: FailureLog;
   /** For what reads or writes the schema, which may be replaced meanwhile. */
   readonly #explained: ExplainedFailures;
-  readonly #listeners = new Set<FeedListener>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #listeners: FeedListeners;
+  readonly #maintenance: Maintenance;
+  #timer: NodeJS.Timeout | undefined;
   /** Names this server on the channel, and in the ids of its clients. */
   readonly instanceId = randomBytes(4).toString('hex');
   /** The payload of this server's own notifications, as the leader. */
@@ -98,13 +82,9 @@ export class ChangeFeed {
   readonly #resources: Resources;
   /** What has happened since the start, for metrics. */
   readonly counts = new FeedCounts();
-  /** How many changes had been read when the lead was last told. */
+  /** The number of changes that had been read when the leader last asked. */
   #foundBefore = 0;
   #polling = false;
-  #lookingForDdl = false;
-  /** The id of the epoch in which it last read. */
-  #epoch: string | undefined;
-  #maintenanceRetry: NodeJS.Timeout | undefined;
   #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
   readonly #sharedReplay: SharedReplay;
@@ -118,6 +98,14 @@ export class ChangeFeed {
       this.#failures.happened('a connection to the log broke', error);
     });
     this.#explained = new ExplainedFailures(this.#failures, (text, values) => this.#log.query(text, values));
+    this.#listeners = new FeedListeners(this.#logger);
+    this.#maintenance = new Maintenance({
+      log: this.#log,
+      ...this.limits,
+      looksForDdl: () => this.#leader.leading || this.#polling,
+      failures: this.#explained,
+      logger: this.#logger,
+    });
     this.#resources = new Resources(this.#log);
     this.#sharedReplay = new SharedReplay({
       read: (since, resources) => this.#log.replay(since, resources),
@@ -190,7 +178,7 @@ export class ChangeFeed {
     const { start, position } = await this.#startingPoint();
     this.#recent = start;
     this.#reader = new LogReader(this.#log, position, this.#explained, (reading) => this.#tell(reading));
-    // What rang while it was being made; the first report says how that went.
+    // What was notified of while it was being made; the first report says how that went.
     await this.#reader.read();
     // Before its first client: to the other servers it exists from now on.
     if (!this.#stopping) await this.#report.start();
@@ -198,13 +186,8 @@ export class ChangeFeed {
 
     const { readIntervalMs = 1000 } = this.#options;
     const interval = mayPrepare ? SILENT_WRITERS_MS : readIntervalMs;
-    if (interval > 0) this.#every(interval, () => this.#wake());
-    this.#every(MAINTENANCE_MS, () => void this.#maintain());
-    this.#every(DDL_MS, () => {
-      if (this.#leader.leading || mayPrepare) void this.#recordDdl();
-    });
-    void this.#recordDdl();
-    void this.#maintain();
+    if (interval > 0) this.#timer = setInterval(() => this.#wake(), interval);
+    this.#maintenance.start();
   }
 
   /** Stops reading. Listeners hear nothing more. May be called again. */
@@ -214,8 +197,8 @@ export class ChangeFeed {
   }
 
   async #stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
-    clearTimeout(this.#maintenanceRetry);
+    clearInterval(this.#timer);
+    this.#maintenance.stop();
     this.#reader?.stop();
     await Promise.all([this.#leader.stop(), this.#report.stop()]);
     await Promise.all([this.#listener.stop(), this.#log.close()]);
@@ -255,8 +238,7 @@ export class ChangeFeed {
 
   /** Tells `listener` everything that is read from now on. Returns how to end that. */
   listen(listener: FeedListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /**
@@ -302,10 +284,6 @@ export class ChangeFeed {
     return { start, position: reading.position };
   }
 
-  #every(ms: number, task: () => void): void {
-    this.#timers.push(setInterval(task, ms));
-  }
-
   #wake(): void {
     if (!this.#stopping) void this.#reader?.read();
   }
@@ -314,66 +292,8 @@ export class ChangeFeed {
     this.#recent?.add(reading);
     this.#resources.add(reading.changes);
     if (reading.lost) this.#resources.forget();
-    const { changes, position, lost } = reading;
-    const epoch = epochId(position);
-    const restarted = this.#epoch !== undefined && this.#epoch !== epoch && !lost;
-    this.#epoch = epoch;
-    if (restarted) for (const listener of this.#listeners) listener.onRestart?.();
-    if (!lost && changes.length === 0) {
-      this.counts.read(reading);
-      return;
-    }
-    this.#leader.hasNews();
-    if (lost) this.#logger.warn('changes were missed that cannot be told: every client is told to refetch');
-    for (const listener of this.#listeners) {
-      try {
-        if (lost) listener.onLost(position);
-        else listener.onChanges(changes, position);
-      } catch (error) {
-        // The position has gone on: what this listener did not take it would never hear of again.
-        this.#logger.error({ err: error }, 'a listener failed, and is told that it has missed changes');
-        this.#tellLost(listener, position);
-      }
-    }
+    if (this.#listeners.tell(reading)) this.#leader.hasNews();
     this.counts.read(reading);
-  }
-
-  #tellLost(listener: FeedListener, position: Position): void {
-    try {
-      listener.onLost(position);
-    } catch (error) {
-      this.#logger.error({ err: error }, 'a listener failed again');
-    }
-  }
-
-  /** Without it a table that was exchanged or restored would be news to nobody until somebody writes to it. */
-  async #recordDdl(): Promise<void> {
-    if (this.#lookingForDdl) return;
-    this.#lookingForDdl = true;
-    try {
-      await this.#log.recordDdl();
-      this.#explained.succeeded(DDL_FAILED);
-    } catch (error) {
-      if (!this.#stopping) this.#explained.failed(DDL_FAILED, error);
-    } finally {
-      this.#lookingForDdl = false;
-    }
-  }
-
-  async #maintain(): Promise<void> {
-    const { retentionS, maxRows } = this.limits;
-    try {
-      const pruned = await this.#log.prune(retentionS, maxRows);
-      this.#explained.succeeded(PRUNING_FAILED);
-      // A schema of another version may fit for reading, and for pruning, and still mean something else.
-      await this.#explained.checkSchema();
-      if (pruned > 0) this.#logger.info({ pruned }, 'old changes were pruned');
-    } catch (error) {
-      if (this.#stopping) return;
-      this.#explained.failed(PRUNING_FAILED, error);
-      clearTimeout(this.#maintenanceRetry);
-      this.#maintenanceRetry = setTimeout(() => void this.#maintain(), MAINTENANCE_RETRY_MS);
-    }
   }
 
   /** A failed query waits until the feed itself has read the log again, and is then tried anew. */

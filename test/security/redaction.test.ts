@@ -97,7 +97,7 @@ test('whatever is logged stays JSON, and a token in it never gets through', () =
 });
 
 test("the server's own logger redacts", () => {
-  const script = `const { createLogger } = await import('./dist/src/server/logger.js');
+  const script = `const { createLogger } = await import('./dist/src/http/logger.js');
     createLogger('info').info({ url: '/api/events?token=${JWT}' }, 'postgres://ada:geheim@db/app');`;
   const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: packageRoot,

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import fc from 'fast-check';
 import { pino } from 'pino';
 import type { LoggedChange } from '../../src/change.js';
-import type { ChangeFeed, FeedListener } from '../../src/feed/change-feed.js';
+import type { ChangeFeed } from '../../src/feed/change-feed.js';
+import type { FeedListener } from '../../src/feed/feed-listeners.js';
 import { formatPosition, hasSeen, type Position } from '../../src/feed/log/position.js';
 import type { Reading } from '../../src/feed/log/reading.js';
 import { SSEManager } from '../../src/streams/manager.js';
