@@ -246,6 +246,13 @@ describe('status', () => {
     const stream = await server.stream('resources=*');
     await stream.clientId();
     await emit('ereignis');
+    // Commands that ran before have kept this process, and so the server, from reading.
+    await until(async () => {
+      const { rows } = await server.psql(
+        `select state from change_feed.status where name = '${server.feed.instanceId}'`,
+      );
+      return rows[0]?.state.includes('read the log');
+    }, 'a report of the server');
     const { rows } = await server.psql('select * from change_feed.status');
     const of = (what: string, name: string) => rows.find((row) => row.what === what && row.name === name)?.state;
     expect(of('server', server.feed.instanceId)).toMatch(
