@@ -113,7 +113,7 @@ describe('tail', () => {
     for (const name of ['one', 'two', 'three']) await psql.query('select change_feed.emit($1)', [name]);
     await psql.query(`update change_feed.change set at = at - interval '20 min' where resource = 'one'`);
     const tail = startTail(['--since', '10m'], database.url);
-    await until(() => tail.lines().length === 2, 'what was written');
+    await until(() => tail.lines().length === 2 && tail.said.err !== '', 'what was written, and the note');
     expect(tail.lines().map(({ resource }) => resource)).toEqual(['two', 'three']);
     expect(tail.said.err).toMatch(/^Listening from \d{4}-[\d:.T-]+Z, the first change in the log since then\.\n$/);
     tail.child.kill('SIGKILL');
