@@ -144,7 +144,9 @@ describe.each(ENCODINGS)('in a database in $encoding', ({ encoding, fc, x81 }) =
         out += text;
       });
     }
-    await until(() => out.includes('"resource":"member"'), 'tail');
+    await until(() => out.includes('"resource":"member"'), 'tail').catch((error) => {
+      throw new Error(`tail printed ${out}`, { cause: error });
+    });
     child.kill('SIGKILL');
   });
 });
