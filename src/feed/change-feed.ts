@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from '../logger.js';
 import { RecentChanges } from './catch-up/recent-changes.js';
 import { SharedReplay } from './catch-up/shared-replay.js';
+import type { ChangeFeedOptions } from './change-feed-options.js';
 import { ExplainedFailures } from './explained-failures.js';
 import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
@@ -19,28 +20,6 @@ import { Resources } from './resources.js';
 import { ServerCalls } from './servers/server-calls.js';
 import { ServerReport } from './servers/server-report.js';
 import { checkDatabaseServer } from './start-check.js';
-
-/** What a change feed is made of. */
-export interface ChangeFeedOptions {
-  /** A direct connection to Postgres: for LISTEN, and for reading the log. */
-  readonly listenDatabaseUrl: string;
-  /** Notifies over a connection like those of the application's writers, to prove at start that this gets through. */
-  readonly notify: (channel: string, payload: string) => Promise<unknown>;
-  /**
-   * The log is also read when no notification came for this long, in ms: the delay under any fault of LISTEN.
-   * Default 1000; 0 switches it off.
-   */
-  readonly readIntervalMs?: number;
-  /** How long changes stay in the log, in seconds. Default 24 hours. */
-  readonly retentionS?: number;
-  /** How many changes the log keeps at the most. Default 10 million. */
-  readonly maxRows?: number;
-  /** How many of the last changes are kept in memory, for clients that come back soon. Default 2,000; 0: none. */
-  readonly recentChanges?: number;
-  /** How many streams hang on the feed, for `change_feed.status`. Default: 0. */
-  readonly streams?: () => number;
-  readonly logger: Logger;
-}
 
 /**
  * The time between two reads where transactions can be prepared, in ms. No writer notifies there, because PREPARE

@@ -1,9 +1,8 @@
 import pg from 'pg';
 import { atMost } from '../../at-most.js';
 import { sessionTo } from '../../database/address.js';
-import type { Logger } from '../../logger.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
-import type { Failures } from '../failure-log.js';
+import type { LeaderOptions } from './leader-options.js';
 import { CHANNEL, CLOSE_MS, VACANT } from './listener.js';
 
 /** How often a server that does not lead asks for it, and an idle leader says that it is there, in ms. */
@@ -40,23 +39,6 @@ const SESSION = [
   // A host that is gone says nothing.
   '-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2',
 ].join(' ');
-
-/** What a lead stands on. */
-export interface LeaderOptions {
-  /** Straight to Postgres: the lock of a session does not work through a pooler in transaction mode. */
-  readonly databaseUrl: string;
-  /** 16 hexadecimal digits, the payload of its own notifications: the server that sends them ignores them. */
-  readonly notificationId: string;
-  /**
-   * Reads the log, beginning after the call.
-   * @returns how many changes were read since it was called before, by whomever; undefined where it failed.
-   */
-  readonly read: () => Promise<number | undefined>;
-  /** Tells whether a notification would be received. */
-  readonly isListening: () => boolean;
-  readonly failures: Failures;
-  readonly logger: Logger;
-}
 
 /**
  * Spares writers NOTIFY. A transaction that has called NOTIFY commits under one lock of the whole cluster, so writers

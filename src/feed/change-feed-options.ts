@@ -1,0 +1,23 @@
+import type { Logger } from '../logger.js';
+
+/** The settings of a change feed, and what it works with. */
+export interface ChangeFeedOptions {
+  /** A direct connection to Postgres: for LISTEN, and for reading the log. */
+  readonly listenDatabaseUrl: string;
+  /** Notifies over a connection like those of the application's writers, to prove at start that this gets through. */
+  readonly notify: (channel: string, payload: string) => Promise<unknown>;
+  /**
+   * The log is also read when no notification came for this long, in ms: the delay under any fault of LISTEN.
+   * Default 1000; 0 switches it off.
+   */
+  readonly readIntervalMs?: number;
+  /** The time that changes stay in the log, in seconds. Default 24 hours. */
+  readonly retentionS?: number;
+  /** The number of changes that the log keeps at the most. Default 10 million. */
+  readonly maxRows?: number;
+  /** The number of last changes that are kept in memory, for clients that come back soon. Default 2,000; 0: none. */
+  readonly recentChanges?: number;
+  /** Returns the number of streams that the feed serves, for `change_feed.status`. Default: 0. */
+  readonly streams?: () => number;
+  readonly logger: Logger;
+}
