@@ -17,8 +17,8 @@ export default {
   },
   globalSetup: '<rootDir>/test/global-setup.js',
   globalTeardown: '<rootDir>/test/global-teardown.js',
-  // Each waits for conditions; a busy machine takes its time.
-  testTimeout: 120_000,
+  // Each waits for conditions, a minute at the most for each: see test/until.ts.
+  testTimeout: 240_000,
   // A connection that a failed test has left must not keep `npm test` from ending.
   forceExit: true,
 };

@@ -183,4 +183,4 @@ test('each listener is told of every change or of a resync, in order, with at mo
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), (steps) => run(steps)),
     { numRuns: Number(process.env.RUNS ?? 150), interruptAfterTimeLimit: 90_000, markInterruptAsFailure: false },
   );
-}, 120_000);
+});

@@ -142,5 +142,4 @@ withPostgres15(
     stream.close();
     resuming.close();
   },
-  60_000,
 );

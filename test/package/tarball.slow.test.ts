@@ -64,7 +64,7 @@ beforeAll(async () => {
   manifest.dependencies['pg-change-feed'] = `file:${tarball}`;
   await writeFile(join(app, 'package.json'), JSON.stringify(manifest));
   await install(app);
-}, 180_000);
+});
 
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
@@ -124,7 +124,7 @@ test('attw finds nothing, for those who import ES modules', async () => {
   // It exits with 1 for any problem outside of what the profile leaves out: require(), and node10, which knows no exports.
   const { stdout } = await run(join(TOOLS, 'attw'), [tarball, '--profile', 'esm-only']);
   expect(stdout).toMatch(/bundler.*🟢/);
-}, 60_000);
+});
 
 describe.each([
   ['nodenext', 'nodenext'],
@@ -137,7 +137,7 @@ describe.each([
     await writeFile(project, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
     const compiled = await run(join(TOOLS, 'tsc'), ['-p', project]).catch((error) => error);
     expect(compiled.stdout).toBe('');
-  }, 60_000);
+  });
 });
 
 test('the browser client runs without Vue, and asks for nothing that is not installed', async () => {
@@ -166,7 +166,7 @@ describe('the package of the browser client', () => {
     page = join(folder, 'page');
     const packed = await pack(folder, './dist/client-package');
     await folderWith(page, { 'pg-change-feed-client': `file:${packed.tarball}` });
-  }, 180_000);
+  });
 
   test('installs neither Koa nor pg', async () => {
     expect((await readdir(join(page, 'node_modules'))).filter((name) => !name.startsWith('.'))).toEqual([

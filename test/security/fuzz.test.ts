@@ -199,7 +199,7 @@ test('any method, path, query and header, with a token', async () => {
     }),
     runs,
   );
-}, 120_000);
+});
 
 test('any method, path and query without a token opens nothing', async () => {
   await fc.assert(
@@ -210,7 +210,7 @@ test('any method, path and query without a token opens nothing', async () => {
     }),
     runs,
   );
-}, 120_000);
+});
 
 test.each([
   '/assets/..%2findex.html',
@@ -247,7 +247,7 @@ test('any token', async () => {
     }),
     runs,
   );
-}, 120_000);
+});
 
 test('any body', async () => {
   const field = fc.oneof(
@@ -340,7 +340,7 @@ test('any body', async () => {
     }),
     runs,
   );
-}, 120_000);
+});
 
 test('any position to resume from', async () => {
   const number = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n }), fc.integer({ min: 0, max: 1000 }));
@@ -375,4 +375,4 @@ test('any position to resume from', async () => {
     }),
     { numRuns: 200 },
   );
-}, 120_000);
+});

@@ -73,14 +73,14 @@ beforeAll(async () => {
   for (const service of services) await service.start();
   await until(() => everybody().every(({ since }) => since < Number.POSITIVE_INFINITY), 'all clients to connect');
   target = { postgres, servers, clients, long: LONG };
-}, 60_000);
+});
 
 afterAll(async () => {
   process.stdout.write(report.table());
   await Promise.all(everybody().map((client) => client.stop()));
   await servers.stop();
   await postgres.stop();
-}, 60_000);
+});
 
 const everybody = () => [...clients, ...services];
 

@@ -155,7 +155,7 @@ test('a clean restart keeps all: live streams and clients that come back miss no
   await sql('insert into t values (5)');
   await until(() => keys(back).includes(5) && keys(live).includes(5));
   expect(keys(back)).toEqual([1, 2, 3, 4, 5]);
-}, 120_000);
+});
 
 test('a server that starts after restarts knows the positions of before', async () => {
   await serve();
@@ -173,7 +173,7 @@ test('a server that starts after restarts knows the positions of before', async 
   const back = await open(left);
   await until(() => keys(back).length >= 2);
   expect({ resumed: resumed(back), keys: keys(back) }).toEqual({ resumed: true, keys: [1, 2] });
-}, 120_000);
+});
 
 test('a data folder that is put back under a running server ends the epochs since its copy, and no earlier one', async () => {
   await serve();
@@ -208,7 +208,7 @@ test('a data folder that is put back under a running server ends the epochs sinc
   expect(resumed(back)).toBe(true);
   await until(() => keys(back).includes(10));
   expect(keys(back)).toEqual([1, 10]);
-}, 120_000);
+});
 
 test('a client that resumed after the copy was made, and keeps its place for a while, is lost too', async () => {
   await serve();
@@ -226,7 +226,7 @@ test('a client that resumed after the copy was made, and keeps its place for a w
   await burn(2000);
   await served();
   expect(resumed(await open(back.lastEventId()))).toBe(false);
-}, 120_000);
+});
 
 test('a data folder that is put back while no server runs ends what came after it', async () => {
   await serve();
@@ -247,7 +247,7 @@ test('a data folder that is put back while no server runs ends what came after i
   await served();
   for (const lost of [second, id]) expect(resumed(await open(lost))).toBe(false);
   expect(resumed(await open(old))).toBe(true);
-}, 120_000);
+});
 
 test('of many restarts the last hundred are known, and none that the horizon has passed', async () => {
   const log = new ChangeLog(postgres.url, () => {});
@@ -272,4 +272,4 @@ test('of many restarts the last hundred are known, and none that the horizon has
   await again.begin();
   expect(await earlier()).toBe(1);
   await again.close();
-}, 120_000);
+});

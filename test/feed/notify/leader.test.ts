@@ -186,7 +186,7 @@ test('no wake-up is lost: each of many writes is heard, whichever moment it meet
   );
   for (const writer of writers) await writer.end();
   for (const stream of streams) stream.close();
-}, 120_000);
+});
 
 describe('a lead', () => {
   test('that dies idle is followed by another, and nothing is lost', async () => {
