@@ -12,6 +12,8 @@ takeTokensFromAddress();
 const hash = shallowRef(location.hash);
 /** The list as it was last shown: the way back to it. */
 export const listHref = shallowRef('#/');
+/** Where a page begins that was not shown before. */
+const TOP = Number.NEGATIVE_INFINITY;
 /** How far to scroll once the page's rows are there; undefined when that is done. */
 let scrollTo: number | undefined = scrollOf(history.state);
 let keeping: ReturnType<typeof setTimeout> | undefined;
@@ -21,18 +23,19 @@ window.addEventListener('popstate', ({ state }) => {
   if (location.hash === hash.value) return;
   // A form is open: back where it is, as if the browser's button had not been there.
   if (hasUnsaved()) {
-    history.pushState({ scroll: window.scrollY }, '', hash.value || '#/');
+    history.pushState({ scroll: scrolled() }, '', hash.value || '#/');
     return;
   }
   clearTimeout(keeping);
-  scrollTo = scrollOf(state) ?? 0;
+  scrollTo = scrollOf(state) ?? TOP;
   hash.value = location.hash;
 });
 window.addEventListener('scroll', () => {
   clearTimeout(keeping);
   keeping = setTimeout(keepScroll, KEEP_SCROLL_MS);
 });
-window.addEventListener('pagehide', keepScroll);
+// Not with `pagehide`: what a page that is being reloaded writes there is lost.
+window.addEventListener('beforeunload', keepScroll);
 // Before a link is followed
 document.addEventListener('click', keepScroll, { capture: true });
 
@@ -84,7 +87,7 @@ export function setParameters(
   if (next === hash.value) return;
   if (how === 'push') {
     keepScroll();
-    history.pushState({ scroll: window.scrollY }, '', next);
+    history.pushState({ scroll: scrolled() }, '', next);
   } else {
     history.replaceState(history.state, '', next);
   }
@@ -98,7 +101,7 @@ export function useScroll(shown: WatchSource<boolean>): void {
     async ([ready]) => {
       if (!ready || scrollTo === undefined) return;
       await nextTick();
-      window.scrollTo(0, scrollTo ?? 0);
+      window.scrollTo(0, Math.max((scrollTo ?? TOP) + topOfMain(), 0));
       scrollTo = undefined;
     },
     { immediate: true, flush: 'post' },
@@ -107,7 +110,16 @@ export function useScroll(shown: WatchSource<boolean>): void {
 
 function keepScroll(): void {
   clearTimeout(keeping);
-  if (scrollTo === undefined) history.replaceState({ scroll: window.scrollY }, '');
+  if (scrollTo === undefined) history.replaceState({ scroll: scrolled() }, '');
+}
+
+/** How far the list is scrolled, in px from the top of `main`: a banner above it may come and go meanwhile. */
+function scrolled(): number {
+  return window.scrollY - topOfMain();
+}
+
+function topOfMain(): number {
+  return document.querySelector('main')?.offsetTop ?? 0;
 }
 
 function scrollOf(state: unknown): number | undefined {

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, describe } from '@jest/globals';
 import { type Browser, type BrowserContextOptions, chromium, type LaunchOptions, type Page } from 'playwright-core';
-import { until } from '../../until.js';
 
 const CANDIDATES = [
   process.env.CHROMIUM_PATH,
@@ -87,9 +86,10 @@ export function row(page: Page, id: number) {
   return page.locator(`tr[data-id="${id}"]`);
 }
 
-/** Waits for a condition, and returns how long that took, in ms. */
-export async function timed(condition: () => boolean | Promise<boolean>): Promise<number> {
-  const begun = performance.now();
-  await until(condition);
-  return performance.now() - begun;
+/** Gives the page another size, and waits until it is drawn so: what it shows depends on its width. */
+export async function resize(page: Page, width: number, height: number): Promise<void> {
+  await page.setViewportSize({ width, height });
+  await page.evaluate(
+    () => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
+  );
 }

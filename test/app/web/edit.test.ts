@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { startTestServer, type TestServer } from '../../running-server.js';
 import { until } from '../../until.js';
-import { connected, describeInBrowser, row } from './browser.js';
+import { connected, describeInBrowser, resize, row } from './browser.js';
 
 let server: TestServer;
 let id: number;
@@ -143,7 +143,7 @@ describeInBrowser('editing', (pages) => {
 
   test('the choice is in sight on a phone, however long the form, and covers no field that gets the focus', async () => {
     const page = await open();
-    await page.setViewportSize({ width: 360, height: 740 });
+    await resize(page, 360, 740);
     await edit(page);
     await page.getByLabel('Name').fill('Mein Lauf');
     await server.psql(`update veranstaltung set name = 'Deren Lauf', ort = 'Kiel' where id = $1`, [id]);
@@ -238,7 +238,7 @@ describeInBrowser('editing', (pages) => {
 
   test('fits a phone: nothing is wider than the page', async () => {
     const page = await open();
-    await page.setViewportSize({ width: 360, height: 740 });
+    await resize(page, 360, 740);
     await row(page, id).waitFor();
     const widest = () => page.evaluate(() => document.documentElement.scrollWidth);
     expect(await widest()).toBe(360);

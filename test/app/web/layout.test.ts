@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { startTestServer, type TestServer } from '../../running-server.js';
-import { connected, describeInBrowser } from './browser.js';
+import { connected, describeInBrowser, resize } from './browser.js';
 
 const SIZES = [
   [360, 740],
@@ -98,7 +98,7 @@ describeInBrowser('the layout', (pages) => {
     for (const path of ['#/', `#/veranstaltungen/${event}`]) {
       const page = await open(path);
       for (const [width, height] of SIZES) {
-        await page.setViewportSize({ width, height });
+        await resize(page, width, height);
         const edges = await page.evaluate(() => {
           const left = (selector: string) => document.querySelector(selector)?.getBoundingClientRect().left;
           return [left('.head .title'), left('main h1'), left('main table')];
@@ -113,7 +113,7 @@ describeInBrowser('the layout', (pages) => {
   test('twenty rows fit a screen of 1080 lines, of both lists', async () => {
     for (const path of ['#/', `#/veranstaltungen/${event}`]) {
       const page = await open(path);
-      await page.setViewportSize({ width: 1920, height: 1080 });
+      await resize(page, 1920, 1080);
       const bottom = await page.evaluate(() => {
         const rows = [...document.querySelectorAll('tbody tr')];
         return { rows: rows.length, bottom: rows.at(-1)?.getBoundingClientRect().bottom };
@@ -125,7 +125,7 @@ describeInBrowser('the layout', (pages) => {
 
   test('a phone can do what a desk can: sort, search, filter, page, choose, edit, delete, export and print', async () => {
     const page = await open(`#/veranstaltungen/${event}`);
-    await page.setViewportSize({ width: 390, height: 844 });
+    await resize(page, 390, 844);
     await page.getByLabel('Reihenfolge', { exact: true }).selectOption('nach E-Mail');
     await page.getByLabel('Reihenfolge umkehren').click();
     await page.locator('tbody tr').first().getByText('ulrike.mueller-9@').waitFor();
@@ -143,51 +143,47 @@ describeInBrowser('the layout', (pages) => {
     expect(await misfits(page)).toEqual([]);
   });
 
-  test('axe finds nothing wrong, light and dark, on a phone and on a desk: lists, forms, questions, messages, print view', async () => {
-    const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-    const found: string[] = [];
-    const choices = ['abgelehnt', 'storniert', 'offen', 'bestätigt'];
-    const look = async (page: Page, where: string) => {
-      const { violations } = await page.evaluate<AxeResults>('axe.run()');
-      for (const { id, nodes } of violations)
-        found.push(`${where}: ${id} ${nodes.map(({ html }) => html).slice(0, 2)}`);
-    };
-    for (const colorScheme of ['light', 'dark'] as const) {
+  test.each([
+    ['light', 390, 844, 'abgelehnt'],
+    ['light', 1440, 900, 'storniert'],
+    ['dark', 390, 844, 'offen'],
+    ['dark', 1440, 900, 'bestätigt'],
+  ] as const)(
+    'axe finds nothing wrong, %s, %i px wide: list, form, question, message, print view',
+    async (colorScheme, width, height, choice) => {
+      const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+      const found: string[] = [];
+      const look = async (where: string) => {
+        const { violations } = await page.evaluate<AxeResults>('axe.run()');
+        for (const { id, nodes } of violations)
+          found.push(`${where}: ${id} ${nodes.map(({ html }) => html).slice(0, 2)}`);
+      };
       const page = await open('#/', { colorScheme });
-      for (const [width, height] of [
-        [390, 844],
-        [1440, 900],
-      ] as const) {
-        const at = (what: string) => `${what}, ${colorScheme}, ${width}`;
-        await page.setViewportSize({ width, height });
-        await page.goto(`${server.url}/#/`);
-        await page.locator('tbody tr[data-id]').first().waitFor();
-        await page.evaluate(axe);
-        await look(page, at('list'));
-        await page.getByRole('button', { name: 'Neue Veranstaltung' }).click();
-        await page.getByRole('button', { name: 'Speichern' }).click();
-        await page.locator('dialog .field .problem').first().waitFor();
-        await page.locator('dialog').getByLabel('Ort').fill('Kiel');
-        await page.keyboard.press('Escape');
-        await look(page, at('form with problems and a question'));
-        await page.getByRole('button', { name: 'Verwerfen' }).click();
-        await page.goto(`${server.url}/#/veranstaltungen/${event}`);
-        await page.locator('tbody select').first().waitFor();
-        await page.locator('tbody input[type=checkbox]').first().check();
-        const choice = choices.pop() as string;
-        await page.locator('tbody select').nth(1).selectOption(choice);
-        await page.getByText(`${choice}, gespeichert.`).waitFor();
-        await look(page, at('event with a choice and a message'));
-        await page.getByRole('button', { name: 'löschen' }).first().click();
-        await page.getByText('wird gelöscht').waitFor();
-        await look(page, at('deletion'));
-        await page.keyboard.press('Escape');
-        await page.getByRole('link', { name: 'Druckansicht' }).click();
-        await page.getByRole('button', { name: 'Drucken' }).waitFor();
-        await page.locator('tbody tr').nth(40).waitFor();
-        await look(page, at('print view'));
-      }
-    }
-    expect(found).toEqual([]);
-  });
+      await resize(page, width, height);
+      await page.evaluate(axe);
+      await look('list');
+      await page.getByRole('button', { name: 'Neue Veranstaltung' }).click();
+      await page.getByRole('button', { name: 'Speichern' }).click();
+      await page.locator('dialog .field .problem').first().waitFor();
+      await page.locator('dialog').getByLabel('Ort').fill('Kiel');
+      await page.keyboard.press('Escape');
+      await look('form with problems and a question');
+      await page.getByRole('button', { name: 'Verwerfen' }).click();
+      await page.goto(`${server.url}/#/veranstaltungen/${event}`);
+      await page.locator('tbody select').first().waitFor();
+      await page.locator('tbody input[type=checkbox]').first().check();
+      await page.locator('tbody select').nth(1).selectOption(choice);
+      await page.getByText(`${choice}, gespeichert.`).waitFor();
+      await look('event with a choice and a message');
+      await page.getByRole('button', { name: 'löschen' }).first().click();
+      await page.getByText('wird gelöscht').waitFor();
+      await look('deletion');
+      await page.keyboard.press('Escape');
+      await page.getByRole('link', { name: 'Druckansicht' }).click();
+      await page.getByRole('button', { name: 'Drucken' }).waitFor();
+      await page.locator('tbody tr').nth(40).waitFor();
+      await look('print view');
+      expect(found).toEqual([]);
+    },
+  );
 });

@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core';
 import { startTestServer, type TestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { connected, describeInBrowser, row } from './browser.js';
+import { namesOn, onlyEvent, openEvent, register } from './office-page.js';
 
 let server: TestServer;
 let event: number;
@@ -15,86 +16,19 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 beforeEach(async () => {
-  await server.psql('truncate veranstaltung cascade');
-  const { rows } = await server.psql(`insert into veranstaltung
-    (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
-    values ('Lauf', '2030-07-01', '2030-07-02', '2020-01-01', '2020-06-01 00:00+02', 2, 1250) returning id`);
-  event = rows[0].id;
+  event = await onlyEvent(server);
 });
 
-/** Adds registrations called `Nr. 001` and so on. */
-async function add(count: number, from = 1, status = 'OFFEN'): Promise<number[]> {
-  const { rows } = await server.psql(
-    `insert into anmeldung (veranstaltung_id, vorname, nachname, email, status, erstellt_am)
-      select $1, 'Ada', 'Nr. ' || to_char(n, 'FM000'), 'ada' || n || '@example.org', $4, '2020-02-01'::timestamptz + n * interval '1 h'
-      from generate_series($2::int, $2 + $3 - 1) as n returning id`,
-    [event, from, count, status],
-  );
-  return rows.map(({ id }) => id);
-}
-
 describeInBrowser('the work of an office', (pages) => {
-  async function open(query = ''): Promise<Page> {
-    const page = await pages.open(`${server.url}/#token=${await server.token({ sub: 'ada' })}`, {
-      timezoneId: 'Europe/Berlin',
-      viewport: { width: 1440, height: 600 },
-    });
-    await connected(page);
-    await page.goto(`${server.url}/#/veranstaltungen/${event}${query}`);
-    await page.getByText('belegt').waitFor();
-    return page;
-  }
+  const open = (query?: string) => openEvent(pages, server, event, query);
+  const add = (count: number, from = 1, status = 'OFFEN') => register(server, event, count, { from, status });
   const dialog = (page: Page) => page.locator('dialog');
   const fill = async (page: Page, fields: Record<string, string>) => {
     for (const [label, value] of Object.entries(fields))
       await dialog(page).getByLabel(label, { exact: true }).fill(value);
   };
-  const names = (page: Page) => page.locator('tbody tr[data-id] td.name').allTextContents();
   const announced = (page: Page, text: RegExp) =>
     until(async () => (await page.locator('[role=status]').allTextContents()).some((each) => text.test(each)));
-
-  test('the last page that others have emptied goes back one', async () => {
-    await add(41);
-    const page = await open('?seite=3');
-    await page.getByText('Seite 3 von 3, 41 Anmeldungen').waitFor();
-    await server.psql(`delete from anmeldung where nachname = 'Nr. 041'`);
-    await page.getByText('Seite 2 von 2, 40 Anmeldungen').waitFor();
-    await row(page, (await server.psql(`select id from anmeldung where nachname = 'Nr. 040'`)).rows[0].id).waitFor();
-    await server.psql('delete from anmeldung');
-    await page.getByText('Noch keine Anmeldungen.').waitFor();
-  });
-
-  test('the address holds page, size, sorting, search and filter; back and reload return there, as far down as before', async () => {
-    await add(130);
-    const page = await open();
-    await page.getByLabel('Zeilen je Seite').selectOption('50');
-    await page.getByRole('button', { name: 'Name', exact: true }).click();
-    await page.getByLabel('Seite', { exact: true }).fill('2');
-    await page.keyboard.press('Enter');
-    await page.getByText('Seite 2 von 3, 130 Anmeldungen').waitFor();
-    await until(async () => (await names(page))[0]?.includes('Nr. 080') ?? false);
-    expect(new URL(page.url()).hash).toBe(`#/veranstaltungen/${event}?zeilen=50&sort=-nachname%2Cvorname&seite=2`);
-    await page.mouse.wheel(0, 700);
-    await until(async () => (await page.evaluate(() => window.scrollY)) > 600);
-    const scrolled = await page.evaluate(() => window.scrollY);
-    const isBack = async () => {
-      await page.getByText('Seite 2 von 3, 130 Anmeldungen').waitFor();
-      await until(async () => Math.abs((await page.evaluate(() => window.scrollY)) - scrolled) < 5);
-      expect((await names(page))[0]).toContain('Nr. 080');
-    };
-    await page.evaluate(() => document.querySelector<HTMLElement>('.back a')?.click());
-    await page.getByRole('heading', { name: 'Veranstaltungen' }).waitFor();
-    await page.goBack();
-    await isBack();
-    await page.reload();
-    await isBack();
-    await page.getByPlaceholder('Name, E-Mail oder Kommentar suchen').fill('Nr. 01');
-    await page.getByText('Seite 1 von 1, 10 Anmeldungen').waitFor();
-    await page.getByLabel('Anzeigen').selectOption('nur bestätigt');
-    await page.getByText('Nichts gefunden.').waitFor();
-    await page.goBack();
-    await page.getByText('Seite 1 von 1, 10 Anmeldungen').waitFor();
-  });
 
   test('a saved row is shown wherever it sorted; where the filter hides it, the page says so', async () => {
     await add(45);
@@ -135,7 +69,7 @@ describeInBrowser('the work of an office', (pages) => {
     await server.psql('delete from anmeldung where id = $1', [ids[1]]);
     await page.locator('tr.leaving', { hasText: 'Nr. 002' }).getByText('über psql gelöscht').waitFor();
     await page.locator('tr.leaving').waitFor({ state: 'detached' });
-    expect(await names(page)).toHaveLength(19);
+    expect(await namesOn(page)).toHaveLength(19);
   });
 
   test('confirms several at once, warns of overbooking, and leaves what has changed meanwhile', async () => {
@@ -197,7 +131,7 @@ describeInBrowser('the work of an office', (pages) => {
     const page = await open();
     await page.getByLabel('Anzeigen').selectOption('Warteliste (offen, nach Eingang)');
     await page.getByText('Seite 1 von 1, 2 Anmeldungen').waitFor();
-    expect((await names(page)).map((text) => text.replace(/\s+/g, ' ').trim())).toEqual([
+    expect((await namesOn(page)).map((text) => text.replace(/\s+/g, ' ').trim())).toEqual([
       'Nr. 003, Ada Warteliste 1',
       'A (spät), Ada Warteliste 2',
     ]);
@@ -229,16 +163,15 @@ describeInBrowser('the work of an office', (pages) => {
     await add(1);
     const page = await open();
     await page.getByText(/^Stand \d\d:\d\d Uhr$/).waitFor();
-    await page.route('**/api/events**', (route) => route.abort());
+    // It would wait for ten minutes: only the button makes it try.
+    await page.route('**/api/events**', (route) => route.fulfill({ status: 503, headers: { 'Retry-After': '600' } }));
     for (const client of server.manager.clients()) client.end('its token ended');
     await page.getByRole('alert').getByText('Keine Verbindung: Änderungen anderer kommen gerade nicht an.').waitFor();
     await page.getByText(/^Nächster Versuch in \d+ s\.$/).waitFor();
     await page.locator('.as-of.old').waitFor();
     await page.getByRole('button', { name: 'jetzt verbinden' }).focus();
-    const tried = page.waitForRequest('**/api/events**', { timeout: 1500 });
-    await page.keyboard.press('Enter');
-    await tried;
     await page.unroute('**/api/events**');
+    await page.keyboard.press('Enter');
     await connected(page);
     await page.getByText('Keine Verbindung').waitFor({ state: 'detached' });
     expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
@@ -282,7 +215,7 @@ describeInBrowser('the work of an office', (pages) => {
     await until(async () => (await focused()) === 'Ada Nr. 005 bearbeiten');
     // Its row moves
     await server.psql(`update anmeldung set nachname = 'A' where id = $1`, [ids[4]]);
-    await until(async () => (await names(page))[0]?.includes('A, Ada') ?? false);
+    await until(async () => (await namesOn(page))[0]?.includes('A, Ada') ?? false);
     expect(await focused()).toBe('Ada A bearbeiten');
     await page.getByRole('button', { name: 'Weiter' }).press('Enter');
     await page.getByText('Seite 2 von 2').waitFor();
