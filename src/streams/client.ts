@@ -8,7 +8,7 @@ import { MAX_EVENTS } from './limits.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 import type { Replay, Start } from './replay.js';
 import { ResumePoint } from './resume-point.js';
-import { Rights } from './rights.js';
+import { RememberedRights } from './rights.js';
 import type { EndReason } from './stream-counts.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
@@ -48,7 +48,7 @@ export class Client {
   readonly #shared: SharedByClients;
   readonly #outbox: Outbox;
   // Made when they are needed: ten thousand idle clients need none of them.
-  #rights: Rights | undefined;
+  #rights: RememberedRights | undefined;
   #resumePoint: ResumePoint | undefined;
   #replays: ClientReplays | undefined;
   #batch: EventBatch | undefined;
@@ -78,7 +78,7 @@ export class Client {
 
   /** Returns whether this client may receive a resource. */
   authorize(resource: string): boolean {
-    this.#rights ??= new Rights(this.#authorize);
+    this.#rights ??= new RememberedRights(this.#authorize);
     return this.#rights.authorize(resource);
   }
 

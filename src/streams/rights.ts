@@ -1,7 +1,45 @@
+import { parseTopic, type Scope, type Topic } from '../scope.js';
 import { MAX_REMEMBERED } from './limits.js';
 
+/**
+ * The topics that a caller may receive: `*` for all, a list of resources (`anmeldung`) and scopes
+ * (`anmeldung?veranstaltung_id=7`), or a function that decides on each. In a list a right to a scope includes every scope
+ * with more conditions: `mandant_id=9` allows `mandant_id=9&projekt_id=7`, and neither `projekt_id=7` nor the whole resource.
+ *
+ * A subscription to `*` receives all that a list names, scopes too. With a function it receives whole resources only.
+ */
+export type Rights = '*' | readonly string[] | ((resource: string, scope?: Scope) => boolean);
+
+/**
+ * Returns whether these rights allow a resource, or with `scope` a part of it.
+ * @throws {TypeError} where a list names something that is no topic.
+ */
+export function authorizeByRights(rights: Rights, resource: string, scope?: Scope): boolean {
+  if (typeof rights === 'function') return rights(resource, scope);
+  if (rights === '*' || rights.includes('*') || rights.includes(resource)) return true;
+  return (
+    scope !== undefined &&
+    scopesIn(rights).some((granted) => granted.resource === resource && includes(scope, granted.scope))
+  );
+}
+
+/** Lists the scopes that these rights name; of a function, none. @throws {TypeError} for what is no topic. */
+export function scopesIn(rights: Rights): Required<Topic>[] {
+  if (typeof rights === 'function' || rights === '*') return [];
+  return rights
+    .filter((text) => text.includes('?'))
+    .map(parseTopic)
+    .filter((topic): topic is Required<Topic> => topic.scope !== undefined);
+}
+
+/** Returns whether a scope has all conditions of a granted one, and maybe more. */
+function includes(scope: Scope, granted: Scope): boolean {
+  // Own ones only: a column may be called constructor.
+  return Object.entries(granted).every(([column, value]) => Object.hasOwn(scope, column) && scope[column] === value);
+}
+
 /** Remembers the answers of `authorize` for one stream, so that it is asked once for each resource. */
-export class Rights {
+export class RememberedRights {
   readonly #authorize: (resource: string) => boolean;
   readonly #answers = new Map<string, boolean>();
 
