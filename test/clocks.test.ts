@@ -9,7 +9,7 @@ const WALL_CLOCK = [
   'src/http/token.ts',
   // The end of a token is such a moment.
   'src/streams/expiry.ts',
-  'src/koa/poll-routes.ts',
+  'src/http/handlers/poll.ts',
   // When a change was made, for people and programs.
   'src/commands/tail-lines.ts',
   // Since when a process holds a folder, for the sentence that names it.

@@ -1,5 +1,5 @@
-import type { Caller } from '../koa/stream-routes.js';
 import type { Logger } from '../logger.js';
+import type { Caller } from './caller.js';
 import type { Claims } from './claims.js';
 
 /**

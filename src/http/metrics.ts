@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { LogState } from '../feed/log/log-state.js';
-import type { FeedWithStreams } from '../koa/create-change-feed.js';
 import type { EndReason } from '../streams/stream-counts.js';
+import type { FeedWithStreams } from './create-change-feed.js';
 import { LatestLogState } from './latest-log-state.js';
 import { registerReader, type Sample } from './metric-reader.js';
 

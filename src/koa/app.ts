@@ -2,19 +2,19 @@ import cors from '@koa/cors';
 import type Router from '@koa/router';
 import Koa, { type Context } from 'koa';
 import { type Authorize, authorizeByClaims, callerOfClaims, failingClosed } from '../http/authorize.js';
+import type { FeedWithStreams } from '../http/create-change-feed.js';
 import { changeFeedMetrics } from '../http/metrics.js';
+import { parametersOf } from '../http/parameters.js';
+import { RequestRate } from '../http/request-rate.js';
+import { RunningRequests } from '../http/running-requests.js';
 import type { Logger } from '../logger.js';
 import { authenticate } from './auth.js';
 import { changeFeedRoutes } from './change-feed-routes.js';
-import type { FeedWithStreams } from './create-change-feed.js';
 import { errorResponses } from './errors.js';
-import { healthRoutes } from './health.js';
+import { healthRoutes } from './health-routes.js';
 import { jsonBody } from './json-body.js';
 import { metricsRoutes } from './metrics-routes.js';
-import { parametersOf } from './parameters.js';
 import { requestLog } from './request-log.js';
-import { requestRate } from './request-rate.js';
-import { runningRequests } from './running-requests.js';
 import { securityHeaders } from './security-headers.js';
 
 /** The server's parts that routes of an application can use. */
@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): Koa {
   // For the routes of an application, too
   Object.defineProperty(app.request, 'query', {
     get(this: Koa.Request) {
-      return parametersOf(this);
+      return parametersOf(this.querystring);
     },
   });
   app.on('error', (error: unknown) => logger.error({ err: error }, 'a request failed after its response had begun'));
@@ -109,13 +109,16 @@ export function createApp(options: AppOptions): Koa {
       }),
     ),
   );
-  app.use(under('/api', requestRate({ perSecond: maxPostsPerS, subjectOf: ({ state: { claims } }) => claims.sub })));
-  const running = runningRequests({
-    max: options.maxRequestsPerSubject ?? 20,
-    subjectOf: ({ state: { claims } }) => claims.sub,
-  });
-  // A poll waits, and counts as a stream instead.
-  app.use(under('/api', (ctx, next) => (ctx.path === '/api/events/poll' ? next() : running(ctx, next))));
+  const rate = new RequestRate({ perSecond: maxPostsPerS });
+  const running = new RunningRequests({ max: options.maxRequestsPerSubject ?? 20 });
+  app.use(
+    under('/api', async (ctx, next) => {
+      const subject = ctx.state.claims.sub;
+      rate.take(ctx.method, subject);
+      // A poll waits, and counts as a stream instead.
+      if (ctx.path === '/api/events/poll' || (await running.start(subject, ctx.res))) await next();
+    }),
+  );
   app.use(jsonBody(maxBodyKb));
   mount(
     app,

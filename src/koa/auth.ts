@@ -3,8 +3,8 @@ import jwt from 'koa-jwt';
 import { parseClaims } from '../http/claims.js';
 import { HttpError } from '../http/http-error.js';
 import { jwksVerifier } from '../http/jwks.js';
+import { parametersOf } from '../http/parameters.js';
 import type { Logger } from '../logger.js';
-import { parametersOf } from './parameters.js';
 
 /** The keys that tokens are checked with: one of the two. */
 export interface TokenKeys {
@@ -77,7 +77,7 @@ function tokenOf(ctx: Context, queryToken: boolean): string | null {
   const bearer = /^bearer(?: +(.*))?$/i.exec(ctx.get('Authorization'));
   if (bearer) return bearer[1] || null;
   if (!queryToken || ctx.method !== 'GET') return null;
-  return [parametersOf(ctx).token ?? []].flat().at(-1) || null;
+  return [parametersOf(ctx.querystring).token ?? []].flat().at(-1) || null;
 }
 
 function unauthorized(message: string): HttpError {

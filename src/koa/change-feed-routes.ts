@@ -1,19 +1,18 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
-import { z } from 'zod';
-import { type Authorize, callerOfClaims, failingClosed } from '../http/authorize.js';
+import { type Authorize, callerOfClaims } from '../http/authorize.js';
+import { type Caller, requireCaller } from '../http/caller.js';
 import { parseClaims } from '../http/claims.js';
-import { HttpError } from '../http/http-error.js';
-import type { FeedWithStreams } from './create-change-feed.js';
+import type { FeedWithStreams } from '../http/create-change-feed.js';
+import { feedRoutes, type SSELimits } from '../http/handlers/feed-handlers.js';
 import { errorResponses } from './errors.js';
-import { jsonBody } from './json-body.js';
-import { type Caller, type SSERoutesOptions, sseRoutes } from './stream-routes.js';
-
-/** The largest body, in kB: it names a stream, a resource and a position. */
-const MAX_BODY_KB = 64;
+import { koaExchange, setAnswer } from './koa-exchange.js';
 
 /** Rights as the application itself decides them. */
-interface ByCaller extends Pick<SSERoutesOptions, 'callerOf'> {}
+interface ByCaller {
+  /** Returns the caller of a request, or throws to refuse it. Runs after the application's own authentication. */
+  readonly callerOf: (ctx: Context) => Caller | Promise<Caller>;
+}
 
 /** Rights by the claims of a token whose signature the application has checked already. */
 interface ByClaims {
@@ -29,7 +28,11 @@ interface ByClaims {
 }
 
 /** Options of {@link changeFeedRoutes}. */
-export type ChangeFeedRoutesOptions = Pick<SSERoutesOptions, 'limits' | 'path'> & {
+export type ChangeFeedRoutesOptions = {
+  /** Limits on streams, for this process. */
+  readonly limits?: SSELimits;
+  /** The path at which the routes begin. Default `/api/events`. */
+  readonly path?: string;
   /** A middleware that runs before each of these routes. Default: none, for an application that authenticates before. */
   readonly authenticate?: Middleware;
 } & (ByCaller | ByClaims);
@@ -42,39 +45,20 @@ export type ChangeFeedRoutesOptions = Pick<SSERoutesOptions, 'limits' | 'path'> 
  * @example app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes())
  */
 export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoutesOptions): Router {
-  const { authenticate, ...rest } = options;
-  const { changes, streams, logger } = feed;
+  const { authenticate, limits, path = '/api/events' } = options;
   const callerOf = 'callerOf' in options ? options.callerOf : byClaims(options);
-  const router = new Router({ sensitive: true });
-  router.use(errorResponses(logger));
+  const router = new Router({ prefix: path, sensitive: true });
+  router.use(errorResponses(feed.logger));
   if (authenticate) router.use(authenticate);
-  router.use(jsonBody(MAX_BODY_KB));
-  const routes = sseRoutes({
-    ...rest,
-    feed: changes,
-    manager: streams,
-    callerOf: async (ctx) => {
-      const given = await callerOf(ctx);
-      requireCaller(given);
-      return { ...given, authorize: failingClosed(given.authorize, logger) };
-    },
-  });
-  router.use(routes.routes());
+  for (const { path: ending, method, handle } of feedRoutes(feed.changes, feed.streams, limits)) {
+    router.register(ending || '/', [method], async (ctx: Context) => {
+      const answer = await handle(koaExchange(ctx), async () => requireCaller(await callerOf(ctx), feed.logger));
+      if (answer) setAnswer(ctx, answer);
+    });
+  }
   return router;
 }
 
-function byClaims({ claimsOf, authorize, toleranceS = 0 }: ByClaims): SSERoutesOptions['callerOf'] {
+function byClaims({ claimsOf, authorize, toleranceS = 0 }: ByClaims): ByCaller['callerOf'] {
   return (ctx) => callerOfClaims(parseClaims(claimsOf(ctx)), authorize, toleranceS);
-}
-
-const caller = z.looseObject({
-  // Without an owner, anybody could subscribe a stream.
-  subject: z.string('expected text').min(1, 'expected text'),
-  expiresAt: z.number('expected ms since 1970').optional(),
-});
-
-/** Checks what the application says of a caller. @throws {HttpError} unauthorized without a subject, or with a malformed end. */
-function requireCaller(given: Caller): void {
-  const [issue] = caller.safeParse(given).error?.issues ?? [];
-  if (issue) throw new HttpError('unauthorized', `The caller has no valid ${issue.path.join('.')}: ${issue.message}`);
 }

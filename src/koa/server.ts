@@ -2,11 +2,11 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { httpServerCloser } from '../http/close-http-server.js';
+import { createChangeFeed } from '../http/create-change-feed.js';
 import { createHttpServer, type HttpServerOptions } from '../http/http-server.js';
 import { OperatorError } from '../operator-error.js';
 import type { SSEManager } from '../streams/manager.js';
 import { type AppOptions, createApp } from './app.js';
-import { createChangeFeed } from './create-change-feed.js';
 
 /** Options of {@link startServer}: those of its Koa application, and the server's own. */
 export interface ServerOptions extends Omit<AppOptions, 'feed'>, HttpServerOptions {

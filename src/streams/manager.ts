@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
@@ -14,7 +14,6 @@ import { RefetchSpread, SPREAD_FROM } from './refetch-spread.js';
 import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
-import { openStreamSocket } from './stream-socket.js';
 import { EVERY_RESOURCE } from './subscription.js';
 import { SubscriptionIndex } from './subscription-index.js';
 
@@ -37,7 +36,8 @@ export interface SSEManagerOptions {
 
 /** A stream to be opened. */
 export interface StreamRequest {
-  readonly response: ServerResponse;
+  /** The writable that takes the stream's bytes, with the headers sent. */
+  readonly socket: Writable;
   /** The `sub` of the token that opens it. */
   readonly subject: string;
   readonly authorize: (resource: string) => boolean;
@@ -123,11 +123,9 @@ export class SSEManager {
   }
 
   /**
-   * Opens a stream on a response whose headers are set and not sent yet. The stream begins with `connected`, and then
-   * replays what the client has missed.
+   * Opens a stream. It begins with `connected`, and then replays what the client has missed.
    */
-  open({ response, subject, authorize, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
-    const socket = openStreamSocket(response);
+  open({ socket, subject, authorize, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,

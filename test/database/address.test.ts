@@ -9,7 +9,7 @@ import { createDatabase } from '../../src/app/database.js';
 import { migrateApplication } from '../../src/app/migrate.js';
 import { parseAddress, sessionTo } from '../../src/database/address.js';
 import { startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.js';
-import { createChangeFeed } from '../../src/koa/create-change-feed.js';
+import { createChangeFeed } from '../../src/http/create-change-feed.js';
 import { OperatorError } from '../../src/operator-error.js';
 import { createTestDatabase } from '../test-database.js';
 import { until } from '../until.js';

@@ -8,7 +8,7 @@ import { createDatabase } from '../../src/app/database.js';
 import type { LoggedChange } from '../../src/change.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { parsePosition } from '../../src/feed/log/position.js';
-import { createChangeFeed, type FeedWithStreams } from '../../src/koa/create-change-feed.js';
+import { createChangeFeed, type FeedWithStreams } from '../../src/http/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createChangeFeed } from '../../src/koa/create-change-feed.js';
+import { createChangeFeed } from '../../src/http/create-change-feed.js';
 
 // Made for these tests with `openssl req -x509 -days 36500 -subj /CN=database.example`: a secret of nothing.
 const KEY = `-----BEGIN PRIVATE KEY-----

@@ -10,7 +10,7 @@ import { removeChangeFeed } from '../../src/database/install.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { schemaState } from '../../src/database/schema-state.js';
 import { SCHEMA_VERSION } from '../../src/database/shipped-schema.js';
-import { createChangeFeed } from '../../src/koa/create-change-feed.js';
+import { createChangeFeed } from '../../src/http/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
 import { createTestDatabase, runAsAdmin, type TestDatabase } from '../test-database.js';
 import { until } from '../until.js';

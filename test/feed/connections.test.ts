@@ -46,7 +46,7 @@ test('a feed holds nine connections at the most, as the documents say', async ()
   await database.drop();
 
   const documents = await Promise.all(
-    ['README.md', 'docs/server.md', 'docs/ops.md', 'src/koa/create-change-feed.ts'].map((name) =>
+    ['README.md', 'docs/server.md', 'docs/ops.md', 'src/http/create-change-feed.ts'].map((name) =>
       readFile(join(packageRoot, name), 'utf8'),
     ),
   );

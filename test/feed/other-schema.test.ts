@@ -3,7 +3,7 @@ import pg from 'pg';
 import { createDatabase } from '../../src/app/database.js';
 import { migrateApplication } from '../../src/app/migrate.js';
 import { SCHEMA_VERSION } from '../../src/database/shipped-schema.js';
-import { createChangeFeed, type FeedWithStreams } from '../../src/koa/create-change-feed.js';
+import { createChangeFeed, type FeedWithStreams } from '../../src/http/create-change-feed.js';
 import type { Logger } from '../../src/logger.js';
 import { makeUnversioned, makeVersion } from '../database/earlier-schema.js';
 import { createTestDatabase, type TestDatabase } from '../test-database.js';

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { pino } from 'pino';
+import { createChangeFeed } from '../../src/http/create-change-feed.js';
 import { changeFeedMetrics } from '../../src/http/metrics.js';
-import { createChangeFeed } from '../../src/koa/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
 
 const installed = spawnSync('promtool', ['--version']).status === 0;

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import Koa from 'koa';
 import { pino } from 'pino';
 import type { Authorize } from '../../src/http/authorize.js';
+import { createChangeFeed, type FeedWithStreams } from '../../src/http/create-change-feed.js';
 import { changeFeedRoutes } from '../../src/koa/change-feed-routes.js';
-import { createChangeFeed, type FeedWithStreams } from '../../src/koa/create-change-feed.js';
 import type { RunningServer } from '../../src/koa/server.js';
 import { packageRoot } from '../../src/package-root.js';
 import { type EventStream, openStream } from '../event-stream.js';

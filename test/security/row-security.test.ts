@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { createDatabase } from '../../src/app/database.js';
 import { installChangeFeed, removeChangeFeed } from '../../src/database/install.js';
-import { createChangeFeed } from '../../src/koa/create-change-feed.js';
+import { createChangeFeed } from '../../src/http/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
 import { createTestDatabase, runAsAdmin, type TestDatabase } from '../test-database.js';
 import { until } from '../until.js';

@@ -1,5 +1,3 @@
-import { EventEmitter } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { setImmediate as settled } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -179,19 +177,14 @@ class Model {
       holdMs: 0,
       heartbeatMs: 1_000_000,
     });
-    const response = Object.assign(new PassThrough({ highWaterMark: 1_000_000 }), {
-      req: { setTimeout: () => {}, socket: new EventEmitter(), httpVersionMajor: 2 },
-      headersSent: true,
-      socket: new EventEmitter(),
-      flushHeaders: () => {},
-    });
+    const socket = new PassThrough({ highWaterMark: 1_000_000 });
     const parser = createStreamParser(({ event, data }) => {
       if (event !== 'table-update') return;
       for (const key of data.keys) this.received.push({ resource: data.resource, key, operation: data.operation });
     });
-    response.on('data', (chunk) => parser.feed(chunk));
+    socket.on('data', (chunk) => parser.feed(chunk));
     const client = this.manager.open({
-      response: response as unknown as ServerResponse,
+      socket,
       subject: 'ada',
       authorize: () => true,
       resources: [],

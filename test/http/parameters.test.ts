@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import { parametersOf } from '../../src/koa/parameters.js';
+import { parametersOf } from '../../src/http/parameters.js';
 import { startTestServer } from '../running-server.js';
 
 /** How Koa itself reads a query. */
@@ -16,7 +16,7 @@ test('are those that Koa reads', () => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
       const querystring = pieces.join('');
-      const parameters = parametersOf({ querystring });
+      const parameters = parametersOf(querystring);
       const expected = koas.parse(querystring);
       expect(Object.entries(parameters)).toEqual(Object.entries(expected));
       expect(Object.getPrototypeOf(parameters)).toBe(Object.prototype);
@@ -30,7 +30,7 @@ test.each([
 ])('300,000 %s take no more time than 300,000 bytes', (_name, parameter) => {
   // In the square of their number it takes an hour, and not 0.2 s.
   const querystring = Array.from({ length: 300_000 }, (_, i) => parameter(i)).join('');
-  expect(Object.keys(parametersOf({ querystring })).length).toBeGreaterThan(0);
+  expect(Object.keys(parametersOf(querystring)).length).toBeGreaterThan(0);
 });
 
 test('are read so for each route, with a token and without', async () => {

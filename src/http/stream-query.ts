@@ -1,9 +1,8 @@
-import type { Context } from 'koa';
 import { readPosition } from '../feed/log/epochs.js';
-import { HttpError } from '../http/http-error.js';
 import type { Start } from '../streams/replay.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
-import { parametersOf } from './parameters.js';
+import type { Exchange } from './exchange.js';
+import { HttpError } from './http-error.js';
 
 /**
  * Reads the resources of a URL: `?resources=a,b`, or repeated.
@@ -35,9 +34,8 @@ export function requireResource(resource: string): void {
  * Reads the position that the client sent. `Last-Event-ID` goes before `?lastEventId=`, because a URL that the browser
  * repeats has an old one. A malformed position counts as a lost one: a 400 would end an EventSource for good.
  */
-export function resumePosition(ctx: Context): Start | undefined {
-  const header = ctx.get('Last-Event-ID');
-  const query = [parametersOf(ctx).lastEventId ?? []].flat().at(-1);
-  const text = header || query;
+export function resumePosition(exchange: Exchange): Start | undefined {
+  const query = [exchange.parameters.lastEventId ?? []].flat().at(-1);
+  const text = exchange.header('Last-Event-ID') || query;
   return text ? (readPosition(text) ?? 'lost') : undefined;
 }

@@ -1,22 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Middleware } from 'koa';
-import { atMost } from '../at-most.js';
-import { type LoggedChange, refetchOf } from '../change.js';
-import type { ChangeFeed } from '../feed/change-feed.js';
-import { writePosition } from '../feed/log/epochs.js';
-import type { Position } from '../feed/log/position.js';
-import { HttpError } from '../http/http-error.js';
-import { isTooLong } from '../streams/event-batch.js';
-import { changeJson } from '../streams/event-format.js';
-import type { SSEManager } from '../streams/manager.js';
-import { mergeChanges } from '../streams/merge.js';
-import { resourcesToRefetch, summarize } from '../streams/refetch.js';
-import type { StreamLimits } from '../streams/stream-limits.js';
-import { EVERY_RESOURCE } from '../streams/subscription.js';
-import { forbidden, isAuthorized } from '../streams/subscriptions.js';
-import { parametersOf } from './parameters.js';
-import { requestedResources, resumePosition } from './stream-query.js';
-import type { SSERoutesOptions } from './stream-routes.js';
+import { atMost } from '../../at-most.js';
+import { type LoggedChange, refetchOf } from '../../change.js';
+import type { ChangeFeed } from '../../feed/change-feed.js';
+import { writePosition } from '../../feed/log/epochs.js';
+import type { Position } from '../../feed/log/position.js';
+import { isTooLong } from '../../streams/event-batch.js';
+import { changeJson } from '../../streams/event-format.js';
+import { mergeChanges } from '../../streams/merge.js';
+import { resourcesToRefetch, summarize } from '../../streams/refetch.js';
+import { EVERY_RESOURCE } from '../../streams/subscription.js';
+import { forbidden, isAuthorized } from '../../streams/subscriptions.js';
+import { jsonAnswer } from '../exchange.js';
+import { HttpError } from '../http-error.js';
+import { requestedResources, resumePosition } from '../stream-query.js';
+import type { FeedHandler, HandlerParts } from './feed-handlers.js';
 
 /** The time that a poll waits for a change, in s: the default, and the longest. */
 const DEFAULT_WAIT_S = 25;
@@ -26,45 +23,33 @@ const LEAST_WAIT_MS = 1000;
 /** The time between two checks that the log can be read, in ms. */
 const CHECK_MS = 500;
 
-/** Options of {@link pollRoute}. */
-export interface PollRouteOptions extends Pick<SSERoutesOptions, 'feed' | 'callerOf'> {
-  readonly manager: SSEManager;
-  /** A poll counts as a stream while it waits. */
-  readonly streams: StreamLimits;
-  /** The largest number of resources of one poll. */
-  readonly maxSubscriptions: number;
-}
-
 /**
- * Serves `GET /api/events/poll?wait=25&lastEventId=…&resources=…`, for clients behind proxies that keep streams back. The
- * answer is `{"events":[…],"position":"…"}`. It comes at once where something has changed since the position, or where
- * the client sent none. Else it comes with the next change, or without any after `wait` seconds (0 to 55). `"readable":false` says that
- * the server cannot read the log; the position is then the client's. The URL differs from the stream's, because careless
- * caches ignore `Vary`.
+ * Makes the handler of `GET /api/events/poll?wait=25&lastEventId=…&resources=…`, for clients behind proxies that keep
+ * streams back. The answer is `{"events":[…],"position":"…"}`. It comes at once where something has changed since the
+ * position, or where the client sent none. Else it comes with the next change, or without any after `wait` seconds (0 to
+ * 55). `"readable":false` says that the server cannot read the log; the position is then the client's. The URL differs
+ * from the stream's, because careless caches ignore `Vary`.
  */
-export function pollRoute({ feed, manager, callerOf, streams, maxSubscriptions }: PollRouteOptions): Middleware {
-  return async (ctx) => {
-    if (ctx.method !== 'GET') throw new HttpError('method_not_allowed', `${ctx.path} takes GET only`, { Allow: 'GET' });
-    const { subject, authorize, expiresAt } = await callerOf(ctx);
-    const resources = requestedResources(parametersOf(ctx).resources, maxSubscriptions);
+export function pollHandler({ changes: feed, streams, limits, maxSubscriptions }: HandlerParts): FeedHandler {
+  return async (exchange, askCaller) => {
+    const { parameters } = exchange;
+    const { subject, authorize, expiresAt } = await askCaller();
+    const resources = requestedResources(parameters.resources, maxSubscriptions);
     if (resources.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
     for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
-    const since = resumePosition(ctx);
-    const waitMs = waitOf(parametersOf(ctx).wait) * 1000;
+    const since = resumePosition(exchange);
+    const waitMs = waitOf(parameters.wait) * 1000;
 
-    if (manager.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
-    const release = streams.admit(subject);
-    const left = new AbortController();
-    ctx.res.once('close', () => left.abort());
+    if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    const release = limits.admit(subject);
     const limitMs = Math.min(waitMs, expiresAt === undefined ? waitMs : Math.max(expiresAt - Date.now(), 0));
     try {
-      const ended = AbortSignal.any([left.signal, manager.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
-      const late = AbortSignal.any([left.signal, AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS)))]);
-      const body = await answer({ feed, resources, authorize, since, ended, late });
-      ctx.set('Cache-Control', 'no-store');
-      ctx.type = 'json';
-      ctx.body = body;
+      const left = exchange.ending();
+      const ended = AbortSignal.any([left, streams.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
+      const late = AbortSignal.any([left, AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS)))]);
+      return jsonAnswer(await answer({ feed, resources, authorize, since, ended, late }));
     } finally {
+      // A poll counts as a stream while it waits.
       release();
     }
   };

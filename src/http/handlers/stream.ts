@@ -1,0 +1,37 @@
+import { forbidden, isAuthorized } from '../../streams/subscriptions.js';
+import { HttpError } from '../http-error.js';
+import { requestedResources, resumePosition } from '../stream-query.js';
+import type { FeedHandler, HandlerParts } from './feed-handlers.js';
+
+const HEADERS = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-cache, no-transform',
+  // Else nginx keeps events back until its buffer is full
+  'X-Accel-Buffering': 'no',
+};
+
+/** Makes the handler of `GET /api/events`, which opens a stream. */
+export function streamHandler({ streams, limits, maxSubscriptions }: HandlerParts): FeedHandler {
+  return async (exchange, askCaller) => {
+    const { parameters } = exchange;
+    const { subject, authorize, expiresAt } = await askCaller();
+    const resources = requestedResources(parameters.resources, maxSubscriptions);
+    for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
+    const since = resumePosition(exchange);
+
+    if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    if (exchange.isOver) return;
+    const onClose = limits.admit(subject);
+    streams.open({
+      socket: exchange.openStream(HEADERS),
+      subject,
+      authorize,
+      resources,
+      // A client that names all its resources in the URL needs no time to subscribe by POST.
+      hold: parameters.hold !== '0',
+      onClose,
+      ...(since !== undefined && { since }),
+      ...(expiresAt !== undefined && { expiresAt }),
+    });
+  };
+}

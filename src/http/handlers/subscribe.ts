@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { EVERY_RESOURCE } from '../../streams/subscription.js';
+import { isAuthorized, requirePosition } from '../../streams/subscriptions.js';
+import { jsonAnswer } from '../exchange.js';
+import { requireResource } from '../stream-query.js';
+import type { FeedHandler, HandlerParts } from './feed-handlers.js';
+
+const body = z.strictObject({
+  clientId: z.string().min(1).max(100),
+  resource: z.string(),
+  since: z.string().optional(),
+});
+const bodies: Record<'subscribe' | 'unsubscribe', z.ZodType<z.infer<typeof body>>> = {
+  subscribe: body,
+  unsubscribe: body.omit({ since: true }),
+};
+
+/** Makes the handler of `POST /api/events/subscribe` or `/unsubscribe`. */
+export function subscribeHandler(
+  action: 'subscribe' | 'unsubscribe',
+  { changes, subscriptions }: HandlerParts,
+): FeedHandler {
+  return async (exchange, askCaller) => {
+    const { subject, authorize } = await askCaller();
+    const { clientId, resource, since } = bodies[action].parse(await exchange.json());
+    requireResource(resource);
+    if (since !== undefined) requirePosition(since);
+    await subscriptions.carryOut({
+      action,
+      clientId,
+      subject,
+      resource,
+      authorized: isAuthorized(resource, authorize),
+      since,
+    });
+    const watched = resource === EVERY_RESOURCE || (await changes.isWatched(resource));
+    return jsonAnswer({ success: true, resource, watched });
+  };
+}
