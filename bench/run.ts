@@ -10,6 +10,7 @@ import { latency } from './latency.js';
 import { lists } from './lists.js';
 import { memory } from './memory.js';
 import { reconnectStorm } from './reconnect-storm.js';
+import { servers } from './servers.js';
 import { slowReaders } from './slow-readers.js';
 import { writers } from './writers.js';
 
@@ -23,6 +24,7 @@ const benches: readonly Bench[] = [
   reconnectStorm,
   growth,
   lists,
+  servers,
 ];
 
 const { values, positionals } = parseArgs({

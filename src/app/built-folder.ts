@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const here = dirname(fileURLToPath(import.meta.url));
+/** The folder of what `npm run build` makes: the same for the compiled application, its sources, and the benchmarks. */
+export const builtFolder = join(findPackageRoot(dirname(fileURLToPath(import.meta.url))), 'dist');
 
-/** The folder of what `npm run build` makes, for the compiled application and for its sources alike. */
-export const builtFolder = /[\\/]dist[\\/]src[\\/]app$/.test(here)
-  ? join(here, '..', '..')
-  : join(here, '..', '..', 'dist');
+function findPackageRoot(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : findPackageRoot(dirname(folder));
+}
