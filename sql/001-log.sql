@@ -14,12 +14,9 @@ create table change_feed.change (
   resource text not null,
   operation text not null,
   keys text,
-  row_count bigint,
+  scopes text,
   data jsonb,
-  db_user text not null default session_user,
-  application text,
-  actor text,
-  client text,
+  origin text,
   at timestamptz not null default clock_timestamp(),
   -- With wal_level = minimal the transaction that makes this table writes no WAL between two changes; at sets them apart.
   primary key (xid, lsn, at)
@@ -34,11 +31,10 @@ comment on column change_feed.change.xid is 'The transaction that made the chang
 comment on column change_feed.change.lsn is 'Where the WAL stood: the order of the changes of one transaction';
 comment on column change_feed.change.resource is 'What changed: the table''s name unless watch() was told another';
 comment on column change_feed.change.operation is 'insert, update, delete, truncate, emit (an application''s own event), or change: readers are told no operation';
-comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; null when there are over 100, over 8 kB, or none to name';
-comment on column change_feed.change.row_count is 'How many rows the statement changed; null where that is not known';
+comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; when there are over 100, over 8 kB, or none to name, the number of rows, or null where that is not known';
+comment on column change_feed.change.scopes is 'JSON: for each scope the values that the changed rows have or had, with their keys, {"tenant": {"7": [1, 2]}}, or alone, {"tenant": ["7"]}. Of a scope that is missing, and of all where this is null, the values are not known';
 comment on column change_feed.change.data is 'Of emit: what it was given. Of a recorder: true where it has also written to pending_notification. Row contents never enter the log';
-comment on column change_feed.change.actor is 'The setting change_feed.actor of the writing transaction; null or empty when it has none';
-comment on column change_feed.change.client is 'The setting change_feed.client of the writing transaction; null or empty when it has none';
+comment on column change_feed.change.origin is 'The writer, one a line: application_name, the setting change_feed.client, the setting change_feed.actor; each of the last two cut to 200 characters, and the client without line breaks';
 
 -- Text for sessions in UTF-8. In a database of another encoding, SQL_ASCII above all, a text may hold bytes that are no
 -- character there, and one such row would fail every read of the log. A database in UTF-8 has none: there these functions
@@ -56,6 +52,10 @@ begin
     $sql$;
     execute $sql$
       create function change_feed.readable_name(name text) returns text
+      language sql immutable parallel safe as 'select $1'
+    $sql$;
+    execute $sql$
+      create function change_feed.readable_lines(lines text) returns text
       language sql immutable parallel safe as 'select $1'
     $sql$;
   else
@@ -82,13 +82,22 @@ begin
         select coalesce(change_feed.readable(name), encode(convert_to(name, getdatabaseencoding()::name), 'escape'))
       $body$
     $sql$;
+    execute $sql$
+      create function change_feed.readable_lines(lines text) returns text
+      language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $body$
+        select string_agg(change_feed.readable_name(line), chr(10) order by place)
+        from unnest(string_to_array(lines, chr(10))) with ordinality as split (line, place)
+      $body$
+    $sql$;
   end if;
 end
 $do$;
-revoke execute on function change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text) from public;
+revoke execute on function change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text),
+  change_feed.readable_lines(text) from public;
 comment on function change_feed.readable(text) is 'The text; null where it cannot be sent in UTF-8';
 comment on function change_feed.readable(jsonb) is 'The value; null where it cannot be sent in UTF-8';
 comment on function change_feed.readable_name(text) is 'The name; with its bytes in octal where it cannot be sent in UTF-8';
+comment on function change_feed.readable_lines(text) is 'The lines; with the bytes in octal of each that cannot be sent in UTF-8';
 
 -- Notifying. A transaction that has called NOTIFY commits under one lock of the whole cluster, so that writers would queue:
 -- they notify only while the leader is idle. One of the servers leads. While it is idle, idle_since has a value: when it last
@@ -250,55 +259,6 @@ begin
 end
 $$;
 revoke execute on function change_feed.end_idle() from public;
-
--- Raises invalid_parameter_value unless the text can name a resource. Names appear in URLs, in lists with commas and in
--- SSE fields: 1 to 200 bytes, no comma, question mark, asterisk or control character.
-create function change_feed.check_resource(resource text) returns void
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  -- Written with chr(): runners of SQL take a question mark, or a colon before a name, for a parameter.
-  unfit constant text := format('[,*%s%s-%s%s%s]', chr(63), chr(1), chr(31), chr(127),
-    case when getdatabaseencoding() = 'UTF8' then chr(128) || '-' || chr(159) end);
-begin
-  if resource is null or octet_length(resource) not between 1 and 200 or resource ~ unfit then
-    raise invalid_parameter_value using
-      message = format('%L cannot name a resource', resource),
-      hint = format('A resource has 1 to 200 bytes, and none of , %s * or control characters.', chr(63));
-  end if;
-end
-$$;
-revoke execute on function change_feed.check_resource(text) from public;
-
--- Who writes, from the session: the application's name and the two settings that an application may set.
--- Cut to 200 characters, for a setting of any length must not cost the log's readers.
-create function change_feed.setting(name text) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select nullif(left(current_setting(name, true), 200), '')
-$$;
-revoke execute on function change_feed.setting(text) from public;
-
--- Records an application's own event. It commits with its transaction. data: at most 64 kB as text.
-create function change_feed.emit(resource text, data jsonb default null) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform change_feed.check_resource(resource);
-  if octet_length(data::text) > 65536 then
-    raise program_limit_exceeded using message = format(
-      'the data of an event has at most 65536 bytes, these are %s', octet_length(data::text));
-  end if;
-  insert into change_feed.change (resource, operation, data, application, actor, client)
-  values (emit.resource, 'emit', emit.data, change_feed.setting('application_name'),
-    change_feed.setting('change_feed.actor'), change_feed.setting('change_feed.client'));
-  if pg_sequence_last_value('change_feed.leader_idle'::regclass) is not null then
-    begin
-      insert into change_feed.pending_notification default values on conflict do nothing;
-    exception when others then
-      null; -- as in the functions that record: see 002-recorder.sql
-    end;
-  end if;
-end
-$$;
-revoke execute on function change_feed.emit(text, jsonb) from public;
 
 do $$
 begin

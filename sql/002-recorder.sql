@@ -56,6 +56,65 @@ language sql immutable as $$
 $$;
 revoke execute on function change_feed.known_as(anyelement, anycompatible) from public;
 
+-- The part of a recorder that takes the scopes of the changed rows from the transition tables.
+--   key_of_row  the key of a row r, as jsonb; null where keys are not named
+create function change_feed.scopes_source(scopes jsonb, key_of_row text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $source$
+declare
+  scope jsonb;
+  value text; -- of a row r, as text
+  fits text; -- true where it belongs to a scope
+  rows_of constant text := format('select %%1$s as value, %s as key from %%2$s as r where %%3$s', coalesce(key_of_row, 'null::pg_catalog.jsonb'));
+  members constant text := $sql$select %L::pg_catalog.text as spec, (
+              select case when pg_catalog.count(*) operator(pg_catalog.<=) 1000 then case when named is null
+                then coalesce(pg_catalog.jsonb_agg(v.value), '[]') else coalesce(pg_catalog.jsonb_object_agg(v.value, v.keys), '{}') end end
+              from (select s.value, pg_catalog.jsonb_agg(distinct s.key) as keys from (%s) as s group by s.value limit 1001) as v) as members$sql$;
+  inserted text[];
+  deleted text[];
+  updated text[];
+  collect constant text := $sql$
+          select pg_catalog.jsonb_object_agg(p.spec, p.members) filter (where p.members is not null) into scoped from (
+            %s) as p;$sql$;
+begin
+  for scope in select * from jsonb_array_elements(scopes) loop
+    select case count(*) when 1 then min(c.value) else format('pg_catalog.jsonb_build_array(%s)::pg_catalog.text', string_agg(c.value, ', ' order by c.place)) end,
+      string_agg(c.fits, ' and ' order by c.place)
+      into value, fits
+      from (
+        select n.place,
+          case n.type when 'bool' then format($sql$case when r.%I then 'true' when not r.%1$I then 'false' end$sql$, n.name)
+            else format($sql$pg_catalog.format('%%s', r.%I) collate pg_catalog."C"$sql$, n.name) end as value,
+          format('r.%I is not null', n.name) || case n.type when 'text' then
+            format($sql$ and pg_catalog.octet_length(pg_catalog.format('%%s', r.%I)) operator(pg_catalog.<=) 200$sql$, n.name) else '' end as fits
+        from rows from (jsonb_array_elements_text(scope -> 'columns'), jsonb_array_elements_text(scope -> 'types'))
+          with ordinality as n (name, type, place)
+      ) c;
+    inserted := inserted || format(members, change_feed.scope_spec(scope -> 'columns'), format(rows_of, value, 'new_rows', fits));
+    deleted := deleted || format(members, change_feed.scope_spec(scope -> 'columns'), format(rows_of, value, 'old_rows', fits));
+    updated := updated || format(members, change_feed.scope_spec(scope -> 'columns'),
+      format(rows_of, value, 'new_rows', fits) || ' union all ' || format(rows_of, value, 'old_rows', fits));
+  end loop;
+  return format($sql$
+    if tg_op operator(pg_catalog.<>) 'TRUNCATE' then
+      -- A scope's column that was renamed, dropped or given another type since must not fail the write.
+      begin
+        if tg_op operator(pg_catalog.=) 'INSERT' then%s
+        elsif tg_op operator(pg_catalog.=) 'DELETE' then%s
+        else%s
+        end if;
+        if pg_catalog.octet_length(scoped::pg_catalog.text) operator(pg_catalog.>) 65536 then
+          scoped := null;
+        end if;
+      exception when others then
+        scoped := null;
+      end;
+    end if;$sql$,
+    format(collect, array_to_string(inserted, ' union all ')), format(collect, array_to_string(deleted, ' union all ')),
+    format(collect, array_to_string(updated, ' union all ')));
+end
+$source$;
+revoke execute on function change_feed.scopes_source(jsonb, text) from public;
+
 -- The text of the function that records a table's changes. Made for each table, because static SQL costs the writer
 -- least; the resource stands in it, for to take it from the trigger's arguments costs about as much as a column of the
 -- log. Key columns only, and by name: whole rows are never converted (that would call casts of the table's owner with
@@ -72,8 +131,8 @@ revoke execute on function change_feed.known_as(anyelement, anycompatible) from 
 -- - All others go the long way: what might fail stands in a block, and the INSERT behind it, for in the block it would
 --   take a transaction id of its own.
 --
--- recorder: the name of the function that is to have it.
-create function change_feed.recorder_source(target regclass, resource text, keys boolean, recorder name) returns text
+-- scopes: as parse_scopes() gives them. recorder: the name of the function that is to have it.
+create function change_feed.recorder_source(target regclass, resource text, keys boolean, scopes jsonb, recorder name) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
 declare
   -- Their values are short, and always become JSON.
@@ -96,18 +155,19 @@ declare
   name_keys text := '';
   record_one text := $sql$
   end if;$sql$;
-  -- cut as change_feed.setting() does; to the first Postgres itself allows 63 bytes
-  who constant text := $sql$pg_catalog.current_setting('application_name', true),
-    pg_catalog.left(pg_catalog.current_setting('change_feed.actor', true), 200),
-    pg_catalog.left(pg_catalog.current_setting('change_feed.client', true), 200)$sql$;
+  -- as change_feed.writer() says it
+  who constant text := $sql$pg_catalog.current_setting('application_name') operator(pg_catalog.||) E'\n'
+    operator(pg_catalog.||) coalesce(pg_catalog.translate(pg_catalog.left(pg_catalog.current_setting('change_feed.client', true), 200), E'\n', ' '), '')
+    operator(pg_catalog.||) E'\n' operator(pg_catalog.||) coalesce(pg_catalog.left(pg_catalog.current_setting('change_feed.actor', true), 200), '')$sql$;
   idle_since constant text := $sql$pg_catalog.pg_sequence_last_value('change_feed.leader_idle'::pg_catalog.regclass)$sql$;
   insert_change constant text :=
-    'insert into change_feed.change (resource, operation, keys, row_count, application, actor, client)';
+    'insert into change_feed.change (resource, operation, keys, origin)';
   beginning constant text := format($sql$
 #variable_conflict use_column
 declare
   changed pg_catalog.int8;
   named pg_catalog.jsonb;
+  scoped pg_catalog.jsonb;
   leader_idle pg_catalog.bool;
 begin
   -- Where the log was given to another owner, or a right on it was revoked, the write goes on, and repair() ends the epoch.
@@ -128,10 +188,10 @@ begin
     idle_since);
   record_any constant text := format($sql$
     %s
-    values (%L, %s, named::pg_catalog.text, changed,
-    %s, case when leader_idle then 'true'::pg_catalog.jsonb end);$sql$,
+    values (%L, %s, coalesce(named::pg_catalog.text, changed::pg_catalog.text),
+    %s, scoped::pg_catalog.text, case when leader_idle then 'true'::pg_catalog.jsonb end);$sql$,
     -- Readers count the commands between two changes: see src/feed/log/uncertain-order.ts.
-    replace(insert_change, 'client)', 'client, data)'), resource, operation, who);
+    replace(insert_change, 'origin)', 'origin, scopes, data)'), resource, operation, who);
   ending constant text := $sql$
   if tg_op operator(pg_catalog.=) 'TRUNCATE' then
     begin
@@ -151,7 +211,7 @@ begin
 end
 $sql$;
 begin
-  if not keys then
+  if not keys and scopes = '[]' then
     return beginning || record_one || record_any || ending;
   end if;
 
@@ -183,7 +243,7 @@ begin
     cross join format('pg_catalog.to_jsonb(pg_catalog.format(''%%s'', r.%I))', k.name) in_text
   ) parts;
 
-  if all_common then
+  if all_common and scopes = '[]' then
     -- followed by the name of a transition table: its rows r
     rows_of := format('from (select %s) as absent, lateral (select %s from', absent_columns, key_columns);
     -- The SELECT that compares the keys is one of its own: each time it runs Postgres searches all expressions of a SELECT
@@ -191,19 +251,19 @@ begin
     record_one := format($sql$
   elsif tg_op operator(pg_catalog.=) 'UPDATE' then
     %1$s
-    select %7$L, 'update', %3$s, 1,
+    select %7$L, 'update', %3$s,
     %2$s
     from (select r.* %5$s new_rows limit 1) as r
       where case when %6$s then array[%4$s] operator(pg_catalog.=) array(select %4$s %5$s old_rows) as r limit 2) end) as r;
   elsif tg_op operator(pg_catalog.=) 'INSERT' then
     %1$s
-    select %7$L, 'insert', %3$s, 1,
+    select %7$L, 'insert', %3$s,
     %2$s
     from (select r.* %5$s new_rows) as r
       where not exists (select from new_rows offset 1) and %6$s) as r;
   elsif tg_op operator(pg_catalog.=) 'DELETE' then
     %1$s
-    select %7$L, %8$L, %3$s, 1,
+    select %7$L, %8$L, %3$s,
     %2$s
     from (select r.* %5$s old_rows) as r
       where not exists (select from old_rows offset 1) and %6$s) as r;
@@ -214,7 +274,7 @@ begin
 $sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, deletion);
   end if;
 
-  if key_of_row is not null then
+  if key_of_row is not null and keys then
     name_keys := format($sql$
     if changed operator(pg_catalog.<=) 100 then
       -- A key column that was renamed, dropped or given another type since must not fail the write.
@@ -237,6 +297,9 @@ $sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, 
       end;
     end if;$sql$, key_of_row);
   end if;
+  if scopes <> '[]' then
+    name_keys := name_keys || change_feed.scopes_source(scopes, case when keys then key_of_row end);
+  end if;
   return beginning || record_one || $sql$
   if not found then
     if tg_op operator(pg_catalog.=) 'DELETE' then
@@ -250,7 +313,7 @@ $sql$, insert_change, who, known_key, compared, rows_of, as_expected, resource, 
   end if;$sql$ || ending;
 end
 $source$;
-revoke execute on function change_feed.recorder_source(regclass, text, boolean, name) from public;
+revoke execute on function change_feed.recorder_source(regclass, text, boolean, jsonb, name) from public;
 
 do $$
 begin

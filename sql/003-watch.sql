@@ -6,7 +6,16 @@ begin
 end
 $$;
 
--- Every trigger of ours: on which table, for what, with which arguments.
+-- The arguments of a trigger, as pg_trigger has them: each ends with a zero byte.
+create function change_feed.trigger_argument(arguments bytea, place integer) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  -- Pairs of digits with a blank behind each: a 00 across two bytes is no separator.
+  select convert_from(decode(split_part(regexp_replace(encode(arguments, 'hex'), '(..)', E'\\1 ', 'g'), '00 ', place), 'hex'), getdatabaseencoding())
+$$;
+revoke execute on function change_feed.trigger_argument(bytea, integer) from public;
+
+-- Every trigger of ours: on which table, for what, with which arguments: the resource, the scopes, and whether keys are
+-- named. Triggers have the last two where there are scopes only.
 create view change_feed.recorder_trigger as
 select
   t.tgrelid::regclass as relation,
@@ -18,13 +27,15 @@ select
   t.tgoldtable,
   t.tgnewtable,
   convert_from(substring(t.tgargs from 1 for position(decode('00', 'hex') in t.tgargs) - 1), getdatabaseencoding()) as resource,
-  t.tgenabled
+  t.tgenabled,
+  case when t.tgnargs > 1 then change_feed.trigger_argument(t.tgargs, 2)::jsonb else '[]' end as scopes,
+  coalesce(t.tgoldtable, t.tgnewtable) is not null and (t.tgnargs < 3 or change_feed.trigger_argument(t.tgargs, 3)::boolean) as keys
 from pg_catalog.pg_trigger t
 join pg_catalog.pg_proc p on p.oid = t.tgfoid
 where p.pronamespace = 'change_feed'::regnamespace and starts_with(t.tgname, 'change_feed_') and not t.tgisinternal;
 
 create view change_feed.watched_table as
-select r.relation, r.resource, r.tgnewtable is not null as keys
+select r.relation, r.resource, r.keys, r.scopes
 from change_feed.recorder_trigger r
 where r.name = 'change_feed_insert'
   and not exists (
@@ -37,7 +48,7 @@ comment on view change_feed.watched_table is 'The tables that watch() has put in
 
 -- The function that records target's changes: made, replaced or left as it is.
 create function change_feed.ensure_recorder(
-  target regclass, resource text, keys boolean, out recorder regprocedure, out made boolean)
+  target regclass, resource text, keys boolean, scopes jsonb, out recorder regprocedure, out made boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   source text;
@@ -67,7 +78,7 @@ begin
       function_name := base || '_' || i;
     end loop;
   end if;
-  source := change_feed.recorder_source(target, resource, keys, function_name);
+  source := change_feed.recorder_source(target, resource, keys, scopes, function_name);
   perform from pg_proc p where p.oid = recorder and p.prosrc = source and p.proconfig is not distinct from settings;
   made := not found;
   if not made then
@@ -83,38 +94,42 @@ begin
   recorder := format('change_feed.%I()', function_name)::regprocedure;
 end
 $$;
-revoke execute on function change_feed.ensure_recorder(regclass, text, boolean) from public;
+revoke execute on function change_feed.ensure_recorder(regclass, text, boolean, jsonb) from public;
 
 -- One trigger of ours on one table, made only where it is missing or different: CREATE OR REPLACE TRIGGER locks out
 -- writers even when nothing changes. Returns whether anything was done.
-create function change_feed.ensure_trigger(target regclass, operation text, recorder regprocedure, resource text, keys boolean)
+create function change_feed.ensure_trigger(
+  target regclass, operation text, recorder regprocedure, resource text, keys boolean, scopes jsonb)
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   -- In a Turkish database lower('INSERT') has no dot on its i unless it is told which letters are meant.
   trigger_name constant text := 'change_feed_' || lower(operation collate "C");
-  old_table constant text := case when keys and operation in ('UPDATE', 'DELETE') then 'old_rows' end;
-  new_table constant text := case when keys and operation in ('INSERT', 'UPDATE') then 'new_rows' end;
+  with_rows constant boolean := keys or scopes <> '[]';
+  old_table constant text := case when with_rows and operation in ('UPDATE', 'DELETE') then 'old_rows' end;
+  new_table constant text := case when with_rows and operation in ('INSERT', 'UPDATE') then 'new_rows' end;
 begin
   perform from change_feed.recorder_trigger r
     where r.relation = target and r.name = trigger_name and r.function = recorder and r.always
-      and r.resource = ensure_trigger.resource
+      and r.resource = ensure_trigger.resource and r.scopes = ensure_trigger.scopes
+      and (r.keys = ensure_trigger.keys or operation = 'TRUNCATE')
       and r.tgoldtable is not distinct from old_table and r.tgnewtable is not distinct from new_table
       -- pg_trigger.h: 4 INSERT, 8 DELETE, 16 UPDATE, 32 TRUNCATE; neither ROW (1) nor BEFORE (2)
       and r.tgtype = case operation when 'INSERT' then 4 when 'DELETE' then 8 when 'UPDATE' then 16 else 32 end;
   if found then
     return false;
   end if;
-  execute format('create or replace trigger %I after %s on %s%s for each statement execute function change_feed.%I(%L)',
+  execute format('create or replace trigger %I after %s on %s%s for each statement execute function change_feed.%I(%L%s)',
     trigger_name, operation, target,
     case when coalesce(old_table, new_table) is null then '' else
       ' referencing' || coalesce(' old table as ' || old_table, '') || coalesce(' new table as ' || new_table, '') end,
-    (select proname from pg_proc where oid = recorder), resource);
+    (select proname from pg_proc where oid = recorder), resource,
+    case when scopes <> '[]' then format(', %L, %L', scopes, keys) end);
   execute format('alter table %s enable always trigger %I', target, trigger_name);
   return true;
 end
 $$;
-revoke execute on function change_feed.ensure_trigger(regclass, text, regprocedure, text, boolean) from public;
+revoke execute on function change_feed.ensure_trigger(regclass, text, regprocedure, text, boolean, jsonb) from public;
 
 -- A lock on this view needs a right on it. Anybody may take any advisory lock, and so keep others from watching.
 create view change_feed.watch_lock as select true as one_at_a_time;
@@ -133,8 +148,11 @@ revoke execute on function change_feed.one_at_a_time() from public;
 --   resource  the name in the feed; the table's own unless given
 --   keys      false: no transition tables. For keys that are personal data, and for wide rows. Then events name neither
 --             keys nor the number of rows, and a statement that changed no row is recorded too.
+--   scopes    columns by whose values the table is parted for subscribers and rights. One scope may be of several columns,
+--             joined with an ampersand. Changes are recorded with the values that the changed rows have or had there.
 -- Runs with the caller's rights: the table's owner, being a member of change_feed_owner.
-create function change_feed.watch(target regclass, resource text default null, keys boolean default true) returns text
+create function change_feed.watch(
+  target regclass, resource text default null, keys boolean default true, scopes text[] default '{}') returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
   named text;
@@ -144,19 +162,22 @@ declare
   inheriting record;
   operation text;
   former text[];
+  parsed jsonb;
 begin
-  perform change_feed.check_watchable(target, keys);
+  perform change_feed.check_watchable(target, keys, scopes);
   perform change_feed.one_at_a_time();
+  parsed := change_feed.parse_scopes(target, scopes);
   named := coalesce(resource, change_feed.default_resource(target));
   perform change_feed.check_resource(named);
+  perform change_feed.check_same_scopes(target, named, parsed);
 
   former := array(select r.resource from change_feed.recorder_trigger r where r.relation = target);
-  select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, named, keys) e;
+  select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, named, keys, parsed) e;
   for member in select target union select relid from pg_partition_tree(target) loop
     foreach operation in array array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] loop
       -- before Postgres 16 a foreign table has no TRUNCATE trigger
       continue when operation = 'TRUNCATE' and (select relkind = 'f' from pg_class where oid = member);
-      changed := change_feed.ensure_trigger(member, operation, recorder, named, keys) or changed;
+      changed := change_feed.ensure_trigger(member, operation, recorder, named, keys, parsed) or changed;
     end loop;
   end loop;
   for inheriting in
@@ -170,7 +191,7 @@ begin
       message = format('%s inherits from %s: what is written to it directly is not recorded', inheriting.relation, target),
       hint = case when inheriting.is_foreign then 'A foreign table cannot be watched. Write to it through ' || target
         else format('Watch it under the same name: select change_feed.watch(%L, %L%s)', inheriting.relation, named,
-          case when not keys then ', keys => false' end) end;
+          case when not keys then ', keys => false' end || case when parsed <> '[]' then format(', scopes => %L', scopes) end) end;
   end loop;
   if changed then
     perform change_feed.see_watched(target, former || named, named);
@@ -182,8 +203,8 @@ exception when lock_not_available then
     hint = 'Another transaction works on it, or is watching tables itself. End that one, or try again.';
 end
 $$;
-comment on function change_feed.watch(regclass, text, boolean) is 'Puts a table into the change feed';
-revoke execute on function change_feed.watch(regclass, text, boolean) from public;
+comment on function change_feed.watch(regclass, text, boolean, text[]) is 'Puts a table into the change feed';
+revoke execute on function change_feed.watch(regclass, text, boolean, text[]) from public;
 
 -- Takes a table, and its partitions, out of the feed. Says what it did. Rights as for watch().
 create function change_feed.unwatch(target regclass) returns text

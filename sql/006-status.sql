@@ -49,7 +49,7 @@ revoke execute on function change_feed.forget_server(text) from public;
 -- primary key, for a look must not scan a log of ten million.
 create view change_feed.status as
   with newest as materialized (
-    select distinct on (c.resource) c.resource, c.operation, c.application, c.actor, c.at
+    select distinct on (c.resource) c.resource, c.operation, c.origin, c.at
     from (select * from change_feed.change order by xid desc, lsn desc limit 10000) c
     order by c.resource, c.xid desc, c.lsn desc
   )
@@ -66,8 +66,8 @@ create view change_feed.status as
   select 'resource', change_feed.readable_name(coalesce(w.resource, n.resource)), n.at,
     concat_ws(', ',
       case when n.resource is null then 'not among the last 10,000 changes'
-        else concat_ws(' ', n.operation, 'via ' || nullif(change_feed.readable_name(n.application), ''),
-          'by ' || nullif(change_feed.readable_name(n.actor), '')) end,
+        else concat_ws(' ', n.operation, 'via ' || nullif(split_part(change_feed.readable_lines(n.origin), chr(10), 1), ''),
+          'by ' || nullif(split_part(change_feed.readable_lines(n.origin), chr(10), 3), '')) end,
       case when w.resource is null then 'no table is watched as it' end)
   from (select distinct resource from change_feed.watched_table) w full join newest n on n.resource = w.resource
   union all

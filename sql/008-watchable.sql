@@ -57,7 +57,7 @@ $$;
 revoke execute on function change_feed.member(regclass) from public;
 
 -- Raises where a table cannot be watched, with what to do instead.
-create function change_feed.check_watchable(target regclass, keys boolean) returns void
+create function change_feed.check_watchable(target regclass, keys boolean, scopes text[]) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   class pg_class;
@@ -86,18 +86,18 @@ begin
   end if;
   perform change_feed.check_not_partition(target);
   select m.relation into other from change_feed.member(target) m where m.kind = 'f' limit 1;
-  if found and keys then
+  if found and (keys or cardinality(scopes) > 0) then
     -- Writes to its rows through target would fail: no rows of a foreign table can be put into a transition table.
     raise wrong_object_type using
       message = format(case class.relkind when 'p' then '%s has the foreign table %s as a partition and cannot be watched'
         else '%s is inherited by the foreign table %s and cannot be watched' end, target, other),
-      hint = format('Only without keys: select change_feed.watch(%L, keys => false)', target);
+      hint = format('Only without keys and scopes: select change_feed.watch(%L, keys => false)', target);
   end if;
   perform change_feed.check_rights(target);
   perform change_feed.check_owner();
 end
 $$;
-revoke execute on function change_feed.check_watchable(regclass, boolean) from public;
+revoke execute on function change_feed.check_watchable(regclass, boolean, text[]) from public;
 
 -- The name that a table has in the feed unless it is given one: its own.
 create function change_feed.default_resource(target regclass) returns text

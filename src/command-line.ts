@@ -92,6 +92,12 @@ function program(): Command {
     .argument('<tables...>', 'as in SQL: anmeldung, verein.mitglied, \'"Groß"\'')
     .option('--resource <name>', "the name in the feed (default: the table's own)")
     .option('--no-keys', 'name no keys in events: where they are personal data, and for wide rows')
+    .option(
+      '--scope <columns>',
+      'a column that parts the table, or several joined with &; may be repeated',
+      appended,
+      [],
+    )
     .action((tables: string[], options: WatchCommandOptions) => watchTables(tables, options))
     .addHelpText(
       'after',
@@ -99,6 +105,7 @@ function program(): Command {
   pg-change-feed watch veranstaltung anmeldung
   pg-change-feed watch verein.mitglied --resource verein.mitglied
   pg-change-feed watch kunde --no-keys
+  pg-change-feed watch anmeldung --scope veranstaltung_id
   pg-change-feed watch '"Groß"'              a name in capitals: quoted as in SQL, and once more for the shell`,
     );
   command
@@ -155,6 +162,10 @@ function asDuration(text: string): number {
   } catch (error) {
     throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function appended(text: string, before: string[]): string[] {
+  return [...before, text];
 }
 
 function asNames(text: string): string[] {

@@ -7,6 +7,8 @@ export interface Recorded {
   readonly operation: string;
   readonly keys: unknown[] | null;
   readonly rows: number | null;
+  /** Absent where the column `scopes` is null. */
+  readonly scopes?: unknown;
 }
 
 /** A database with the feed, and an admin's psql on it. */
@@ -53,12 +55,13 @@ export async function createWatchedDatabase(template?: string): Promise<WatchedD
       const last = await psql.query(`select coalesce(max(lsn), '0/0') as lsn from change_feed.change`);
       await writer.query(statements);
       const log = await psql.query(
-        'select resource, operation, keys::json, row_count from change_feed.change where lsn > $1 order by lsn',
+        'select resource, operation, keys::json, scopes::json from change_feed.change where lsn > $1 order by lsn',
         [last.rows[0].lsn],
       );
-      return log.rows.map(({ resource, operation, keys, row_count }) =>
-        change(resource, operation, keys, row_count === null ? null : Number(row_count)),
-      );
+      return log.rows.map(({ resource, operation, keys, scopes }) => ({
+        ...(Array.isArray(keys) ? change(resource, operation, keys) : change(resource, operation, null, keys)),
+        ...(scopes && { scopes }),
+      }));
     },
     watch: async (table, resource, keys = true) => {
       const call = 'select change_feed.watch($1::text::regclass, $2, $3) as said';

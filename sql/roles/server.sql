@@ -33,7 +33,8 @@ grant select on
   to change_feed_server;
 grant execute on function
   change_feed.ensure_epoch(), change_feed.new_epoch(text), change_feed.position(),
-  change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text)
+  change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text),
+  change_feed.readable_lines(text)
   to change_feed_server;
 
 -- Leading: writers notify only while the leader is idle
@@ -49,7 +50,7 @@ grant execute on function change_feed.note_ddl() to change_feed_server;
 grant execute on function change_feed.note_tick(), change_feed.prune(interval, bigint, integer) to change_feed_server;
 
 -- Events of the application: emitTableUpdate() and withSSENotification()
-grant execute on function change_feed.emit(text, jsonb) to change_feed_server;
+grant execute on function change_feed.emit(text, jsonb, jsonb) to change_feed_server;
 
 -- Passing a POST subscribe on to the server that has the stream
 grant execute on function
@@ -66,6 +67,7 @@ grant execute on function
 
 -- Looking for faults, for pg-change-feed doctor
 grant select on change_feed.owner_fault, change_feed.recorder_trigger to change_feed_server;
+grant execute on function change_feed.trigger_argument(bytea, integer) to change_feed_server;
 
 -- REST of the registration system, where its tables are and belong to who runs this. Their triggers need no right of
 -- whoever writes.

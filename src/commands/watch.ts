@@ -8,6 +8,8 @@ export interface WatchCommandOptions {
   readonly resource?: string;
   /** Whether events name the primary keys of the changed rows. */
   readonly keys: boolean;
+  /** The scopes: a column, or several joined with `&`. */
+  readonly scope: readonly string[];
 }
 
 /**
@@ -15,10 +17,10 @@ export interface WatchCommandOptions {
  * @param tables names as in SQL: `anmeldung`, `verein.mitglied`, `"Groß"`.
  * @throws {OperatorError} one sentence with what is wrong with which table.
  */
-export function watchTables(tables: readonly string[], { resource, keys }: WatchCommandOptions): Promise<void> {
+export function watchTables(tables: readonly string[], { resource, keys, scope }: WatchCommandOptions): Promise<void> {
   return eachTable('watch', tables, async (client, table) => {
-    const call = 'select change_feed.watch($1::text::regclass, $2, $3) as said';
-    return (await client.query(call, [table, resource ?? null, keys])).rows[0].said;
+    const call = 'select change_feed.watch($1::text::regclass, $2, $3, $4) as said';
+    return (await client.query(call, [table, resource ?? null, keys, scope])).rows[0].said;
   });
 }
 

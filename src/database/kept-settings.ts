@@ -14,6 +14,8 @@ interface WatchedRow {
   relation: string;
   resource: string | null;
   keys: boolean;
+  /** JSON: a list of {"columns": […]}. */
+  scopes: string | null;
 }
 
 interface GrantRow {
@@ -25,6 +27,10 @@ interface GrantRow {
   statement: string;
 }
 
+/** An argument of a trigger, from its second on: each ends with a zero byte. */
+const argument = (place: number) => `convert_from(decode(split_part(
+  regexp_replace(encode(t.tgargs, 'hex'), '(..)', E'\\\\1 ', 'g'), '00 ', ${place}), 'hex'), getdatabaseencoding())`;
+
 /**
  * The watched tables, from their triggers, which have had the same form in every version: a broken recorder or view says
  * nothing. A table that has one of the four triggers is watched; a partition is watched through its parent.
@@ -34,14 +40,15 @@ const WATCHED = `
     select t.tgrelid as relation,
       min(convert_from(substring(t.tgargs from 1 for position(decode('00', 'hex') in t.tgargs) - 1), getdatabaseencoding()))
         filter (where t.tgnargs > 0) as resource,
-      bool_or(coalesce(t.tgnewtable, t.tgoldtable) is not null) as keys
+      bool_or(coalesce(t.tgnewtable, t.tgoldtable) is not null and (t.tgnargs < 3 or ${argument(3)} = 't')) as keys,
+      min(${argument(2)}) filter (where t.tgnargs > 1) as scopes
     from pg_catalog.pg_trigger t
     join pg_catalog.pg_proc p on p.oid = t.tgfoid
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'change_feed' and starts_with(t.tgname, 'change_feed_') and not t.tgisinternal
     group by t.tgrelid
   )
-  select w.relation::int8::text as relation, w.resource, w.keys from watched w
+  select w.relation::int8::text as relation, w.resource, w.keys, w.scopes from watched w
   where not exists (
     select from pg_catalog.pg_partition_ancestors(w.relation) a join watched p on p.relation = a.relid
     where a.relid <> w.relation)
@@ -76,8 +83,14 @@ export async function keep(query: Query): Promise<Kept> {
  * @throws what change_feed.watch() says of a table that it refuses.
  */
 export async function carryOver(query: Query, { watched, grants }: Kept): Promise<void> {
-  for (const { relation, resource, keys } of watched) {
-    await query('select change_feed.watch($1::oid::regclass, $2, $3)', [relation, resource, keys]);
+  for (const { relation, resource, keys, scopes } of watched) {
+    const declared = (JSON.parse(scopes ?? '[]') as { columns: string[] }[]).map(({ columns }) =>
+      columns.map(encodeURIComponent).join('&'),
+    );
+    await query(
+      'select change_feed.watch($1::oid::regclass, $2, $3, array(select json_array_elements_text($4::json)))',
+      [relation, resource, keys, JSON.stringify(declared)],
+    );
   }
   for (const { kind, name, statement } of grants) {
     const lookUp = kind === 'schema' ? 'to_regnamespace' : kind === 'function' ? 'to_regprocedure' : 'to_regclass';

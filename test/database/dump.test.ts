@@ -77,10 +77,10 @@ test('a restore of data alone is told like any other write', async () => {
   const { rows } = await restored.query('select pg_current_snapshot() as before');
   run('pg_restore', ['--data-only', '-t', 't', '-d', databaseUrl(name), dump]);
   const told = await restored.query(
-    'select operation, keys::json, row_count from change_feed.change where not pg_visible_in_snapshot(xid, $1)',
+    'select operation, keys::json from change_feed.change where not pg_visible_in_snapshot(xid, $1)',
     [rows[0].before],
   );
-  expect(told.rows).toEqual([{ operation: 'insert', keys: [1, 2], row_count: '2' }]);
+  expect(told.rows).toEqual([{ operation: 'insert', keys: [1, 2] }]);
 });
 
 test('--disable-triggers tells nothing, and leaves the triggers weaker than they were: watch() mends that', async () => {

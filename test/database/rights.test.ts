@@ -112,8 +112,6 @@ test('a writer needs no right on the log, nor on the schema it stands in', async
   await psql.query(`revoke all on schema change_feed from mallory;
     create table x (id int primary key); select change_feed.watch('x'); grant insert on x to mallory`);
   expect(await recorded('insert into public.x values (1)', mallory)).toEqual([change('x', 'insert', [1])]);
-  const { rows } = await psql.query('select db_user from change_feed.change order by lsn desc limit 1');
-  expect(rows).toEqual([{ db_user: 'mallory' }]);
 });
 
 test('the owner of a table watches it as a member of change_feed_owner, and is told so', async () => {
@@ -201,7 +199,8 @@ test("nothing that the writer's search_path offers runs with our rights", async 
     update eins set wert = 4; delete from eins; insert into paar values ('a', 1); update paar set b = 2; delete from paar; truncate eins`;
   for (const write of writes.split(';')) await session.query(write);
   expect(
-    (await psql.query(`select operation, keys::json from change_feed.change where actor = 'grace' order by lsn`)).rows,
+    (await psql.query(`select operation, keys::json from change_feed.change where origin like '%grace' order by lsn`))
+      .rows,
   ).toEqual([
     { operation: 'insert', keys: [1] },
     { operation: 'update', keys: [1] },

@@ -146,11 +146,3 @@ test("a writer's lastval() stays its own: drivers ask it for the key that a seri
   await psql.query(`update seriell set n = 3; delete from seriell; select change_feed.emit('x')`);
   expect((await psql.query('select lastval()::int')).rows).toEqual([{ lastval: 2 }]);
 });
-
-test('the number of rows holds more than an int does', async () => {
-  const { rows } = await psql.query(`select format_type(atttypid, atttypmod) as type from pg_attribute
-    where attrelid = 'change_feed.change'::regclass and attname = 'row_count'
-    union select format_type(t, null) from unnest(array(
-      select prorettype from pg_proc where proname = 'count' and pronargs = 0)) as t`);
-  expect(rows).toEqual([{ type: 'bigint' }]);
-});

@@ -24,7 +24,7 @@ describe('watch', () => {
       { resource: 'anders', operation: 'insert', keys: [1], rows: 1 },
     ]);
     const { rows } = await psql.query(`select * from change_feed.watched_table where resource = 'anders'`);
-    expect(rows).toEqual([{ relation: 'a', resource: 'anders', keys: true }]);
+    expect(rows).toEqual([{ relation: 'a', resource: 'anders', keys: true, scopes: [] }]);
   });
 
   test.each(["O'Neill", 'back\\slash', '100 %s %1$L %', 'a $sql$ b $source$ $$', "'); drop table benannt --", '"x"'])(
@@ -38,7 +38,7 @@ describe('watch', () => {
         ),
       ).toEqual([
         { resource, operation: 'insert', keys: [1], rows: 1 },
-        { resource, operation: 'update', keys: [1, 2], rows: 1 },
+        { resource, operation: 'update', keys: [1, 2], rows: 2 },
         { resource, operation: 'insert', keys: [3, 4], rows: 2 },
         { resource, operation: 'delete', keys: [2, 3, 4], rows: 3 },
         { resource, operation: 'truncate', keys: null, rows: null },

@@ -58,13 +58,14 @@ export interface ReadingRow extends SnapshotRow {
   resource: string | null;
   /** `change`: something changed, and it is not known how. */
   operation: Operation | 'change' | null;
-  /** JSON */
+  /** JSON: an array, or the number of rows whose keys are not named. */
   keys: string | null;
+  /** JSON: the keys, or the values alone, of each scope. */
+  scopes: string | null;
   /** JSON */
   data: string | null;
-  application: string | null;
-  actor: string | null;
-  client: string | null;
+  /** See {@link originOf}. */
+  origin: string | null;
   /** Postgres' cmin; absent where changes were summed up. */
   command?: number | null;
   age_ms: number | null;
@@ -85,21 +86,28 @@ export function changeOf(row: ReadingRow): AgedChange[] {
     rang: row.operation !== 'emit' && row.data !== null,
   };
   if (row.operation === null) return [{ ...aged, change: refetchOf(row.resource) }];
-  const { application, actor, client } = row;
-  const origin: Origin = {
-    ...(application && { application }),
-    ...(actor && { actor }),
-    ...(client && { client }),
-  };
+  const origin = originOf(row.origin);
   const change: LoggedChange = {
     resource: row.resource,
     ...(row.operation !== 'change' && { operation: row.operation }),
-    ...(row.keys && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
+    ...(row.keys?.startsWith('[') && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
     ...(row.operation === 'emit' && row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
-    ...(Object.keys(origin).length > 0 && { origin }),
+    ...(origin && { origin }),
     ...(row.xid && { xid: BigInt(row.xid) }),
   };
   return [{ ...aged, change }];
+}
+
+/**
+ * Reads the column `origin`: the application and the client are its first lines, neither has a line break, and all the rest
+ * is the actor.
+ */
+export function originOf(text: string | null): Origin | undefined {
+  if (text === null) return undefined;
+  const [application, client, ...lines] = text.split('\n');
+  const actor = lines.join('\n');
+  if (!application && !client && !actor) return undefined;
+  return { ...(application && { application }), ...(actor && { actor }), ...(client && { client }) };
 }
 
 /** The position of a row; undefined where there is no row, or no epoch in force. */

@@ -38,8 +38,7 @@ export const READ = `
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
     change_feed.readable(c.keys) as keys, change_feed.readable(c.data)::text as data,
-    change_feed.readable_name(c.application) as application, change_feed.readable_name(c.actor) as actor,
-    change_feed.readable_name(c.client) as client, c.command::text::float8 as command,
+    change_feed.readable(c.scopes) as scopes, change_feed.readable_lines(c.origin) as origin, c.command::text::float8 as command,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
   from ${EPOCH_OR_NONE}
   left join lateral (
@@ -51,7 +50,7 @@ export const READ_SUMMED_UP = `
   select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     null as xid, change_feed.readable_name(c.resource) as resource, null as operation, null as keys, null as data,
-    null as application, null as actor, null as client,
+    null as scopes, null as origin,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made
   from ${EPOCH_OR_NONE}
   left join lateral (
