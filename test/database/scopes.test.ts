@@ -30,18 +30,10 @@ describe('the log has the scopes of the changed rows', () => {
       scoped('insert', [2, 3, 4], { 7: [2], 8: [3] }),
     ],
     ['an UPDATE', `update booking set note = 'x' where id = 1`, scoped('update', [1], { 7: [1] })],
-    [
-      'one that moves a row',
-      'update booking set event_id = 8 where id = 1',
-      scoped('update', [1], { 7: [1], 8: [1] }),
-    ],
+    ['one that moves a row', 'update booking set event_id = 8 where id = 1', scoped('update', [1], { 7: [1], 8: [1] })],
     ['one that moves it nowhere', 'update booking set event_id = null where id = 1', scoped('update', [1], { 8: [1] })],
     ['one of nobody', `update booking set note = 'y' where id = 1`, scoped('update', [1], {})],
-    [
-      'one that changes a key',
-      'update booking set id = 20 where id = 2',
-      scoped('update', [2, 20], { 7: [2, 20] }),
-    ],
+    ['one that changes a key', 'update booking set id = 20 where id = 2', scoped('update', [2, 20], { 7: [2, 20] })],
     ['a cascade from the parent', 'delete from event where id = 8', scoped('delete', [3], { 8: [3] })],
     [
       'over 100 rows',

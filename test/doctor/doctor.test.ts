@@ -344,7 +344,7 @@ describe('finds, and says what to run: ', () => {
       'half there',
       sqlFiles.slice(0, 3).map(sqlText).join('\n'),
       expect.stringMatching(
-        /^the schema change_feed was applied in part, change_feed.recorder_trigger and \d+ more are missing$/,
+        /^the schema change_feed was applied in part, change_feed.trigger_argument and \d+ more are missing$/,
       ),
     ],
   ])('a schema that is %s', async (_name, make, says) => {

@@ -135,7 +135,7 @@ describe('it can not', () => {
       'forge a change in the log',
       `insert into change_feed.change (resource, operation) values ('veranstaltung', 'update')`,
     ],
-    ['change the log', `update change_feed.change set actor = 'mallory'`],
+    ['change the log', `update change_feed.change set origin = 'mallory'`],
     ['delete from the log', 'delete from change_feed.change'],
     ['empty the log', 'truncate change_feed.change'],
     ['move the horizon', 'delete from change_feed.horizon'],
