@@ -1,6 +1,7 @@
 import Koa from 'koa';
 import jwt from 'koa-jwt';
-import { changeFeedRoutes, createChangeFeed } from 'pg-change-feed';
+import { createChangeFeed } from 'pg-change-feed';
+import { changeFeedRoutes } from 'pg-change-feed/koa';
 
 const { DATABASE_URL, JWT_SECRET, PORT } = process.env;
 const feed = createChangeFeed({ databaseUrl: DATABASE_URL });

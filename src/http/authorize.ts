@@ -1,5 +1,5 @@
 import type { Logger } from '../logger.js';
-import type { Caller } from './caller.js';
+import type { Rights } from '../streams/rights.js';
 import type { Claims } from './claims.js';
 
 /**
@@ -12,23 +12,27 @@ import type { Claims } from './claims.js';
  */
 export type Authorize = (claims: Claims, resource: string) => boolean;
 
-/** Authorizes by the claim `resources`, names or `*`; without it by `defaults` (DEFAULT_RESOURCES). */
-export function authorizeByClaims(defaults: '*' | readonly string[]): Authorize {
-  return (claims, resource) => {
-    const allowed = claims.resources ?? defaults;
-    // No includes() on a text: 'film_actor' would allow 'actor'.
-    return [allowed].flat().some((name) => name === '*' || name === resource);
-  };
+/**
+ * Makes rights of claims: by `authorize`, where there is one, or else by the claim `resources`.
+ * @param defaults the rights of a token without the claim.
+ */
+export function rightsOfClaims(
+  claims: Claims,
+  defaults: '*' | readonly string[],
+  authorize: Authorize | undefined,
+): Rights {
+  return authorize ? (resource) => authorize(claims, resource) : (claims.resources ?? defaults);
 }
 
 /**
- * Makes every answer but true a no. A promise is truthy, so an `async` function would allow everything: that is a no, too,
- * and is logged.
+ * Makes every answer but true of a function a no. A promise is truthy, so an `async` function would allow everything: that
+ * is a no, too, and is logged. A list stays as it is.
  */
-export function failingClosed(authorize: Caller['authorize'], logger: Logger): Caller['authorize'] {
-  return (resource) => {
+export function failingClosed(rights: Rights, logger: Logger): Rights {
+  if (typeof rights !== 'function') return rights;
+  return (resource, scope) => {
     try {
-      const answer: unknown = authorize(resource);
+      const answer: unknown = rights(resource, scope);
       if (typeof answer === 'boolean') return answer;
       logger.error({ resource }, `authorize: expected true or false, got ${typeof answer}; refused`);
       if (answer instanceof Promise) answer.catch(() => {});
@@ -36,15 +40,5 @@ export function failingClosed(authorize: Caller['authorize'], logger: Logger): C
       logger.error({ err: error, resource }, 'authorize failed; refused');
     }
     return false;
-  };
-}
-
-/** Makes a caller of claims. @param toleranceS the time for which a token is accepted after its end, in seconds. */
-export function callerOfClaims(claims: Claims, authorize: Authorize, toleranceS: number): Caller {
-  return {
-    subject: claims.sub,
-    authorize: (resource) => authorize(claims, resource),
-    // The same moment from which a new request with this token is refused.
-    ...(claims.exp !== undefined && { expiresAt: (claims.exp + toleranceS) * 1000 }),
   };
 }

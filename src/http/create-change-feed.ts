@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import pg from 'pg';
 import { pino } from 'pino';
 import { atMost } from '../at-most.js';
@@ -8,6 +10,8 @@ import type { ChangeFeedOptions } from '../feed/change-feed-options.js';
 import type { Logger } from '../logger.js';
 import { HealthEvents } from '../streams/health-events.js';
 import { SSEManager, type SSEManagerOptions } from '../streams/manager.js';
+import type { FeedParts } from './feed-parts.js';
+import { type HandlerOptions, nodeHandler, type RequestHandler } from './handler.js';
 
 /** Options of {@link createChangeFeed}. */
 export interface CreateChangeFeedOptions
@@ -22,12 +26,7 @@ export interface CreateChangeFeedOptions
 }
 
 /** A feed and the streams that carry it to clients. */
-export interface FeedWithStreams {
-  /** The feed itself: every change, in order, also for listeners on the server. */
-  readonly changes: ChangeFeed;
-  /** The streams of all clients. */
-  readonly streams: SSEManager;
-  readonly logger: Logger;
+export interface FeedWithStreams extends FeedParts {
   /**
    * Begins to listen, before the application takes requests.
    * @throws {OperatorError} when the database can't be used, in one sentence that says what to do.
@@ -39,6 +38,15 @@ export interface FeedWithStreams {
    */
   currentPosition(): Promise<string>;
   /**
+   * Makes a handler for node:http and node:http2. It serves the paths of the feed, and returns whether a request was one
+   * of them. Headers that the application has set before stay.
+   *
+   * @example createServer(async (request, response) => (await handle(request, response)) || other(request, response))
+   */
+  handler<Request extends IncomingMessage | Http2ServerRequest = IncomingMessage>(
+    options: HandlerOptions<Request>,
+  ): RequestHandler<Request>;
+  /**
    * Ends all streams and closes the connections to the database. Clients reconnect by themselves, here or elsewhere. A
    * feed that was stopped, or could not start, can't be started again: create another.
    */
@@ -49,8 +57,8 @@ export interface FeedWithStreams {
 const LAST_QUERIES_MS = 2000;
 
 /**
- * Creates a change feed for a Koa application, to be mounted with {@link changeFeedRoutes}. The database needs the schema
- * `change_feed`: `pg-change-feed migrate`, or {@link migrateChangeFeed}.
+ * Creates a change feed for any Node server. The database needs the schema `change_feed`: `pg-change-feed migrate`, or
+ * {@link migrateChangeFeed}.
  *
  * It takes an address and no pool: LISTEN, the locks and the reads of the log need up to nine sessions with settings
  * of their own. Nothing connects before {@link FeedWithStreams.start}.
@@ -74,10 +82,10 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     // Without periodic reads a server that is not notified reads nothing.
     return database && (listener || options.readIntervalMs !== 0);
   });
+  const parts: FeedParts = { changes, streams, logger };
   return {
-    changes,
-    streams,
-    logger,
+    ...parts,
+    handler: (given) => nodeHandler(parts, given),
     currentPosition: () => changes.currentPosition(),
     start: async () => {
       try {

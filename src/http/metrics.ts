@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { LogState } from '../feed/log/log-state.js';
 import type { EndReason } from '../streams/stream-counts.js';
-import type { FeedWithStreams } from './create-change-feed.js';
+import type { FeedParts } from './feed-parts.js';
 import { LatestLogState } from './latest-log-state.js';
 import { registerReader, type Sample } from './metric-reader.js';
 
@@ -30,7 +30,7 @@ const MAX_RESOURCES = 200;
  * `Registry.merge([register, changeFeedMetrics(feed, { ofProcess: false })])`.
  * @param options `ofProcess`: also CPU, memory, and event-loop delay of the process. Default true.
  */
-export function changeFeedMetrics(feed: FeedWithStreams, { ofProcess = true } = {}): Registry {
+export function changeFeedMetrics(feed: FeedParts, { ofProcess = true } = {}): Registry {
   const registry = new Registry();
   if (ofProcess) collectDefaultMetrics({ register: registry });
   addStreams(registry, feed);
@@ -41,7 +41,7 @@ export function changeFeedMetrics(feed: FeedWithStreams, { ofProcess = true } = 
   return registry;
 }
 
-function addStreams(registry: Registry, { streams }: FeedWithStreams): void {
+function addStreams(registry: Registry, { streams }: FeedParts): void {
   gauge(registry, 'clients', 'Open streams of this server', () => streams.clientCount);
   counter(registry, 'streams_opened_total', 'Streams that were opened', () => streams.counts.opened);
   counters(
@@ -56,7 +56,7 @@ function addStreams(registry: Registry, { streams }: FeedWithStreams): void {
   );
 }
 
-function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams): void {
+function addDeliveries(registry: Registry, { changes, streams }: FeedParts): void {
   const { counts } = changes;
   counter(registry, 'changes_total', 'Changes read from the log: one for each statement', () => counts.changes);
   counter(
@@ -103,7 +103,7 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedWithStreams
   });
 }
 
-function addNotifications(registry: Registry, { changes }: FeedWithStreams): void {
+function addNotifications(registry: Registry, { changes }: FeedParts): void {
   const { counts } = changes;
   gauge(
     registry,
@@ -139,7 +139,7 @@ function addNotifications(registry: Registry, { changes }: FeedWithStreams): voi
   );
 }
 
-function addLog(registry: Registry, { changes, streams }: FeedWithStreams, log: LatestLogState): void {
+function addLog(registry: Registry, { changes, streams }: FeedParts, log: LatestLogState): void {
   const ofLog = (name: string, help: string, value: (state: LogState) => number) =>
     registerReader(registry, { type: 'gauge', name: `pg_change_feed_${name}`, help }, async () => {
       const state = await log.current();

@@ -2,7 +2,7 @@ import { HttpError } from './http-error.js';
 
 /** The limit of a subject's requests other than GET. */
 export interface RequestRateOptions {
-  /** The number of POST, PATCH and DELETE of one subject per second, in the long run. */
+  /** The number of POST, PATCH and DELETE of one subject per second, in the long run. Infinity: no limit. */
   readonly perSecond: number;
   /** The largest number of subjects that are remembered; the one that was silent for longest is forgotten. Default 10,000. */
   readonly maxSubjects?: number;
@@ -33,7 +33,7 @@ export class RequestRate {
    * @throws {HttpError} too_many_requests, with `Retry-After`, where the subject has sent too many.
    */
   take(method: string, subject: string): void {
-    if (['GET', 'HEAD', 'OPTIONS'].includes(method)) return;
+    if (['GET', 'HEAD', 'OPTIONS'].includes(method) || this.#perSecond === Number.POSITIVE_INFINITY) return;
     const buckets = this.#buckets;
     const capacity = this.#perSecond * BURST_S;
     const now = performance.now() / 1000;

@@ -1,13 +1,16 @@
 import cors from '@koa/cors';
 import type Router from '@koa/router';
 import Koa, { type Context } from 'koa';
-import { type Authorize, authorizeByClaims, callerOfClaims, failingClosed } from '../http/authorize.js';
+import { type Authorize, failingClosed, rightsOfClaims } from '../http/authorize.js';
+import { callerOfClaims } from '../http/caller.js';
+import type { Claims } from '../http/claims.js';
 import type { FeedWithStreams } from '../http/create-change-feed.js';
 import { changeFeedMetrics } from '../http/metrics.js';
 import { parametersOf } from '../http/parameters.js';
 import { RequestRate } from '../http/request-rate.js';
 import { RunningRequests } from '../http/running-requests.js';
 import type { Logger } from '../logger.js';
+import { authorizeByRights } from '../streams/rights.js';
 import { authenticate } from './auth.js';
 import { changeFeedRoutes } from './change-feed-routes.js';
 import { errorResponses } from './errors.js';
@@ -71,8 +74,9 @@ export interface AppOptions {
 /** Makes the Koa application: health, metrics, the feed's routes, and those of an application, if one is given. */
 export function createApp(options: AppOptions): Koa {
   const { feed, logger, jwtToleranceS, corsOrigins, maxPostsPerS = 50, maxBodyKb = 64 } = options;
-  const authorize = options.authorize ?? authorizeByClaims(options.defaultResources);
   const app = new Koa();
+  const rightsOf = (claims: Claims) =>
+    failingClosed(rightsOfClaims(claims, options.defaultResources, options.authorize), logger);
   // For the routes of an application, too
   Object.defineProperty(app.request, 'query', {
     get(this: Koa.Request) {
@@ -88,8 +92,7 @@ export function createApp(options: AppOptions): Koa {
   const { open = [], authenticated = [] } =
     options.routes?.({
       feed,
-      authorize: ({ state: { claims } }, resource) =>
-        failingClosed((name) => authorize(claims, name), logger)(resource),
+      authorize: ({ state: { claims } }, resource) => authorizeByRights(rightsOf(claims), resource),
       subjectOf: ({ state: { claims } }) => claims.sub,
     }) ?? {};
   for (const router of open) mount(app, router);
@@ -123,8 +126,10 @@ export function createApp(options: AppOptions): Koa {
   mount(
     app,
     changeFeedRoutes(feed, {
-      callerOf: ({ state: { claims } }) => callerOfClaims(claims, authorize, jwtToleranceS),
-      limits: options,
+      caller: ({ state: { claims } }) => callerOfClaims(claims, { ...options, toleranceS: jwtToleranceS }),
+      allowedOrigins: corsOrigins,
+      // POST requests are counted above, with those of the application.
+      limits: { ...options, maxPostsPerS: Number.POSITIVE_INFINITY },
     }),
   );
   for (const router of authenticated) mount(app, router);

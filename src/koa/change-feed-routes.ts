@@ -1,18 +1,11 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
-import { type Authorize, callerOfClaims } from '../http/authorize.js';
-import { type Caller, requireCaller } from '../http/caller.js';
-import { parseClaims } from '../http/claims.js';
-import type { FeedWithStreams } from '../http/create-change-feed.js';
-import { feedRoutes, type SSELimits } from '../http/handlers/feed-handlers.js';
+import type { Authorize } from '../http/authorize.js';
+import { callerOfClaims } from '../http/caller.js';
+import { DEFAULT_PATH, Endpoint, type EndpointOptions } from '../http/endpoint.js';
+import type { FeedParts } from '../http/feed-parts.js';
 import { errorResponses } from './errors.js';
 import { koaExchange, setAnswer } from './koa-exchange.js';
-
-/** Rights as the application itself decides them. */
-interface ByCaller {
-  /** Returns the caller of a request, or throws to refuse it. Runs after the application's own authentication. */
-  readonly callerOf: (ctx: Context) => Caller | Promise<Caller>;
-}
 
 /** Rights by the claims of a token whose signature the application has checked already. */
 interface ByClaims {
@@ -28,37 +21,34 @@ interface ByClaims {
 }
 
 /** Options of {@link changeFeedRoutes}. */
-export type ChangeFeedRoutesOptions = {
-  /** Limits on streams, for this process. */
-  readonly limits?: SSELimits;
-  /** The path at which the routes begin. Default `/api/events`. */
-  readonly path?: string;
+export type ChangeFeedRoutesOptions = Omit<EndpointOptions<[ctx: Context]>, 'caller'> & {
   /** A middleware that runs before each of these routes. Default: none, for an application that authenticates before. */
   readonly authenticate?: Middleware;
-} & (ByCaller | ByClaims);
+} & (Pick<EndpointOptions<[ctx: Context]>, 'caller'> | ByClaims);
 
 /**
  * Makes the routes `GET /api/events`, `GET /api/events/poll`, `POST /api/events/subscribe` and `/unsubscribe` for any Koa
  * application. They read JSON bodies themselves unless the application has done so already (`ctx.request.body`), and answer
  * errors as `{"error":{"code":"…","message":"…"}}`.
  *
- * @example app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes())
+ * @example app.use(changeFeedRoutes(feed, { caller: ({ state }) => callerOfClaims(state.user) }).routes())
  */
-export function changeFeedRoutes(feed: FeedWithStreams, options: ChangeFeedRoutesOptions): Router {
-  const { authenticate, limits, path = '/api/events' } = options;
-  const callerOf = 'callerOf' in options ? options.callerOf : byClaims(options);
+export function changeFeedRoutes(feed: FeedParts, options: ChangeFeedRoutesOptions): Router {
+  const { authenticate, path = DEFAULT_PATH } = options;
+  const caller = 'caller' in options ? options.caller : byClaims(options);
+  const endpoint = new Endpoint<[Context]>(feed, { ...options, caller });
   const router = new Router({ prefix: path, sensitive: true });
   router.use(errorResponses(feed.logger));
   if (authenticate) router.use(authenticate);
-  for (const { path: ending, method, handle } of feedRoutes(feed.changes, feed.streams, limits)) {
-    router.register(ending || '/', [method], async (ctx: Context) => {
-      const answer = await handle(koaExchange(ctx), async () => requireCaller(await callerOf(ctx), feed.logger));
+  for (const route of endpoint.routes) {
+    router.register(route.path || '/', [route.method], async (ctx: Context) => {
+      const answer = await endpoint.answer(route, koaExchange(ctx), ctx);
       if (answer) setAnswer(ctx, answer);
     });
   }
   return router;
 }
 
-function byClaims({ claimsOf, authorize, toleranceS = 0 }: ByClaims): ByCaller['callerOf'] {
-  return (ctx) => callerOfClaims(parseClaims(claimsOf(ctx)), authorize, toleranceS);
+function byClaims({ claimsOf, authorize, toleranceS = 0 }: ByClaims): EndpointOptions<[ctx: Context]>['caller'] {
+  return (ctx) => callerOfClaims(claimsOf(ctx), { authorize, toleranceS });
 }

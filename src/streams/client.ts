@@ -8,7 +8,7 @@ import { MAX_EVENTS } from './limits.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 import type { Replay, Start } from './replay.js';
 import { ResumePoint } from './resume-point.js';
-import { RememberedRights } from './rights.js';
+import { RememberedRights, type Rights } from './rights.js';
 import type { EndReason } from './stream-counts.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
@@ -19,8 +19,8 @@ export interface ClientOptions {
   readonly subject: string;
   /** The socket that takes the stream's bytes, with the headers sent. */
   readonly socket: Writable;
-  /** Decides whether this client may receive a resource. Asked once for each. */
-  readonly authorize: (resource: string) => boolean;
+  /** The topics that this client may receive. A function is asked once for each. */
+  readonly rights: Rights;
   readonly shared: SharedByClients;
 }
 
@@ -44,7 +44,7 @@ export class Client {
   /** By performance.now(). */
   readonly openedAt = performance.now();
   readonly subscriptions = new Map<string, Subscription>();
-  readonly #authorize: (resource: string) => boolean;
+  readonly #given: Rights;
   readonly #shared: SharedByClients;
   readonly #outbox: Outbox;
   // Made when they are needed: ten thousand idle clients need none of them.
@@ -53,10 +53,10 @@ export class Client {
   #replays: ClientReplays | undefined;
   #batch: EventBatch | undefined;
 
-  constructor({ id, subject, socket, authorize, shared }: ClientOptions) {
+  constructor({ id, subject, socket, rights, shared }: ClientOptions) {
     this.id = id;
     this.subject = subject;
-    this.#authorize = authorize;
+    this.#given = rights;
     this.#shared = shared;
     this.#outbox = new Outbox(socket, shared);
   }
@@ -78,7 +78,7 @@ export class Client {
 
   /** Returns whether this client may receive a resource. */
   authorize(resource: string): boolean {
-    this.#rights ??= new RememberedRights(this.#authorize);
+    this.#rights ??= new RememberedRights(this.#given);
     return this.#rights.authorize(resource);
   }
 

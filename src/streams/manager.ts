@@ -13,6 +13,7 @@ import { mergeChanges } from './merge.js';
 import { RefetchSpread, SPREAD_FROM } from './refetch-spread.js';
 import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
+import type { Rights } from './rights.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE } from './subscription.js';
 import { SubscriptionIndex } from './subscription-index.js';
@@ -40,7 +41,8 @@ export interface StreamRequest {
   readonly socket: Writable;
   /** The `sub` of the token that opens it. */
   readonly subject: string;
-  readonly authorize: (resource: string) => boolean;
+  /** The topics that it may receive. */
+  readonly rights: Rights;
   /** The subscriptions from the start: names, or `*`. */
   readonly resources: readonly string[];
   /** The client's position: `lost` where it sent something that is no position, absent where it sent nothing. */
@@ -125,12 +127,12 @@ export class SSEManager {
   /**
    * Opens a stream. It begins with `connected`, and then replays what the client has missed.
    */
-  open({ socket, subject, authorize, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
+  open({ socket, subject, rights, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,
       socket,
-      authorize,
+      rights,
       shared: this.#shared,
     });
     this.#clients.set(client.id, client);

@@ -38,20 +38,20 @@ function includes(scope: Scope, granted: Scope): boolean {
   return Object.entries(granted).every(([column, value]) => Object.hasOwn(scope, column) && scope[column] === value);
 }
 
-/** Remembers the answers of `authorize` for one stream, so that it is asked once for each resource. */
+/** Remembers what the rights of one stream allow, so that a function is asked once for each resource. */
 export class RememberedRights {
-  readonly #authorize: (resource: string) => boolean;
+  readonly #rights: Rights;
   readonly #answers = new Map<string, boolean>();
 
-  constructor(authorize: (resource: string) => boolean) {
-    this.#authorize = authorize;
+  constructor(rights: Rights) {
+    this.#rights = rights;
   }
 
   /** Returns whether the stream may receive a resource. */
   authorize(resource: string): boolean {
     let answer = this.#answers.get(resource);
     if (answer === undefined) {
-      answer = this.#authorize(resource);
+      answer = authorizeByRights(this.#rights, resource);
       if (this.#answers.size >= MAX_REMEMBERED) this.#answers.clear();
       this.#answers.set(resource, answer);
     }

@@ -5,6 +5,7 @@ import type { Position } from '../feed/log/position.js';
 import { NoAnswerError, TooManyCallsError, UnknownServerError } from '../feed/servers/server-calls.js';
 import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http/http-error.js';
 import { type SSEManager, UnknownClientError } from './manager.js';
+import { authorizeByRights, type Rights } from './rights.js';
 import { EVERY_RESOURCE } from './subscription.js';
 
 /** The form of a stream's id: the server that has it, and a random part. */
@@ -66,7 +67,7 @@ export class Subscriptions {
       if (action === 'unsubscribe') return this.#manager.unsubscribe(clientId, subject, resource);
       const client = this.#manager.requireClient(clientId, subject);
       // By the stream's own token, too: the stream ends with that one, whatever token this order came with.
-      if (!authorized || !isAuthorized(resource, (name) => client.authorize(name))) throw forbidden(resource);
+      if (!authorized || !isAuthorized((name) => client.authorize(name), resource)) throw forbidden(resource);
       const { subscriptions } = client;
       if (subscriptions.size >= this.#maxSubscriptions && !subscriptions.has(resource)) {
         throw refusal('too_many_requests', given);
@@ -102,8 +103,8 @@ export function requirePosition(text: string): Position {
 }
 
 /** Returns whether a caller may subscribe. `*` is every resource that they may receive, so it needs no right of its own. */
-export function isAuthorized(resource: string, authorize: (resource: string) => boolean): boolean {
-  return resource === EVERY_RESOURCE || authorize(resource);
+export function isAuthorized(rights: Rights, resource: string): boolean {
+  return resource === EVERY_RESOURCE || authorizeByRights(rights, resource);
 }
 
 /** Makes the error that refuses a resource which the token does not allow. */

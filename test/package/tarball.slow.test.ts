@@ -21,12 +21,13 @@ const TOOLS = join(packageRoot, 'node_modules', '.bin');
 /** What an application writes; `// @ts-expect-error` shows that these are types, and not `any`. */
 const CONSUMER = `
 import type Router from '@koa/router';
-import { type Change, changeFeedRoutes, createChangeFeed, createEmitter, migrateChangeFeed, watch } from 'pg-change-feed';
+import { type Change, createChangeFeed, createEmitter, migrateChangeFeed, watch } from 'pg-change-feed';
+import { changeFeedRoutes } from 'pg-change-feed/koa';
 import { Kysely } from 'kysely';
 import { SSEService } from 'pg-change-feed/client';
 const feed = createChangeFeed({ databaseUrl: 'postgres://localhost/app' });
 const router: Router = changeFeedRoutes(feed, {
-  callerOf: (ctx) => ({ subject: ctx.state.user.sub, authorize: (resource) => resource === 'kunde' }),
+  caller: (ctx) => ({ subject: ctx.state.user.sub, rights: (resource) => resource === 'kunde' }),
 });
 feed.changes.listen({ onChanges: (changes: readonly Change[]) => console.log(changes.length), onLost: () => {} });
 declare const db: Kysely<{ kunde: { id: number } }>;
@@ -40,7 +41,7 @@ new SSEService({ getToken: 7 });
 createChangeFeed({});
 changeFeedRoutes(feed, { claimsOf: (ctx) => ctx.state.user, authorize: ({ sub }, resource) => sub === resource });
 // @ts-expect-error
-changeFeedRoutes(feed, { callerOf: () => ({ subject: 7 }) });
+changeFeedRoutes(feed, { caller: () => ({ subject: 7, rights: '*' }) });
 // @ts-expect-error
 changeFeedRoutes(feed, { claimsOf: (ctx) => ctx.state.user, authorize: async () => true });
 // @ts-expect-error

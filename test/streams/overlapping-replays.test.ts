@@ -186,7 +186,7 @@ class Model {
     const client = this.manager.open({
       socket,
       subject: 'ada',
-      authorize: () => true,
+      rights: '*',
       resources: [],
     });
     this.clientId = client.id;

@@ -8,6 +8,7 @@ import { isTooLong } from '../../streams/event-batch.js';
 import { changeJson } from '../../streams/event-format.js';
 import { mergeChanges } from '../../streams/merge.js';
 import { resourcesToRefetch, summarize } from '../../streams/refetch.js';
+import { authorizeByRights, type Rights } from '../../streams/rights.js';
 import { EVERY_RESOURCE } from '../../streams/subscription.js';
 import { forbidden, isAuthorized } from '../../streams/subscriptions.js';
 import { jsonAnswer } from '../exchange.js';
@@ -33,10 +34,10 @@ const CHECK_MS = 500;
 export function pollHandler({ changes: feed, streams, limits, maxSubscriptions }: HandlerParts): FeedHandler {
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
-    const { subject, authorize, expiresAt } = await askCaller();
+    const { subject, rights, expiresAt } = await askCaller();
     const resources = requestedResources(parameters.resources, maxSubscriptions);
     if (resources.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
-    for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
+    for (const resource of resources) if (!isAuthorized(rights, resource)) throw forbidden(resource);
     const since = resumePosition(exchange);
     const waitMs = waitOf(parameters.wait) * 1000;
 
@@ -47,7 +48,7 @@ export function pollHandler({ changes: feed, streams, limits, maxSubscriptions }
       const left = exchange.ending();
       const ended = AbortSignal.any([left, streams.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
       const late = AbortSignal.any([left, AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS)))]);
-      return jsonAnswer(await answer({ feed, resources, authorize, since, ended, late }));
+      return jsonAnswer(await answer({ feed, resources, rights, since, ended, late }));
     } finally {
       // A poll counts as a stream while it waits.
       release();
@@ -58,7 +59,7 @@ export function pollHandler({ changes: feed, streams, limits, maxSubscriptions }
 interface Question {
   readonly feed: ChangeFeed;
   readonly resources: readonly string[];
-  readonly authorize: (resource: string) => boolean;
+  readonly rights: Rights;
   readonly since: ReturnType<typeof resumePosition>;
   /** A signal that ends the wait for a change. */
   readonly ended: AbortSignal;
@@ -66,8 +67,9 @@ interface Question {
   readonly late: AbortSignal;
 }
 
-async function answer({ feed, resources, authorize, since, ended, late }: Question): Promise<string> {
+async function answer({ feed, resources, rights, since, ended, late }: Question): Promise<string> {
   const every = resources.includes(EVERY_RESOURCE);
+  const authorize = (resource: string) => authorizeByRights(rights, resource);
   const wanted = (resource: string) => (every ? authorize(resource) : resources.includes(resource));
   if (since === undefined) return bodyOf([], feed.position);
   for (;;) {

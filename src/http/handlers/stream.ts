@@ -14,9 +14,9 @@ const HEADERS = {
 export function streamHandler({ streams, limits, maxSubscriptions }: HandlerParts): FeedHandler {
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
-    const { subject, authorize, expiresAt } = await askCaller();
+    const { subject, rights, expiresAt } = await askCaller();
     const resources = requestedResources(parameters.resources, maxSubscriptions);
-    for (const resource of resources) if (!isAuthorized(resource, authorize)) throw forbidden(resource);
+    for (const resource of resources) if (!isAuthorized(rights, resource)) throw forbidden(resource);
     const since = resumePosition(exchange);
 
     if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
@@ -25,7 +25,7 @@ export function streamHandler({ streams, limits, maxSubscriptions }: HandlerPart
     streams.open({
       socket: exchange.openStream(HEADERS),
       subject,
-      authorize,
+      rights,
       resources,
       // A client that names all its resources in the URL needs no time to subscribe by POST.
       hold: parameters.hold !== '0',

@@ -21,7 +21,7 @@ export function subscribeHandler(
   { changes, subscriptions }: HandlerParts,
 ): FeedHandler {
   return async (exchange, askCaller) => {
-    const { subject, authorize } = await askCaller();
+    const { subject, rights } = await askCaller();
     const { clientId, resource, since } = bodies[action].parse(await exchange.json());
     requireResource(resource);
     if (since !== undefined) requirePosition(since);
@@ -30,7 +30,7 @@ export function subscribeHandler(
       clientId,
       subject,
       resource,
-      authorized: isAuthorized(resource, authorize),
+      authorized: isAuthorized(rights, resource),
       since,
     });
     const watched = resource === EVERY_RESOURCE || (await changes.isWatched(resource));
