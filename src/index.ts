@@ -20,6 +20,7 @@ export type { EndpointLimits, EndpointOptions } from './http/endpoint.js';
 export type { HandlerOptions, RequestHandler } from './http/handler.js';
 export { type ErrorCode, HttpError } from './http/http-error.js';
 export { changeFeedMetrics } from './http/metrics.js';
+export type { Respond, RespondOptions } from './http/responder.js';
 export type { Logger } from './logger.js';
 export { OperatorError } from './operator-error.js';
 export { createEmitter, type EmitOptions, type Emitter } from './streams/emit-table-update.js';

@@ -1,6 +1,6 @@
 import Koa from 'koa';
 import jwt from 'koa-jwt';
-import { createChangeFeed } from 'pg-change-feed';
+import { callerOfClaims, createChangeFeed } from 'pg-change-feed';
 import { changeFeedRoutes } from 'pg-change-feed/koa';
 
 const { DATABASE_URL, JWT_SECRET, PORT } = process.env;
@@ -9,10 +9,7 @@ await feed.start();
 
 const app = new Koa();
 app.use(jwt({ secret: JWT_SECRET, algorithms: ['HS256'] }));
-const claimsOf = ({ state }) => state.user;
-const authorize = ({ resources = '*' }, resource) =>
-  [resources].flat().some((name) => name === '*' || name === resource);
-app.use(changeFeedRoutes(feed, { claimsOf, authorize }).routes());
+app.use(changeFeedRoutes(feed, { caller: ({ state }) => callerOfClaims(state.user) }).routes());
 const server = app.listen(PORT);
 
 process.once('SIGTERM', () => Promise.all([server.close(), feed.stop()]));

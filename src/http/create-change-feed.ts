@@ -12,6 +12,7 @@ import { HealthEvents } from '../streams/health-events.js';
 import { SSEManager, type SSEManagerOptions } from '../streams/manager.js';
 import type { FeedParts } from './feed-parts.js';
 import { type HandlerOptions, nodeHandler, type RequestHandler } from './handler.js';
+import { type Respond, type RespondOptions, responder } from './responder.js';
 
 /** Options of {@link createChangeFeed}. */
 export interface CreateChangeFeedOptions
@@ -21,6 +22,8 @@ export interface CreateChangeFeedOptions
   readonly databaseUrl: string;
   /** Its direct address, where `databaseUrl` goes through a pooler in transaction mode. Default: `databaseUrl`. */
   readonly listenDatabaseUrl?: string | undefined;
+  /** Options of {@link FeedWithStreams.respond}. */
+  readonly respond?: RespondOptions | undefined;
   /** pino, or anything with the same four methods. Default: a pino of its own, on stdout, from `warn`. */
   readonly logger?: Logger | undefined;
 }
@@ -46,6 +49,13 @@ export interface FeedWithStreams extends FeedParts {
   handler<Request extends IncomingMessage | Http2ServerRequest = IncomingMessage>(
     options: HandlerOptions<Request>,
   ): RequestHandler<Request>;
+  /**
+   * Answers a `Request` of fetch, for Next, SvelteKit, Bun and Deno: see the option `respond`. A path that is not the
+   * feed's is 404.
+   * @param context is passed on to `caller`.
+   * @throws {TypeError} without the option `respond`.
+   */
+  respond: Respond;
   /**
    * Ends all streams and closes the connections to the database. Clients reconnect by themselves, here or elsewhere. A
    * feed that was stopped, or could not start, can't be started again: create another.
@@ -86,6 +96,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
   return {
     ...parts,
     handler: (given) => nodeHandler(parts, given),
+    respond: options.respond ? responder(parts, options.respond) : refuseToRespond,
     currentPosition: () => changes.currentPosition(),
     start: async () => {
       try {
@@ -102,6 +113,10 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
       await atMost(LAST_QUERIES_MS, changes.stop());
     },
   };
+}
+
+function refuseToRespond(): never {
+  throw new TypeError('respond() needs the option respond of createChangeFeed, with a function caller');
 }
 
 /** Rings the way a writer would, over a connection like theirs. */

@@ -5,6 +5,7 @@ import { ErrorAnswers } from './error-answer.js';
 import type { Answer, Exchange } from './exchange.js';
 import type { FeedParts } from './feed-parts.js';
 import { type FeedRoute, feedRoutes, type SSELimits } from './handlers/feed-handlers.js';
+import type { HttpError } from './http-error.js';
 import { RequestRate } from './request-rate.js';
 
 /** The path at which the routes begin, unless another is given. */
@@ -75,6 +76,11 @@ export class Endpoint<Parameters extends unknown[]> {
     } catch (error) {
       return this.#errors.of(error, exchange);
     }
+  }
+
+  /** Answers a request with an error. */
+  refuse(error: HttpError, exchange: Exchange): Answer {
+    return this.#errors.of(error, exchange);
   }
 
   async #find(method: string, parameters: Parameters): Promise<Caller> {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2Stream } from 'node:http2';
 import { openStreamSocket } from '../streams/stream-socket.js';
 import type { Answer, Exchange } from './exchange.js';
 import { jsonOf } from './json-body.js';
@@ -45,7 +46,9 @@ export function sendAnswer(response: ServerResponse, { status, headers, text }: 
 
 /** Returns whether the client has left, or has its answer. */
 export function isOver(response: ServerResponse): boolean {
-  return response.destroyed || response.req.socket.destroyed;
+  // HTTP/2 has a stream of each request on the connection.
+  const { stream } = response as { stream?: Http2Stream };
+  return stream ? stream.destroyed : response.destroyed || response.req.socket.destroyed;
 }
 
 /** Makes a signal that is aborted when the client leaves, or has its answer. */

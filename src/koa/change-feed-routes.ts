@@ -20,6 +20,9 @@ interface ByClaims {
   readonly toleranceS?: number;
 }
 
+/** All methods but OPTIONS: the feed refuses a method with the one that it takes. */
+const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'];
+
 /** Options of {@link changeFeedRoutes}. */
 export type ChangeFeedRoutesOptions = Omit<EndpointOptions<[ctx: Context]>, 'caller'> & {
   /** A middleware that runs before each of these routes. Default: none, for an application that authenticates before. */
@@ -41,7 +44,7 @@ export function changeFeedRoutes(feed: FeedParts, options: ChangeFeedRoutesOptio
   router.use(errorResponses(feed.logger));
   if (authenticate) router.use(authenticate);
   for (const route of endpoint.routes) {
-    router.register(route.path || '/', [route.method], async (ctx: Context) => {
+    router.register(route.path || '/', METHODS, async (ctx: Context) => {
       const answer = await endpoint.answer(route, koaExchange(ctx), ctx);
       if (answer) setAnswer(ctx, answer);
     });

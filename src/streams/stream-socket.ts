@@ -1,4 +1,5 @@
 import { IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Http2ServerResponse } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
@@ -29,16 +30,21 @@ sendHead(
  * listeners) are 9 kB. They would stay as long as the stream does. A response that all streams share
  * takes its place on the socket, so that node:http still knows the connection to be in use.
  *
- * On HTTP/2, behind a pipelined request, or where the headers have been sent already, it is the response.
+ * On HTTP/2 it is the request's stream. Behind a pipelined request, or where the headers have been sent already, it is the
+ * response.
  *
  * On HTTP/1 the connection takes no more requests: a request behind a stream's is not run, and not kept.
  */
 export function openStreamSocket(response: ServerResponse): Writable {
   const { req, socket } = response;
   req.setTimeout(0);
+  if (req.httpVersionMajor === 2) {
+    response.flushHeaders();
+    return (response as unknown as Http2ServerResponse).stream;
+  }
   streaming.add(req.socket);
-  if (req.httpVersionMajor === 1) ignoreRequests(req.socket);
-  if (response.headersSent || req.httpVersionMajor !== 1 || !socket) {
+  ignoreRequests(req.socket);
+  if (response.headersSent || !socket) {
     if (!socket) endWithConnection(response);
     response.flushHeaders();
     return response;

@@ -3,7 +3,7 @@ import type Router from '@koa/router';
 import type { QueryClient } from '@tanstack/query-core';
 import type Koa from 'koa';
 import type { Kysely } from 'kysely';
-import type { FeedWithStreams, Logger } from 'pg-change-feed';
+import type { Caller, FeedWithStreams, Logger } from 'pg-change-feed';
 
 interface User {
   readonly id: string;
@@ -20,7 +20,10 @@ declare global {
   const db: Kysely<any>;
   const logger: Logger;
   const row: Record<string, unknown>;
-  const userOfSession: (ctx: Koa.Context) => Promise<User>;
+  const jwt: (options: { secret: string; algorithms: string[] }) => Koa.Middleware;
+  const JWT_SECRET: string;
+  const SESSION_SECRET: string;
+  const userOfSession: (id: string | undefined) => Promise<User | undefined>;
   // The page's
   const dataTableRef: { readonly value?: { readonly query: { refetch(): Promise<unknown> } } };
   const fetchVeranstaltungen: () => Promise<readonly { readonly name: string }[]>;
@@ -29,4 +32,10 @@ declare global {
   const myToken: string;
   const getToken: () => Promise<string>;
   const fetchAnotherToken: () => Promise<string>;
+}
+
+declare module 'express-session' {
+  interface SessionData {
+    user: Caller;
+  }
 }

@@ -1,15 +1,14 @@
-import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import Koa from 'koa';
 import { pino } from 'pino';
 import type { Authorize } from '../../src/http/authorize.js';
+import { type ClaimsOptions, callerOfClaims } from '../../src/http/caller.js';
 import { createChangeFeed, type FeedWithStreams } from '../../src/http/create-change-feed.js';
 import { changeFeedRoutes } from '../../src/koa/change-feed-routes.js';
 import type { RunningServer } from '../../src/koa/server.js';
-import { packageRoot } from '../../src/package-root.js';
+import { authorizeByRights } from '../../src/streams/rights.js';
 import { type EventStream, openStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
@@ -228,15 +227,11 @@ describe('authorize of another application', () => {
   );
 });
 
-/** `authorize` of the README's example, as somebody would paste it. */
-const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8');
-const [, pasted = ''] = /^const authorize = ([^;]+);$/m.exec(readme) ?? [];
-const authorizeOfReadme = new Function(`return ${pasted}`)() as Authorize;
-
-describe('authorize of the README', () => {
-  test('is that of the example, whole', () => {
-    expect(readme).toContain(readFileSync(join(packageRoot, 'examples', 'koa-app', 'app.js'), 'utf8'));
-  });
+describe('callerOfClaims', () => {
+  const allowedBy = (resources: unknown, options?: ClaimsOptions) => {
+    const { rights } = callerOfClaims({ sub: 'ada', ...(resources !== undefined && { resources }) }, options);
+    return ['actor', 'film', 'film_actor'].filter((name) => authorizeByRights(rights, name));
+  };
 
   test.each([
     ['a name', ['actor'], ['actor']],
@@ -244,14 +239,22 @@ describe('authorize of the README', () => {
     ['none', [], []],
     ['everything', '*', ['actor', 'film', 'film_actor']],
     ['everything, in a list', ['*'], ['actor', 'film', 'film_actor']],
-    ['nothing said', undefined, ['actor', 'film', 'film_actor']],
-    // Those that the edge refuses, for who pastes it elsewhere
-    ['text', 'film_actor', ['film_actor']],
-    ['null', null, []],
-    ['an object', { actor: true }, []],
+    ['nothing said', undefined, []],
   ])('allows for %s no more than that', (_name, resources, allowed) => {
-    const claims = { sub: 'ada', ...(resources !== undefined && { resources }) } as Parameters<Authorize>[0];
-    expect(['actor', 'film', 'film_actor'].filter((name) => authorizeOfReadme(claims, name))).toEqual(allowed);
+    expect(allowedBy(resources)).toEqual(allowed);
+  });
+
+  test('allows a token without the claim what the application says', () => {
+    expect(allowedBy(undefined, { defaultResources: ['actor'] })).toEqual(['actor']);
+    expect(allowedBy(['film'], { defaultResources: '*' })).toEqual(['film']);
+    const authorize: Authorize = ({ sub }, resource) => sub === 'ada' && resource === 'film';
+    expect(allowedBy('*', { authorize })).toEqual(['film']);
+  });
+
+  test('ends with the token, and as much later as the application accepts it', () => {
+    expect(callerOfClaims({ sub: 'ada', exp: 1000 }).expiresAt).toBe(1_000_000);
+    expect(callerOfClaims({ sub: 'ada', exp: 1000 }, { toleranceS: 5 }).expiresAt).toBe(1_005_000);
+    expect(callerOfClaims({ sub: 'ada' }).expiresAt).toBeUndefined();
   });
 });
 
@@ -265,7 +268,8 @@ describe('claims, in an application of its own and in ours', () => {
     feed = createChangeFeed({ databaseUrl: server.database.url, logger: pino({ level: 'silent' }) });
     await feed.start();
     const app = new Koa();
-    app.use(changeFeedRoutes(feed, { claimsOf: () => given.claims, authorize: authorizeOfReadme }).routes());
+    const caller = () => callerOfClaims(given.claims, { defaultResources: '*' });
+    app.use(changeFeedRoutes(feed, { caller }).routes());
     http = createServer(app.callback());
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;

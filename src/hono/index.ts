@@ -1,0 +1,6 @@
+/**
+ * The feed in a Hono application.
+ *
+ * @packageDocumentation
+ */
+export { changeFeed } from './change-feed.js';
