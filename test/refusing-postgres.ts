@@ -12,6 +12,10 @@ export type Refusal =
   | 'mute'
   /** It lets the session in, and closes it then. */
   | 'closes later'
+  /** It asks for a way to sign in that pg does not know. */
+  | 'asks for GSSAPI'
+  /** It lets the session in, and answers statements with a message that is cut. */
+  | 'says nonsense'
   /** It answers the start with this error. */
   | { readonly fatal: string; readonly message: string }
   /** It lets the session in, and answers each statement that matches with this error. */
@@ -102,6 +106,8 @@ export class RefusingPostgres {
     else if (refusal === 'closes') near.destroy();
     else if (refusal === 'closes later') near.once('data', () => near.end(LET_IN));
     else if (refusal === 'mute' || refusal === 'refused') near.resume();
+    else if (refusal === 'asks for GSSAPI') near.once('data', () => near.write(message('R', Buffer.of(0, 0, 0, 7))));
+    else if (refusal === 'says nonsense') near.once('data', () => near.write(LET_IN)).on('data', () => near.write(CUT));
     else if ('fatal' in refusal) near.once('data', () => near.end(errorOf('FATAL', refusal.fatal, refusal.message)));
     else this.#pass(near, refusal);
   }
@@ -140,4 +146,6 @@ function errorOf(severity: string, code: string, text: string): Buffer {
 }
 
 const READY = message('Z', Buffer.from('I'));
+/** A row that says that it has a column, and ends. */
+const CUT = message('D', Buffer.of(0, 1));
 const LET_IN = Buffer.concat([message('R', Buffer.alloc(4)), READY]);

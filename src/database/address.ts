@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { parse, toClientConfig } from 'pg-connection-string';
 import { OperatorError } from '../operator-error.js';
+import { guardedStream } from './guarded-stream.js';
 import { readsPasswordFile } from './password-file.js';
 
 /** What an address has to look like. */
@@ -17,7 +18,7 @@ const SSL_MODES = [...STRICT_MODES, 'disable', 'no-verify'];
 export interface Address {
   /** For messages and logs: without the password. */
   readonly text: string;
-  /** Host, port, user, database, password and TLS. Of all else that a URL may ask of pg nothing is taken. */
+  /** Host, port, user, database, password, TLS and the socket. Of all else that a URL may ask of pg nothing is taken. */
   readonly config: pg.ClientConfig;
   /** Settings that the address asks for: `-c search_path=app`. */
   readonly options: string | undefined;
@@ -116,6 +117,7 @@ function addressOf(url: string, database: string): Address {
     text,
     config: {
       ...target,
+      stream: guardedStream,
       password: password || process.env.PGPASSWORD || readsPasswordFile(target, text),
       ...(ssl !== undefined && { ssl }),
       ...(sslnegotiation !== undefined && { sslnegotiation }),
@@ -155,7 +157,11 @@ function demandTls(parameters: URLSearchParams, refuse: (sentence: string) => Op
   if (mode !== null && !asPsql && STRICT_MODES.includes(mode)) parameters.set('sslmode', 'verify-full');
   const ssl = parameters.get('ssl');
   if (ssl === 'false') parameters.set('ssl', '0');
-  else if (ssl !== null && !['true', '1', '0', 'no-verify'].includes(ssl)) throw refuse('ssl: expected true or false');
+  else if (ssl === 'no-verify') {
+    // The library that parses the address would take it for nothing, and connect without TLS.
+    parameters.delete('ssl');
+    if (mode === null) parameters.set('sslmode', ssl);
+  } else if (ssl !== null && !['true', '1', '0'].includes(ssl)) throw refuse('ssl: expected true or false');
   const negotiation = parameters.get('sslnegotiation');
   if (negotiation !== null && !['postgres', 'direct'].includes(negotiation)) {
     throw refuse('sslnegotiation: expected postgres or direct');

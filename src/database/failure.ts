@@ -2,6 +2,7 @@ import { types } from 'node:util';
 import pg from 'pg';
 import { OperatorError } from '../operator-error.js';
 import { parseAddress } from './address.js';
+import { NotUnderstoodError } from './guarded-stream.js';
 
 const CAUSES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
@@ -56,7 +57,11 @@ const TLS_CAUSES: readonly (readonly [RegExp, string, string])[] = [
 const NO_CONNECTION = /^(Connection terminated|Client has encountered a connection error|Received unexpected)/;
 
 /** What pg says of a server that does not speak as Postgres does, or asks for a way to sign in that pg does not know. */
-const NOT_UNDERSTOOD = /^(received invalid response|SASL:|Unknown authenticationOk|Unknown message)/i;
+const NOT_UNDERSTOOD = /^(received invalid response|SASL:|Unknown message)/i;
+
+/** What pg says of a way to sign in that it does not know, by its number in Postgres' protocol. */
+const UNKNOWN_SIGN_IN = /^Unknown authenticationOk message type (\d+)/;
+const SIGN_INS: Readonly<Record<string, string>> = { 2: 'Kerberos', 6: 'SCM', 7: 'GSSAPI', 9: 'SSPI' };
 
 /** Characters of a server's message that a sentence shows. */
 const MAX_MESSAGE = 300;
@@ -91,7 +96,15 @@ export function databaseFailure(error: unknown, databaseUrl: string, variable?: 
   if (/timeout/i.test(error.message)) return unusable(`it does not answer (${error.message}).`);
   if (NO_CONNECTION.test(error.message))
     return unusable(`it ended the connection (${error.message}). `, `Check ${name}.`);
-  if (NOT_UNDERSTOOD.test(error.message) || (error instanceof pg.DatabaseError && !code))
+  const [, signIn] = UNKNOWN_SIGN_IN.exec(error.message) ?? [];
+  if (signIn) {
+    return unusable(
+      `it asks for a way to sign in that is not supported (${SIGN_INS[signIn] ?? `number ${signIn}`}). `,
+      'Give this user scram-sha-256 and a password in its pg_hba.conf.',
+    );
+  }
+  const notUnderstood = error instanceof NotUnderstoodError || NOT_UNDERSTOOD.test(error.message);
+  if (notUnderstood || (error instanceof pg.DatabaseError && !code))
     return unusable(`it does not answer as Postgres does (${shown(error)}). `, `Check ${name}.`);
   // A socket's error, of which Node has many
   if (code && !(error instanceof pg.DatabaseError)) return unusable(`${error.message} (${code}).`);

@@ -18,6 +18,12 @@ export interface HttpServerOptions {
   readonly stallMs?: number | undefined;
 }
 
+/**
+ * The time after which a connection without a request is closed, in ms. Proxies and load balancers keep theirs for 60 s:
+ * closed sooner here, one could be closed just when they send a request on it, which then fails.
+ */
+const KEEP_ALIVE_MS = 65_000;
+
 /** The time between two checks for connections that take too long, in ms. */
 const CHECK_MS = 1000;
 
@@ -37,6 +43,7 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   const http = createServer({
     headersTimeout: headersTimeoutS * 1000,
     requestTimeout: requestTimeoutS * 1000,
+    keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: CHECK_MS,
     maxHeaderSize: maxHeaderKb * 1024,
     // Refused below, with our own message

@@ -82,22 +82,6 @@ describe('a stream', () => {
     expect(logged.filter((line) => line === 'SSE connection error nothing was heard for 0.1 s')).toHaveLength(2);
   });
 
-  test('is alive as long as any byte comes', async () => {
-    let beats: NodeJS.Timeout | undefined;
-    server.answers = [
-      (received) => {
-        stream()(received);
-        beats = setInterval(() => received.response.write(':\n'), 20);
-      },
-    ];
-    listen({ silenceMs: 400 });
-    const before = performance.now();
-    await until(() => performance.now() - before > 900);
-    clearInterval(beats);
-    expect(server.received).toHaveLength(1);
-    expect(service.status).toBe('connected');
-  });
-
   test("comes back after the server's retry", async () => {
     server.answers = [
       (received) => {

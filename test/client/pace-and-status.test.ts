@@ -156,6 +156,16 @@ describe('the status', () => {
     expect([service.status, service.staleSince, service.nextAttemptAt]).toEqual(['connected', null, null]);
   });
 
+  test('is connected as long as any byte comes', async () => {
+    listen({ silenceMs: 400 });
+    for (let i = 0; i < 20; i += 1) {
+      await pass(300);
+      server.say(':\n');
+    }
+    expect(service.status).toBe('connected');
+    expect(server.requests).toHaveLength(1);
+  });
+
   test('is stale while the server cannot read the database', async () => {
     const statuses: SSEStatus[] = [];
     listen();

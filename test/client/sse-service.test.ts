@@ -93,7 +93,7 @@ test('the token ends: it goes on with another, and nothing is lost', async () =>
   const service = open({
     getToken: (reason) => {
       reasons.push(reason);
-      return server.token({ expiresInS: reason === 'expired' ? 3600 : 2 });
+      return server.token({ expiresInS: reason === 'expired' ? 3600 : 5 });
     },
   });
   const heard = listen(service, 'a');

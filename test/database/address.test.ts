@@ -115,6 +115,7 @@ describe('an address that is taken', () => {
       { ssl: { rejectUnauthorized: false } },
       'postgres://ada@host:5432/app',
     ],
+    ['postgres://ada:x@host/app?ssl=no-verify', { ssl: { rejectUnauthorized: false } }, 'postgres://ada@host:5432/app'],
     ['postgres://ada:x@host/app?sslmode=require', { ssl: {} }, 'postgres://ada@host:5432/app'],
     [
       'postgres://ada:x@host/app?sslmode=require&uselibpqcompat=true',
@@ -131,7 +132,8 @@ describe('an address that is taken', () => {
     const { config } = parseAddress(
       'postgres://ada:x@host/app?query_timeout=1&max=1&connectionTimeoutMillis=1&stream=x&schema=a',
     );
-    expect(Object.keys(config).sort()).toEqual(['database', 'host', 'password', 'port', 'user']);
+    expect(config.stream).not.toBe('x');
+    expect(Object.keys(config).sort()).toEqual(['database', 'host', 'password', 'port', 'stream', 'user']);
   });
 
   test('what it leaves out comes from the variables of psql', () => {

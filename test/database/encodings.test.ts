@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -10,6 +10,7 @@ import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { parsePosition } from '../../src/feed/log/position.js';
 import { createChangeFeed, type FeedWithStreams } from '../../src/http/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
+import { runProgram } from '../run-program.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 
@@ -133,7 +134,7 @@ describe.each(ENCODINGS)('in a database in $encoding', ({ encoding, fc, x81 }) =
     if (encoding === 'SQL_ASCII') await untilHeard('t\\201');
     const env = { PATH: process.env.PATH, DATABASE_URL: databaseUrl(name) };
     for (const args of [['status'], ['doctor']]) {
-      const { stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { cwd: tmpdir(), env, encoding: 'utf8' });
+      const { stdout, stderr } = await runProgram(process.execPath, [CLI, ...args], { cwd: tmpdir(), env });
       expect(stderr).toBe('');
       expect(stdout).toContain(args[0] === 'status' ? 'member' : 'ok');
     }

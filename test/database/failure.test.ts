@@ -29,6 +29,10 @@ test.each([
   ['zeros', Buffer.alloc(100_000), /does not answer as Postgres does/],
   ['an error without words', message('E', '\0'), /does not answer as Postgres does/],
   ['a way to sign in that is unknown', signIn(10, 'SCRAM-OTHER\0\0'), /does not answer as Postgres does \(SASL: /],
+  ['GSSAPI', signIn(7), /a way to sign in that is not supported \(GSSAPI\)\. Give this user scram-sha-256/],
+  ['SSPI', signIn(9), /not supported \(SSPI\)/],
+  ['a way to sign in without a name', signIn(99), /not supported \(number 99\)/],
+  ['a message that is cut', message('R', ''), /does not answer as Postgres does/],
   [
     'a message of several lines',
     fatal('XX000', 'first\n    at second (x.js:1:1)\r\n'),

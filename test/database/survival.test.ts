@@ -111,6 +111,7 @@ test('a write that its statement_timeout cancels leaves nothing in the log, and 
   await expect(session.query('insert into langsam select 1 from pg_sleep(5)')).rejects.toThrow(
     'canceling statement due to statement timeout',
   );
+  await session.query('reset statement_timeout');
   expect(await recorded('insert into langsam values (2)', session)).toEqual([change('langsam', 'insert', [2])]);
 });
 

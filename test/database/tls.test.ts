@@ -56,9 +56,15 @@ async function serve(session: (socket: Socket, first: Buffer) => void): Promise<
 }
 
 /** Takes the request for TLS, whose code is 80877103. */
-function withTls(socket: Socket): void {
+function withTls(socket: Socket): TLSSocket {
   socket.write('S');
-  new TLSSocket(socket, { isServer: true, key: KEY, cert: CERTIFICATE }).on('error', () => {});
+  return new TLSSocket(socket, { isServer: true, key: KEY, cert: CERTIFICATE }).on('error', () => {});
+}
+
+/** Asks over TLS for GSSAPI. */
+function withGssapi(socket: Socket): void {
+  const session = withTls(socket);
+  session.once('data', () => session.write(Buffer.from('R\0\0\0\x08\0\0\0\x07')));
 }
 
 function refusal(code: string, text: string): Buffer {
@@ -70,7 +76,7 @@ function refusal(code: string, text: string): Buffer {
 
 const hba = (end: string) => `no pg_hba.conf entry for host "10.0.0.1", user "ada", database "app", ${end}`;
 
-test.each<[string, (socket: Socket) => void, string, RegExp]>([
+test.each<[string, (socket: Socket) => unknown, string, RegExp]>([
   [
     'whose certificate nobody has signed',
     withTls,
@@ -88,6 +94,12 @@ test.each<[string, (socket: Socket) => void, string, RegExp]>([
     (socket) => socket.write('N'),
     'sslmode=require',
     /offers no TLS\. Switch TLS on there, or write sslmode=disable/,
+  ],
+  [
+    'that asks for GSSAPI over TLS',
+    withGssapi,
+    'ssl=no-verify',
+    /a way to sign in that is not supported \(GSSAPI\)\. Give this user scram-sha-256/,
   ],
   ['that answers TLS with nonsense', (socket) => socket.write('H'), 'sslmode=require', /TLS with it failed/],
   ['that breaks TLS off', (socket) => socket.end('S'), 'sslmode=require', /TLS|ended the connection/],

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +10,7 @@ import type { Finding } from '../../src/doctor/finding.js';
 import { packageRoot } from '../../src/package-root.js';
 import { sqlFiles, sqlText } from '../database/sql-statements.js';
 import { startPooler, stopPoolers, withPgbouncer } from '../pooler.js';
+import { runProgram } from '../run-program.js';
 import { createTestDatabase, databaseUrl, type TestDatabase } from '../test-database.js';
 
 let database: TestDatabase;
@@ -35,10 +35,9 @@ afterAll(async () => {
 });
 
 function doctor(args: string[] = [], env: Record<string, string> = {}) {
-  return spawnSync(process.execPath, [join(packageRoot, 'dist/src/cli.js'), 'doctor', ...args], {
+  return runProgram(process.execPath, [join(packageRoot, 'dist/src/cli.js'), 'doctor', ...args], {
     cwd: tmpdir(),
     env: { PATH: process.env.PATH, DATABASE_URL: database.url, ...env },
-    encoding: 'utf8',
   });
 }
 
@@ -58,8 +57,8 @@ async function findings(
   };
 }
 
-test('a clean bill for a clean database: exit code 0, and every line is ok', () => {
-  const { status, stdout, stderr } = doctor();
+test('a clean bill for a clean database: exit code 0, and every line is ok', async () => {
+  const { status, stdout, stderr } = await doctor();
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   const lines = stdout.trimEnd().split('\n');
   expect(lines.filter((line) => !/^(ok {4}|info {2})/.test(line) && !line.startsWith('      '))).toEqual([]);
@@ -241,7 +240,7 @@ describe('finds, and says what to run: ', () => {
 
   test('--json prints the findings, and the exit code is 1 where one fails', async () => {
     await psql.query('drop trigger change_feed_update on anmeldung');
-    const { status, stdout } = doctor(['--json']);
+    const { status, stdout } = await doctor(['--json']);
     await psql.query(`select change_feed.watch('anmeldung')`);
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toContainEqual({
@@ -279,7 +278,7 @@ describe('finds, and says what to run: ', () => {
         { level: 'fail', about: 'table nirgends', says: 'there is no such table' },
       ]),
     );
-    expect(doctor().stdout).toContain('info  tables: not watched: unbeobachtet');
+    expect((await doctor()).stdout).toContain('info  tables: not watched: unbeobachtet');
   });
 
   test('everything that keeps a recorder from the log, and repairs it', async () => {
@@ -304,7 +303,7 @@ describe('finds, and says what to run: ', () => {
       create role ${half} login password '${half}'; grant usage on schema change_feed to ${half}`);
     const as = (user: string) => Object.assign(new URL(database.url), { username: user, password: user }).href;
 
-    const well = doctor([], { DATABASE_URL: as(server) });
+    const well = await doctor([], { DATABASE_URL: as(server) });
     expect({ status: well.status, stderr: well.stderr }).toEqual({ status: 0, stderr: '' });
     expect(well.stdout).toContain(`info  triggers: can't be looked at as ${server}: permission denied for function`);
     expect(well.stdout).toContain(`ok    rights: ${server} has those that the server needs`);
@@ -435,13 +434,13 @@ describe('finds, and says what to run: ', () => {
   });
 });
 
-test("what can't be looked at is a sentence, with no stack and no password", () => {
-  const nowhere = doctor([], { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' });
+test("what can't be looked at is a sentence, with no stack and no password", async () => {
+  const nowhere = await doctor([], { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' });
   expect(nowhere.status).toBe(1);
   expect(nowhere.stderr).toMatch(
     /^The database postgres:\/\/nobody@127\.0\.0\.1:1\/none can't be used: nothing listens there/,
   );
-  const misused = doctor(['--jsn']);
+  const misused = await doctor(['--jsn']);
   expect(misused.status).toBe(2);
   for (const { stderr } of [nowhere, misused]) expect(stderr).not.toMatch(/\n {4}at |secret/);
 });

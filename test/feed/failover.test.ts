@@ -128,7 +128,8 @@ withPostgres15(
     const promoted = performance.now();
     await stream.next(({ data }) => data.reason === 'resync' && data.resource === 'vorher');
     await stream.next(({ data }) => data.reason === 'resync' && data.resource === 'verloren');
-    expect(performance.now() - promoted).toBeLessThan(5000);
+    // 5 s where the machine is not busy; a session that waits for a dead host would take minutes
+    expect(performance.now() - promoted).toBeLessThan(20_000);
 
     const resuming = await open(future);
     expect((await resuming.next(({ event }) => event === 'connected')).data.resumed).toBe(false);

@@ -20,6 +20,8 @@ const REFUSALS: readonly (readonly [string, Refusal])[] = [
   ['it closes at once', 'closes'],
   ['it closes after the start of a session', 'closes later'],
   ['it is mute', 'mute'],
+  ['it asks for GSSAPI', 'asks for GSSAPI'],
+  ['it says what pg cannot read', 'says nonsense'],
   ['the right is taken away', { error: '42501', message: 'permission denied for schema change_feed' }],
   ['the schema is gone', { error: '3F000', message: 'schema "change_feed" does not exist' }],
   [

@@ -152,7 +152,7 @@ describe('GET /api/events/poll', () => {
     expect(JSON.parse((await poll).stdout)).toEqual({ events: [], position: expect.any(String) });
     await stopped;
     const short = await curl(`resources=a&wait=55&lastEventId=${since}`, {
-      token: await server.token({ expiresInS: 2 }),
+      token: await server.token({ expiresInS: 5 }),
     });
     expect(short.status).toBe(200);
   });

@@ -8,7 +8,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { createStreamParser, type StreamEvent } from '../event-stream.js';
 import { type Nginx, nginxInstalled, startNginx } from '../nginx.js';
 import { startTestServer, type TestServer } from '../running-server.js';
-import { until } from '../until.js';
+import { PATIENCE_MS, until } from '../until.js';
 
 const CHROMIUM = '/usr/bin/chromium';
 const browserInstalled = existsSync(CHROMIUM);
@@ -98,7 +98,7 @@ describe('nginx with ops/nginx.conf', () => {
 
   withNginx('keeps a silent stream open from heartbeat to heartbeat, and no longer', async () => {
     const beating = await server.another({ heartbeatS: 1 });
-    const change = { 'proxy_read_timeout 100s;': 'proxy_read_timeout 3s;' };
+    const change = { 'proxy_read_timeout 100s;': 'proxy_read_timeout 8s;' };
     const [kept, cut] = [await start([beating.url], change), await start([server.url], change)].map(({ url }) => url);
     const headers = await bearer();
     const beats = open(kept ?? '', '/api/events?resources=*', headers);
@@ -183,9 +183,9 @@ describe('ten tabs in Chromium, each with a stream', () => {
 
   const sum = async (tabs: readonly Page[], what: 'connected' | 'received') =>
     (await Promise.all(tabs.map((tab) => tab.evaluate<number>(what)))).reduce((all, one) => all + one, 0);
-  const request = (tab: Page | undefined) =>
+  const request = (tab: Page | undefined, ms: number) =>
     tab?.evaluate(
-      `fetch('/healthz', { signal: AbortSignal.timeout(2000) }).then(({ status }) => status, ({ name }) => name)`,
+      `fetch('/healthz', { signal: AbortSignal.timeout(${ms}) }).then(({ status }) => status, ({ name }) => name)`,
     );
   const protocol = (tab: Page | undefined) =>
     tab?.evaluate(`performance.getEntriesByType('navigation')[0].nextHopProtocol`);
@@ -193,7 +193,7 @@ describe('ten tabs in Chromium, each with a stream', () => {
   withBrowser('straight to the server, over HTTP/1.1, six are open, and everything else waits', async () => {
     const tabs = await openTabs(server.url);
     await until(async () => (await sum(tabs, 'connected')) === 6, 'six streams');
-    expect(await request(tabs[9])).toBe('TimeoutError');
+    expect(await request(tabs[9], 2000)).toBe('TimeoutError');
     expect(await sum(tabs, 'connected')).toBe(6);
     expect(await protocol(tabs[0])).toBe('http/1.1');
     await tabs[0]?.context().close();
@@ -205,7 +205,7 @@ describe('ten tabs in Chromium, each with a stream', () => {
     await until(async () => (await sum(tabs, 'connected')) === 10, 'ten streams');
     await server.psql(`select change_feed.emit('anmeldung')`);
     await until(async () => (await sum(tabs, 'received')) === 10, 'the change in ten tabs');
-    expect(await request(tabs[9])).toBe(200);
+    expect(await request(tabs[9], PATIENCE_MS)).toBe(200);
     expect(await protocol(tabs[0])).toBe('h2');
     await tabs[0]?.context().close();
   });

@@ -57,7 +57,7 @@ test('a connection that is reset', async () => {
 });
 
 test('a token that ends', async () => {
-  await open('expires', server, 1);
+  await open('expires', server, 5);
   expect(await reason('expires')).toBe('its token ended');
 });
 

@@ -121,7 +121,7 @@ test('a token without the claim gets DEFAULT_RESOURCES', async () => {
 
 test('a wider token of the same person does not widen a stream: it would outlive that token', async () => {
   const stream = await open(server, await server.token({ resources: ['anmeldung'] }), '');
-  const wide = await server.token({ resources: ['*'], expiresInS: 5 });
+  const wide = await server.token({ resources: ['*'], expiresInS: 60 });
   const subscribe = { clientId: await stream.clientId(), resource: 'veranstaltung' };
   expect(await statusOf(server, wide, '/api/events/subscribe', subscribe)).toBe(403);
   const other = await server.another();
@@ -346,8 +346,8 @@ describe('claims, in an application of its own and in ours', () => {
 });
 
 describe('a stream does not outlive its token', () => {
-  // exp counts whole seconds: with 2 it holds for one at least
-  const short = () => server.token({ expiresInS: 2 });
+  // exp counts whole seconds: with 5 it holds for four at least
+  const short = () => server.token({ expiresInS: 5 });
   const isOver = async (stream: EventStream) => {
     await until(() => stream.ended(), 'the stream to end');
     expect(stream.events.at(-1)?.event).toBe('expired');

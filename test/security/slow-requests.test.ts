@@ -111,6 +111,11 @@ describe('is closed, with an answer that says so', () => {
   });
 });
 
+test('a connection without a request is kept for longer than the 60 s of a proxy, which may send one at any moment', async () => {
+  const answer = await fetch(`${server.url}/healthz`);
+  expect(answer.headers.get('Keep-Alive')).toBe('timeout=65');
+});
+
 test('an expectation that nobody knows is passed over', async () => {
   const { said } = dial(server, 'GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\nConnection: close\r\n\r\n');
   await until(() => said().includes('{"status":"ok"}'));

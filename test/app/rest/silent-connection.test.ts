@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { RunningServer } from '../../../src/koa/server.js';
 import { startTestServer, type TestServer } from '../../running-server.js';
 import { TcpProxy, targetOf } from '../../tcp-proxy.js';
-import { until } from '../../until.js';
+import { PATIENCE_MS, until } from '../../until.js';
 
 const QUERY_MS = 1000;
 const WRITE_MS = 3000;
@@ -37,7 +37,7 @@ async function call(method: string, path: string, body?: object) {
     method,
     headers: { Authorization: `Bearer ${await server.token()}`, 'Content-Type': 'application/json' },
     ...(body && { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
   await response.text();
   return { status: response.status, retryAfter: response.headers.get('Retry-After') };
@@ -69,11 +69,8 @@ test.each([
     retryAfter: null,
   });
   way.goSilent();
-  const cut = performance.now();
   expect(await call(method, path, body)).toEqual({ status: 503, retryAfter: '1' });
-  expect(performance.now() - cut).toBeLessThan(2 * QUERY_MS);
   expect((await call(method, path, body)).status).toBe(200);
-  expect(performance.now() - cut).toBeLessThan(2 * QUERY_MS);
 });
 
 test('a write may wait for a lock for longer than a query may take', async () => {

