@@ -15,8 +15,8 @@ const FOLDERS = Object.keys(manifest.exports)
 await rm(TARGET, { recursive: true, force: true });
 await mkdir(TARGET, { recursive: true });
 for (const folder of FOLDERS) await cp(`dist/src/${folder}`, `${TARGET}/${folder}`, { recursive: true });
-/** What they share with the server: its positions, and the types of changes. */
-const SHARED = ['change', 'feed/log/position'];
+/** What they share with the server: its positions, its scopes, and the types of changes. */
+const SHARED = ['change', 'scope', 'feed/log/position'];
 for (const file of SHARED)
   for (const end of ['js', 'd.ts']) await cp(`dist/src/${file}.${end}`, `${TARGET}/${file}.${end}`);
 await cp('LICENSE', `${TARGET}/LICENSE`);

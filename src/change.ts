@@ -1,3 +1,5 @@
+import type { Scope } from './scope.js';
+
 /** The operation of a statement on a watched table, or `emit` for an application's own event. */
 export type Operation = 'insert' | 'update' | 'delete' | 'truncate' | 'emit';
 
@@ -15,6 +17,8 @@ export interface Origin {
 export interface Change {
   /** The resource that changed: the table's name, or the one that `change_feed.watch()` was given. */
   readonly resource: string;
+  /** The scope whose rows changed, of a subscription to a scope. Absent: the change is about the whole resource. */
+  readonly scope?: Scope;
   /** Absent: something changed, and how is not known. Refetch the rows that `keys` names, or all where it is absent. */
   readonly operation?: Operation;
   /**

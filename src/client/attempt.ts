@@ -44,9 +44,8 @@ export async function attempt({ send, deadlineMs, signal, onEvent, ...rest }: At
 }
 
 /** The address of a stream. @param from the position, which a proxy may strip from the headers. */
-export function streamUrl({ url }: Settings, from: string | undefined, resources: readonly string[]): string {
-  const names = resources.length > 0 ? resources.join(',') : undefined;
-  return endpoint(url, '', { resources: names, lastEventId: from, hold: '0' });
+export function streamUrl({ url }: Settings, from: string | undefined, topics: readonly string[]): string {
+  return endpoint(url, '', { resources: topics.join(',') || undefined, lastEventId: from, hold: '0' });
 }
 
 /** The silence after which a stream is dead, in ms. @param heartbeatMs between two heartbeats, as the server says it. */

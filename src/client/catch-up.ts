@@ -39,14 +39,14 @@ async function fetchMissed(
   signal: AbortSignal,
 ): Promise<void> {
   const expected = new Map(group.map((registration) => [registration, registration.behind]));
-  const resources = [...new Set(group.map(({ resource }) => resource))];
+  const topics = [...new Set(group.map(({ topic }) => topic))];
   const begun = performance.now();
   let refusedToken = false;
   while (!signal.aborted) {
     const end = await poll({
       settings: settings(),
       requests,
-      resources,
+      topics,
       since,
       waitS: 0,
       withinMs: ANSWER_MS,

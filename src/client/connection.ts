@@ -1,11 +1,10 @@
 import { attempt, silenceOf, streamUrl } from './attempt.js';
-import type { Connected, ConnectionHandlers } from './connection-handlers.js';
+import type { Connected, ConnectionHandlers, EndedTopic } from './connection-handlers.js';
 import type { StreamEvent } from './event-reader.js';
 import { Failures } from './failures.js';
 import type { Fallback } from './fallback.js';
 import type { Settings, TokenReason } from './options.js';
 import { isOnline, isVisible } from './page.js';
-import type { Unanswered } from './polling.js';
 import type { SentChange } from './registration.js';
 import type { Requests } from './requests.js';
 import { backoff } from './retry.js';
@@ -64,7 +63,7 @@ export class Connection {
     else this.connect();
   }
 
-  /** Takes the place of the open stream, for other resources. */
+  /** Takes the place of the open stream, for other topics. */
   replace(): void {
     if (this.#open) this.#quietly();
   }
@@ -75,7 +74,7 @@ export class Connection {
     this.#begin('connect');
   }
 
-  /** Other resources are wanted while there is no stream. */
+  /** Other topics are wanted while there is no stream. */
   changed(): void {
     this.#fallback?.changed();
   }
@@ -119,11 +118,11 @@ export class Connection {
     if (authorized === 'failed') return this.#failed('there is no token');
     if (!authorized) return this.#rest('unauthorized');
 
-    const { from, resources } = this.#handlers.begin('stream');
+    const { from, topics } = this.#handlers.begin('stream');
     // Proxies strip the header, and the URL says the same.
     if (from !== undefined) authorized.headers.set('Last-Event-ID', from);
     authorized.headers.set('Accept', 'text/event-stream');
-    const url = streamUrl(this.#settings(), from, resources);
+    const url = streamUrl(this.#settings(), from, topics);
     this.#expired = false;
     this.#readable = true;
     const end = await attempt({
@@ -134,8 +133,8 @@ export class Connection {
       onHeard: () => {
         this.#heardAt = now();
       },
-      onEvent: (event) => this.#take(event, from, resources, signal),
-      onId: (id) => this.#handlers.onPosition(id || undefined),
+      onEvent: (event) => this.#take(event, from, topics, signal),
+      onId: (id) => this.#handlers.bring({ type: 'position', position: id || undefined }),
       onRetry: (ms) => {
         this.#retryMs = boundedWait(ms);
       },
@@ -148,17 +147,14 @@ export class Connection {
     this.#ended(end, reason, signal);
   }
 
-  #take(
-    { event, data }: StreamEvent,
-    from: string | undefined,
-    resources: readonly string[],
-    signal: AbortSignal,
-  ): void {
+  #take({ event, data }: StreamEvent, from: string | undefined, topics: readonly string[], signal: AbortSignal): void {
     if (signal.aborted) return;
     if (event === 'expired') {
       this.#expired = true;
     } else if (event === 'table-update') {
-      this.#handlers.onChange(JSON.parse(data) as SentChange);
+      this.#handlers.bring({ type: 'change', change: JSON.parse(data) as SentChange });
+    } else if (event === 'ended') {
+      this.#handlers.onEnded(JSON.parse(data) as EndedTopic);
     } else if (event === 'health') {
       const { readable, forMs = 0 } = JSON.parse(data) as { readable: boolean; forMs?: number };
       this.#readable = readable;
@@ -170,7 +166,7 @@ export class Connection {
       this.#openedAt = now();
       this.#settings().logger.debug(`SSE connected with client ID: ${clientId}`);
       this.#setState(this.#readable ? 'connected' : 'stale');
-      this.#handlers.onOpen({ clientId, resources, from, resumed: resumed || from === undefined, signal });
+      this.#handlers.onOpen({ clientId, topics, from, resumed: resumed || from === undefined, signal });
     }
   }
 
@@ -192,39 +188,23 @@ export class Connection {
 
   /** A stream has not begun, or is kept back: a poll tells a mute proxy from a slow network and from none. */
   async #judge(signal: AbortSignal): Promise<void> {
-    const fallback = await this.#loadFallback(signal);
-    const verdict = await fallback?.judge();
-    if (signal.aborted) return;
-    if (!fallback || !verdict) return this.#unanswered(undefined);
-    if (verdict.kind === 'down') return this.#unanswered(verdict.end);
-    if (verdict.kind === 'slow' && this.#trials === undefined) {
-      this.#deadlineMs = verdict.deadlineMs;
-      return this.#connect('connect');
-    }
-    this.#settings().logger.debug('SSE: streams are kept back on the way, polling instead');
-    this.#begun();
-    this.#setState('connected');
-    const end = await fallback.run(this.#trials ?? 0);
-    if (!signal.aborted) this.#unanswered(end);
-  }
-
-  #unanswered(end: Unanswered | undefined): void {
-    if (end?.kind === 'unauthorized' || (end?.kind === 'refused' && end.status === 401)) this.#rest('unauthorized');
-    else this.#failed('no poll is answered', end?.kind === 'refused' ? end.retryAfterMs : undefined);
-  }
-
-  /** The code for polls is loaded when it is needed. Undefined where it cannot be had. */
-  async #loadFallback(signal: AbortSignal): Promise<Fallback | undefined> {
+    // The code for polls is loaded when it is needed.
     const loaded = await import('./fallback.js').catch(() => undefined);
-    if (!loaded || signal.aborted) return undefined;
+    if (signal.aborted) return;
+    if (!loaded) return this.#failed('no poll is answered');
     this.#fallback = new loaded.Fallback({
       settings: this.#settings,
       requests: this.#requests,
       handlers: this.#handlers,
       deadlineMs: this.#deadlineMs ?? this.#settings().connectMs,
+      trials: this.#trials,
       onReadable: (readable) => {
         this.#begun();
         this.#setState(readable ? 'connected' : 'stale');
+      },
+      onSlow: (deadlineMs) => {
+        this.#deadlineMs = deadlineMs;
+        this.#connect('connect');
       },
       onTrial: (trials) => {
         this.#trials = trials;
@@ -233,9 +213,11 @@ export class Connection {
         this.#trials = undefined;
         this.replace();
       },
+      onUnauthorized: () => this.#rest('unauthorized'),
+      onDown: (retryAfterMs) => this.#failed('no poll is answered', retryAfterMs),
       signal,
     });
-    return this.#fallback;
+    void this.#fallback.start();
   }
 
   /** The server is reached. */
@@ -294,6 +276,6 @@ export class Connection {
     const next = nextState(this.#state, status, nextAttemptAt, unreadableSince ?? this.#heardAt);
     if (!next) return;
     this.#state = next;
-    this.#handlers.onState(this.#state);
+    this.#handlers.bring({ type: 'state', state: next });
   }
 }

@@ -10,17 +10,16 @@ const MINUTE_MS = 60_000;
 const TIMES_SLOWER = 3;
 const LONGEST_DEADLINE_MS = 120_000;
 
-/** What becomes of a stream that did not begin. */
-export type Verdict =
-  /** Nobody answers. */
-  | { readonly kind: 'down'; readonly end: Unanswered }
-  /** The network is slow: a stream gets so long, in ms. */
-  | { readonly kind: 'slow'; readonly deadlineMs: number }
-  /** A proxy keeps streams back. */
-  | { readonly kind: 'mute' };
-
 /** What a fallback stands on. */
 export interface FallbackOptions extends PollingOptions {
+  /** How many streams have been tried beside polls already; undefined: no proxy is known to keep streams back. */
+  readonly trials: number | undefined;
+  /** The network is slow: a stream gets so long, in ms. */
+  readonly onSlow: (deadlineMs: number) => void;
+  /** The server takes no token that there is. */
+  readonly onUnauthorized: () => void;
+  /** No poll is answered, or none any more. @param retryAfterMs when the server wants to be asked again. */
+  readonly onDown: (retryAfterMs?: number) => void;
   /** So many streams have been tried beside the polls. */
   readonly onTrial: (trials: number) => void;
   /** A stream has begun beside the polls. */
@@ -39,22 +38,30 @@ export class Fallback {
     options.signal.addEventListener('abort', () => this.#cancelTrial());
   }
 
-  /** Asks once. The stream has to be given up before: six that are kept back block all requests of a browser. */
-  async judge(): Promise<Verdict> {
-    const { deadlineMs } = this.#options;
+  /**
+   * Asks once, and polls until that fails where a proxy keeps streams back. The stream has to be given up before: six that
+   * are kept back block all requests of a browser.
+   */
+  async start(): Promise<void> {
+    const { settings, deadlineMs, trials, signal, onSlow, onReadable } = this.#options;
     const took = await this.#polling.probe();
-    if (typeof took !== 'number') return { kind: 'down', end: took };
-    if (took < deadlineMs) return { kind: 'mute' };
-    return { kind: 'slow', deadlineMs: Math.min(took * TIMES_SLOWER, LONGEST_DEADLINE_MS) };
+    if (signal.aborted) return;
+    if (typeof took !== 'number') return this.#unanswered(took);
+    if (took >= deadlineMs && trials === undefined) return onSlow(Math.min(took * TIMES_SLOWER, LONGEST_DEADLINE_MS));
+    settings().logger.debug('SSE: streams are kept back on the way, polling instead');
+    onReadable(true);
+    this.#tryLater(trials ?? 0);
+    const end = await this.#polling.run();
+    if (!signal.aborted) this.#unanswered(end);
   }
 
-  /** Polls until that fails. @param trials how many streams have been tried already. */
-  run(trials: number): Promise<Unanswered> {
-    this.#tryLater(trials);
-    return this.#polling.run();
+  #unanswered(end: Unanswered): void {
+    const { onUnauthorized, onDown } = this.#options;
+    if (end.kind === 'unauthorized' || (end.kind === 'refused' && end.status === 401)) onUnauthorized();
+    else onDown(end.kind === 'refused' ? end.retryAfterMs : undefined);
   }
 
-  /** Other resources are wanted. */
+  /** Other topics are wanted. */
   changed(): void {
     this.#polling.changed();
   }
@@ -65,7 +72,7 @@ export class Fallback {
     this.#cancelTrial = later(minutes * MINUTE_MS, () => void this.#try(trial));
   }
 
-  /** Opens a stream without resources, to see whether it begins. */
+  /** Opens a stream without topics, to see whether it begins. */
   async #try(trial: number): Promise<void> {
     const { settings, requests, signal, deadlineMs, onStreamWorks } = this.#options;
     let works = false;

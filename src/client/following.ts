@@ -1,4 +1,6 @@
 import type { Change } from '../change.js';
+import { formatTopic, type ScopeValue } from '../scope.js';
+import { type Resource, topicFrom } from './resource.js';
 import { type SSEService, sseService } from './sse-service.js';
 import { Throttle } from './throttle.js';
 
@@ -9,8 +11,8 @@ export interface FollowOptions {
   /** Whether to skip changes that this page made itself. Default false. */
   readonly ignoreOwn?: boolean | undefined;
   /**
-   * `onUpdate` is throttled: the first change at once, then at most one call in this time for each resource, in ms, with
-   * the keys of up to 100 rows. Default 250; 0 calls it for each change.
+   * `onUpdate` is throttled: the first change at once, then at most one call in this time for each resource or scope, in ms,
+   * with the keys of up to 100 rows. Default 250; 0 calls it for each change.
    */
   readonly burstMs?: number | undefined;
   /**
@@ -20,11 +22,30 @@ export interface FollowOptions {
   readonly since?: string | null | undefined;
 }
 
-/** A resource's name, several, or undefined for none. */
-export type ResourceNames = string | readonly string[] | null | undefined;
+/** A scope whose values may not be known yet: while one is null or undefined, nothing is followed. */
+export interface PendingScope {
+  readonly resource: string;
+  readonly scope: Readonly<Record<string, ScopeValue | null | undefined>>;
+}
+
+/** One resource or scope. */
+export type FollowedResource = Resource | PendingScope;
+
+/** A resource or a scope of one, several, or undefined for none. */
+export type FollowedResources = FollowedResource | readonly FollowedResource[] | null | undefined;
+
+/** Lists resources and scopes as text, each once. @throws {TypeError} for what is no scope. */
+export function topicsOf(resources: FollowedResources): string[] {
+  const known = [resources ?? []].flat().filter(isKnown);
+  return [...new Set(known.map((resource) => formatTopic(topicFrom(resource))))];
+}
+
+function isKnown(resource: FollowedResource): resource is Resource {
+  return typeof resource === 'string' || !Object.values(resource.scope).some((value) => value == null);
+}
 
 /**
- * The resources that one component follows. {@link Following.set} keeps the registration of a name that stays, so what its
+ * The resources that one component follows. {@link Following.set} keeps the registration of one that stays, so what its
  * throttle still holds is not lost.
  */
 export class Following {
@@ -38,16 +59,17 @@ export class Following {
   }
 
   /**
-   * Follows these names, and no others.
-   * @param since replaces the option for names that are new.
+   * Follows these, and no others.
+   * @param since replaces the option for those that are new.
+   * @throws {TypeError} for what is no scope.
    */
-  set(names: ResourceNames, since: string | null | undefined = this.#options.since): void {
-    const wanted = new Set([names ?? []].flat());
+  set(resources: FollowedResources, since: string | null | undefined = this.#options.since): void {
+    const wanted = new Set(topicsOf(resources));
     // The new ones first: the stream is not left unused in between.
-    for (const name of wanted) if (!this.#ends.has(name)) this.#ends.set(name, this.#follow(name, since));
-    for (const [name, end] of this.#ends) {
-      if (wanted.has(name)) continue;
-      this.#ends.delete(name);
+    for (const topic of wanted) if (!this.#ends.has(topic)) this.#ends.set(topic, this.#follow(topic, since));
+    for (const [topic, end] of this.#ends) {
+      if (wanted.has(topic)) continue;
+      this.#ends.delete(topic);
       end();
     }
   }
@@ -57,13 +79,13 @@ export class Following {
     this.set([]);
   }
 
-  #follow(name: string, since: string | null | undefined): () => void {
+  #follow(topic: string, since: string | null | undefined): () => void {
     const { service = sseService, ignoreOwn = false, burstMs = 250 } = this.#options;
     const throttle = new Throttle(this.#onUpdate, burstMs);
     const listener = (change: Change) => {
       if (!ignoreOwn || !service.isOwn(change)) throttle.add(change);
     };
-    const off = service.on(name, listener, { since });
+    const off = service.on(topic, listener, { since });
     return () => {
       off();
       throttle.cancel();

@@ -27,8 +27,8 @@ export class Inbox {
     else {
       const late =
         message.type === 'cover'
-          ? registrations.cover([message.resource])
-          : registrations.begin(message.resources, message.from, message.resumed, message.anew);
+          ? registrations.cover(message.topic)
+          : registrations.begin(message.topics, message.from, message.resumed, message.anew);
       if (late.length > 0 && signal) void this.#catchUp(late, signal);
     }
   }

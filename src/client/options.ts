@@ -50,7 +50,7 @@ export interface SSEServiceOptions {
   /** Default: the page's own. */
   fetch?: typeof fetch | undefined;
   /** Is told what happens, for troubleshooting. Default: `console`; refused resources at the level warn, else debug. */
-  logger?: (Pick<Console, 'debug'> & Partial<Pick<Console, 'warn'>>) | undefined;
+  logger?: Pick<Console, 'debug' | 'warn'> | undefined;
 }
 
 /** A JWT, or that there is none. */

@@ -9,7 +9,7 @@ import { later } from './timing.js';
 export interface PollRequest {
   readonly settings: Settings;
   readonly requests: Requests;
-  readonly resources: readonly string[];
+  readonly topics: readonly string[];
   readonly since: string | undefined;
   /** For how long the server waits for a change, in s. */
   readonly waitS: number;
@@ -34,7 +34,7 @@ export type PollEnd =
 
 /** Asks for what has changed since a position. Never throws. */
 export async function poll(request: PollRequest): Promise<PollEnd> {
-  const { settings, requests, resources, since, waitS, withinMs, reason = 'connect', signal } = request;
+  const { settings, requests, topics, since, waitS, withinMs, reason = 'connect', signal } = request;
   const ending = new AbortController();
   const abort = () => ending.abort();
   signal.addEventListener('abort', abort);
@@ -45,7 +45,7 @@ export async function poll(request: PollRequest): Promise<PollEnd> {
     const url = endpoint(settings.url, 'poll', {
       wait: String(waitS),
       lastEventId: since,
-      resources: resources.join(','),
+      resources: topics.join(','),
     });
     cancel = later(waitS * 1000 + withinMs, abort);
     const response = await requests.send(url, authorized, { signal: ending.signal });

@@ -63,7 +63,7 @@ export class Polling {
       const begun = performance.now();
       const end = await this.#ask(this.#waitS, deadlineMs, AbortSignal.any([signal, current.signal]));
       if (signal.aborted) break;
-      if (current.signal.aborted) continue; // other resources are wanted
+      if (current.signal.aborted) continue; // other topics are wanted
       if (end.kind === 'answer') {
         onReadable(end.readable);
         if (!end.readable) await pause(UNREADABLE_MS, signal);
@@ -81,7 +81,7 @@ export class Polling {
     return { kind: 'closed' };
   }
 
-  /** Other resources are wanted than the poll that waits asks for. */
+  /** Other topics are wanted than the poll that waits asks for. */
   changed(): void {
     this.#cancel();
     this.#cancel = later(20, () => this.#current.abort());
@@ -89,39 +89,38 @@ export class Polling {
 
   async #ask(waitS: number, withinMs: number, signal: AbortSignal): Promise<PollEnd> {
     const { settings, requests, handlers } = this.#options;
-    const { from, resources: all } = handlers.begin('poll');
-    const resources = all.filter((resource) => !this.#refused.has(resource));
-    if (resources.length === 0) {
+    const { from, topics: all } = handlers.begin('poll');
+    const topics = all.filter((topic) => !this.#refused.has(topic));
+    if (topics.length === 0) {
       await pause(WAIT_S * 1000, signal);
       return { kind: 'closed' };
     }
-    const ask = { settings: settings(), requests, resources, since: from, waitS, withinMs, signal };
+    const ask = { settings: settings(), requests, topics, since: from, waitS, withinMs, signal };
     let end = await poll(ask);
     if (end.kind === 'refused' && end.status === 401) end = await poll({ ...ask, reason: 'refused' });
     if (end.kind !== 'answer' || signal.aborted) return end;
-    handlers.onAnswer(resources, from, this.#options.signal);
-    for (const change of end.events) handlers.onChange(change);
-    handlers.onPosition(end.position);
+    handlers.bring({ type: 'begin', topics, from, resumed: true, anew: false }, this.#options.signal);
+    for (const change of end.events) handlers.bring({ type: 'change', change });
+    handlers.bring({ type: 'position', position: end.position });
     return end;
   }
 
   /** One name that is refused refuses them all: asks for each by itself. */
   async #findRefused(): Promise<void> {
     const { settings, requests, handlers, signal } = this.#options;
-    const { from, resources } = handlers.begin('poll');
-    for (const resource of resources) {
-      if (this.#refused.has(resource)) continue;
-      const ask = { settings: settings(), requests, resources: [resource], since: from, waitS: 0 };
+    const { from, topics } = handlers.begin('poll');
+    for (const topic of topics) {
+      if (this.#refused.has(topic)) continue;
+      const ask = { settings: settings(), requests, topics: [topic], since: from, waitS: 0 };
       const end = await poll({ ...ask, withinMs: PROBE_MS, signal });
       if (!isRefusal(end)) continue;
-      this.#refused.add(resource);
-      const { logger } = settings();
-      (logger.warn ?? logger.debug).call(logger, `SSE: the server refuses the resource ${resource} (${end.status})`);
+      this.#refused.add(topic);
+      settings().logger.warn(`SSE: the server refuses the resource ${topic} (${end.status})`);
     }
   }
 }
 
-/** Whether the server answers, and refuses a resource. */
+/** Whether the server answers, and refuses a topic. */
 function isRefusal(end: PollEnd): end is PollEnd & { kind: 'refused' } {
   return end.kind === 'refused' && (end.status === 400 || end.status === 403);
 }

@@ -1,10 +1,12 @@
 import type { Change } from '../change.js';
+import { formatTopic, type Topic } from '../scope.js';
+import { refetchOf } from './resource.js';
 import { later } from './timing.js';
 
 /** Every resource that the caller may read. */
 const EVERY_RESOURCE = '*';
 
-/** Is called with a resource's changes. */
+/** Is called with the changes of a resource or scope. */
 export type ChangeListener = (change: Change) => void;
 
 /** A change as the server sends it. */
@@ -28,33 +30,39 @@ export interface Behind {
   waiting?: WaitingChange[];
 }
 
-/** Changes that wait for what was missed; more are summed up to one per resource. */
+/** Changes that wait for what was missed; more are summed up to one per topic. */
 const MAX_WAITING = 1000;
 
 /** One call of `on()`: a listener, and how far it has been told. */
 export class Registration {
-  readonly resource: string;
+  /** The resource or scope, as text. */
+  readonly topic: string;
   /** Undefined: it is told every change as it comes. */
   behind: Behind | undefined;
+  readonly #subject: Topic;
   readonly #listener: ChangeListener;
   /** What waits its random part of `spread`. */
   #spread: { change: Change; readonly cancel: () => void } | undefined;
   #ended = false;
 
-  constructor(resource: string, listener: ChangeListener, behind: Behind | undefined) {
-    this.resource = resource;
+  constructor(subject: Topic, listener: ChangeListener, behind: Behind | undefined) {
+    this.topic = formatTopic(subject);
+    this.#subject = subject;
     this.behind = behind;
     this.#listener = listener;
   }
 
-  /** Whether it listens to what changed. */
-  fits(resource: string): boolean {
-    return this.resource === resource || this.resource === EVERY_RESOURCE;
+  /**
+   * Whether it listens to what changed. On a stream that brings a whole resource, for another tab maybe, its scopes come
+   * as the whole.
+   */
+  fits(topic: string): boolean {
+    return this.topic === topic || this.topic === EVERY_RESOURCE || this.topic.startsWith(`${topic}?`);
   }
 
   /** Whether it is the registration of this call. */
-  is(resource: string, listener: ChangeListener): boolean {
-    return this.resource === resource && this.#listener === listener;
+  is(topic: string, listener: ChangeListener): boolean {
+    return this.topic === topic && this.#listener === listener;
   }
 
   /** A live change has come: told now, or when it is its turn. */
@@ -68,9 +76,12 @@ export class Registration {
   }
 
   /** Calls the listener, after a random part of `spread`; what follows meanwhile is summed up. */
-  tell({ spread: ms = 0, ...change }: SentChange): void {
+  tell({ spread: ms = 0, ...sent }: SentChange): void {
+    // Of the whole a listener to a scope learns that something changed: the keys may be those of others.
+    const ofWhole = this.#subject.scope && !sent.scope;
+    const change: Change = ofWhole ? { ...this.#subject, ...(sent.reason && { reason: sent.reason }) } : sent;
     if (this.#spread) {
-      this.#spread.change = { resource: change.resource };
+      this.#spread.change = refetchOf(change);
     } else if (ms > 0) {
       const cancel = later(Math.random() * ms, () => {
         const told = this.#spread?.change;
@@ -86,7 +97,7 @@ export class Registration {
   /** Tells the listener that it may have missed changes, and takes it for live. */
   resync(): void {
     this.behind = undefined;
-    this.#call({ resource: this.resource, reason: 'resync' });
+    this.#call({ ...this.#subject, reason: 'resync' });
   }
 
   /** Nothing more is told. */
@@ -107,6 +118,6 @@ export class Registration {
 }
 
 function summedUp(waiting: readonly WaitingChange[]): WaitingChange[] {
-  const resources = new Set(waiting.map(({ change }) => change.resource));
-  return Array.from(resources, (resource) => ({ change: { resource }, id: undefined }));
+  const subjects = new Map(waiting.map(({ change }) => [formatTopic(change), refetchOf(change)]));
+  return Array.from(subjects.values(), (change) => ({ change, id: undefined }));
 }

@@ -1,3 +1,4 @@
+import { formatTopic, type Topic } from '../scope.js';
 import { type ChangeListener, Registration, type SentChange } from './registration.js';
 import { later } from './timing.js';
 
@@ -24,9 +25,9 @@ export class Registrations {
     return this.#position;
   }
 
-  /** All resources that somebody listens to. */
-  get resources(): string[] {
-    return [...new Set(Array.from(this.#all, ({ resource }) => resource))];
+  /** All topics that somebody listens to. */
+  get topics(): string[] {
+    return [...new Set(Array.from(this.#all, ({ topic }) => topic))];
   }
 
   /** Whether nobody listens. */
@@ -43,14 +44,14 @@ export class Registrations {
   /**
    * Somebody begins to listen.
    * @param since the listener's own position.
-   * @param live whether the resource's changes come already.
+   * @param live whether the topic's changes come already.
    */
-  add(resource: string, listener: ChangeListener, since: string | undefined, live: boolean): Registration {
+  add(subject: Topic, listener: ChangeListener, since: string | undefined, live: boolean): Registration {
     const from = since ?? this.#given;
     this.#givenUsed = true;
     const current = from === undefined || from === this.#position;
     const behind = live && current ? undefined : { since: from ?? this.#position };
-    const registration = new Registration(resource, listener, behind);
+    const registration = new Registration(subject, listener, behind);
     this.#all.add(registration);
     return registration;
   }
@@ -63,13 +64,13 @@ export class Registrations {
   }
 
   /** The oldest registration of this call. */
-  find(resource: string, listener: ChangeListener): Registration | undefined {
-    return [...this.#all].find((each) => each.is(resource, listener));
+  find(topic: string, listener: ChangeListener): Registration | undefined {
+    return [...this.#all].find((each) => each.is(topic, listener));
   }
 
-  /** Whether somebody is told of a resource as it changes. */
-  isLive(resource: string): boolean {
-    return [...this.#all].some((each) => each.resource === resource && !each.behind);
+  /** Whether somebody is told of a topic as it changes. */
+  isLive(topic: string): boolean {
+    return [...this.#all].some((each) => each.topic === topic && !each.behind);
   }
 
   /** The stream has ended before they had caught up: they begin again where they were. */
@@ -98,19 +99,19 @@ export class Registrations {
   }
 
   /**
-   * A stream or poll has begun that brings these resources from `from` on.
+   * A stream or poll has begun that brings these topics from `from` on.
    * @param resumed false: what was missed since `from` cannot be told.
    * @param anew false: those that catch up already go on.
    * @returns those that have to catch up from a position of their own.
    */
-  begin(resources: readonly string[], from: string | undefined, resumed: boolean, anew = true): Registration[] {
+  begin(topics: readonly string[], from: string | undefined, resumed: boolean, anew = true): Registration[] {
     this.#settle();
     const late: Registration[] = [];
     for (const registration of [...this.#all]) {
       if (!anew && registration.behind?.waiting) continue;
       const since = registration.behind ? (registration.behind.since ?? this.#given) : this.#position;
       registration.behind = { since };
-      if (!resources.includes(registration.resource)) continue;
+      if (!topics.includes(registration.topic)) continue;
       if (since !== undefined && since === from) {
         registration.behind = undefined;
         if (!resumed) this.#unsure.add(registration);
@@ -121,12 +122,12 @@ export class Registrations {
     return late;
   }
 
-  /** A resource has been added to the stream, from now on. @returns those that have to catch up. */
-  cover(resources: readonly string[]): Registration[] {
+  /** A topic has been added to the stream, from now on. @returns those that have to catch up. */
+  cover(added: string): Registration[] {
     const late: Registration[] = [];
     for (const registration of [...this.#all]) {
-      const { behind, resource } = registration;
-      if (!behind || behind.waiting || !resources.includes(resource)) continue;
+      const { behind, topic } = registration;
+      if (!behind || behind.waiting || topic !== added) continue;
       if (behind.since === undefined) registration.resync();
       else late.push(waiting(registration, behind.since));
     }
@@ -136,8 +137,9 @@ export class Registrations {
   /** A change has come. */
   change(change: SentChange): void {
     if (change.reason !== 'resync') this.#settle();
+    const topic = formatTopic(change);
     for (const registration of [...this.#all]) {
-      if (!registration.fits(change.resource)) continue;
+      if (!registration.fits(topic)) continue;
       this.#unsure.delete(registration);
       registration.take(change);
     }
@@ -158,7 +160,7 @@ export class Registrations {
   caughtUp(registration: Registration, changes: readonly SentChange[], told: (id: string) => boolean): void {
     const { behind } = registration;
     registration.behind = undefined;
-    for (const change of changes) if (registration.fits(change.resource)) registration.tell(change);
+    for (const change of changes) if (registration.fits(formatTopic(change))) registration.tell(change);
     for (const { change, id } of behind?.waiting ?? []) if (id === undefined || !told(id)) registration.tell(change);
   }
 

@@ -37,10 +37,10 @@ export async function share(page: SharingPage, signal: AbortSignal): Promise<Sha
   const name = await sharingName(settings());
   if (signal.aborted || name === undefined) return undefined;
   const tabs = new Tabs(name, {
-    resources: () => registrations.resources,
+    topics: () => registrations.topics,
     position: () => registrations.position,
     state,
-    brings: (resource) => subscriptions.brings(resource),
+    brings: (topic) => subscriptions.brings(topic),
     lead: () => connection.takeOver(state()),
     follow: () => connection.close('idle'),
     apply,

@@ -1,4 +1,5 @@
 import type { Change } from '../change.js';
+import { formatTopic } from '../scope.js';
 import { ClientIds } from './client-ids.js';
 import { Connection } from './connection.js';
 import { Inbox, type InboxOptions } from './inbox.js';
@@ -9,6 +10,7 @@ import { isBrowser, isVisible, watchPage } from './page.js';
 import type { ChangeListener, Registration } from './registration.js';
 import { Registrations } from './registrations.js';
 import { Requests } from './requests.js';
+import { type Resource, topicFrom } from './resource.js';
 import type { Sharing } from './sharing.js';
 import { IDLE, isLive, type SSEState, type SSEStatus } from './status.js';
 import { Subscriptions } from './subscriptions.js';
@@ -48,32 +50,33 @@ export class SSEService {
     const settings = () => this.#settings;
     const requests = new Requests(settings);
     const registrations = this.#registrations;
-    const wanted = () => [...new Set([...registrations.resources, ...(this.#sharing?.tabs?.wanted ?? [])])];
+    const wanted = () => [...new Set([...registrations.topics, ...(this.#sharing?.tabs?.wanted ?? [])])];
     this.#parts = { settings, requests, registrations };
     this.#inbox = new Inbox(this.#parts);
     this.#subscriptions = new Subscriptions({
       settings,
       requests,
       wanted,
-      onCovered: (resource, signal) => this.#bring({ type: 'cover', resource }, signal),
+      onCovered: (topic, signal) => this.#bring({ type: 'cover', topic }, signal),
       onSeveral: () => this.#connection.replace(),
       onStreamGone: () => this.#connection.lose('its stream is gone'),
     });
     this.#connection = new Connection(settings, requests, {
       begin: (by) => ({
         from: registrations.start(),
-        resources: by === 'stream' ? this.#subscriptions.forUrl() : wanted(),
+        topics: by === 'stream' ? this.#subscriptions.forUrl() : wanted(),
       }),
-      onOpen: ({ clientId, resources, from, resumed, signal }) => {
+      onOpen: ({ clientId, topics, from, resumed, signal }) => {
         this.#clientIds.add(clientId);
-        this.#bring({ type: 'begin', resources, from, resumed, anew: true }, signal);
-        this.#subscriptions.opened({ clientId, signal }, resources);
+        this.#bring({ type: 'begin', topics, from, resumed, anew: true }, signal);
+        this.#subscriptions.opened({ clientId, signal }, topics);
       },
-      onAnswer: (resources, from, signal) =>
-        this.#bring({ type: 'begin', resources, from, resumed: true, anew: false }, signal),
-      onChange: (change) => this.#bring({ type: 'change', change }),
-      onPosition: (position) => this.#bring({ type: 'position', position }),
-      onState: (state) => this.#bring({ type: 'state', state }),
+      bring: (message, signal) => this.#bring(message, signal),
+      onEnded: (ended) => {
+        const topic = formatTopic(ended);
+        this.#subscriptions.ended(topic);
+        this.#settings.logger.warn(`SSE: the server has ended ${topic}: ${ended.reason}`);
+      },
       onRefused: () => this.#subscriptions.goSingly(),
     });
   }
@@ -134,23 +137,26 @@ export class SSEService {
   }
 
   /**
-   * Listens to a resource, or `*`. The first listener connects, unless `disconnect()` was called. Each call is a
-   * registration of its own. Where a server renders the page nothing is kept, and nothing is asked for.
+   * Listens to a resource, a scope of it, or `*`. The first listener connects, unless `disconnect()` was called. Each call
+   * is a registration of its own. Where a server renders the page nothing is kept, and nothing is asked for.
    * @returns how to end that.
+   * @throws {TypeError} for what is no scope.
    */
-  on(resource: string, listener: ChangeListener, { since }: ListenOptions = {}): () => void {
+  on(resource: Resource, listener: ChangeListener, { since }: ListenOptions = {}): () => void {
     if (this.#isInert()) return () => {};
     this.#cancelUnused();
-    const live = this.#subscriptions.brings(resource) || this.#registrations.isLive(resource);
-    const registration = this.#registrations.add(resource, listener, since || undefined, live);
+    const subject = topicFrom(resource);
+    const topic = formatTopic(subject);
+    const live = this.#subscriptions.brings(topic) || this.#registrations.isLive(topic);
+    const registration = this.#registrations.add(subject, listener, since || undefined, live);
     if (this.status === 'idle' && !this.#disconnected) this.#open();
     else if (registration.behind) this.#listenersChanged();
     return () => this.#off(registration);
   }
 
   /** Ends what {@link SSEService.on} began: the oldest registration of this listener. */
-  off(resource: string, listener: ChangeListener): void {
-    const registration = this.#registrations.find(resource, listener);
+  off(resource: Resource, listener: ChangeListener): void {
+    const registration = this.#registrations.find(formatTopic(topicFrom(resource)), listener);
     if (registration) this.#off(registration);
   }
 
@@ -276,7 +282,7 @@ export class SSEService {
   #shown(): void {
     this.#cancelHidden();
     const final = this.status === 'resting' && this.nextAttemptAt === null && this.#settings.maxAttempts !== undefined;
-    if (!final && ['paused', 'waiting', 'offline', 'resting', 'unauthorized'].includes(this.status)) this.#open();
+    if (!final && this.status !== 'idle' && !isLive(this.#state)) this.#open();
   }
 
   #pause(): void {

@@ -1,42 +1,49 @@
 import { endpoint } from './endpoints.js';
-import type { Settings } from './options.js';
-import type { Requests } from './requests.js';
 import { backoff, retryAfter } from './retry.js';
+import type { SubscribedStream, SubscriptionsOptions } from './subscriptions.js';
 import { pause } from './timing.js';
 
-/** What calls for a stream stand on. */
-export interface SubscriptionCalls {
-  readonly settings: () => Settings;
-  readonly requests: Requests;
-  /** The server's name for the stream. */
-  readonly clientId: string;
-  readonly resource: string;
-  /** Whether somebody listens still. */
-  readonly isWanted: () => boolean;
-  /** Aborted when the stream ends: its subscriptions end with it. */
-  readonly signal: AbortSignal;
+/** What a call for a stream stands on. */
+export interface SubscriptionCall extends SubscribedStream, SubscriptionsOptions {
+  readonly topic: string;
+  /** Whether the topic is new; else nobody listens to it any more. */
+  readonly added: boolean;
+  /** What the stream brings, or what was refused to it: the call's result. */
+  readonly subscribed: Set<string>;
+  readonly refused: Set<string>;
 }
 
-/** How a subscribe ended; `over`: nobody wants it any more. */
-export type SubscribeResult = 'subscribed' | 'refused' | 'stream gone' | 'over';
+/** Makes an open stream bring a topic, or bring it no more. */
+export async function call(call: SubscriptionCall): Promise<void> {
+  const { topic, added, subscribed, refused, wanted } = call;
+  if (added) return subscribe(call);
+  // Who has come back meanwhile was told that its changes come already.
+  if (wanted().includes(topic)) return;
+  subscribed.delete(topic);
+  // Where that fails the next stream comes without it.
+  if (!refused.delete(topic)) await post(call, 'unsubscribe', false);
+}
 
-/** Subscribes an open stream to a further resource, and tries for as long as the stream lives and somebody listens. */
-export async function subscribe(call: SubscriptionCalls): Promise<SubscribeResult> {
-  const { settings, requests, resource, isWanted, signal } = call;
+/** Tries for as long as the stream lives and somebody listens. */
+async function subscribe(call: SubscriptionCall): Promise<void> {
+  const { settings, requests, topic, wanted, signal, subscribed, refused, onCovered, onStreamGone } = call;
   const begun = performance.now();
   let refusedToken = false;
-  while (!signal.aborted && isWanted()) {
+  while (!signal.aborted && wanted().includes(topic)) {
     const response = await post(call, 'subscribe', refusedToken);
-    if (signal.aborted) break;
+    if (signal.aborted) return;
     if (response?.ok) {
       const { watched } = (await response.json().catch(() => ({}))) as { watched?: boolean };
-      if (watched === false) settings().logger.debug(`SSE: no table is watched as ${resource}`);
-      return 'subscribed';
+      if (signal.aborted) return;
+      if (watched === false) settings().logger.debug(`SSE: no table is watched as ${topic}`);
+      subscribed.add(topic);
+      return onCovered(topic, signal);
     }
-    if (response?.status === 404) return 'stream gone';
+    if (response?.status === 404) return onStreamGone();
     if (response?.status === 400 || response?.status === 403) {
-      await warn(call, response);
-      return 'refused';
+      subscribed.add(topic);
+      refused.add(topic);
+      return warn(call, response);
     }
     if (response?.status === 401 && !refusedToken) {
       refusedToken = true;
@@ -47,24 +54,17 @@ export async function subscribe(call: SubscriptionCalls): Promise<SubscribeResul
     await pause(wait ?? backoff(performance.now() - begun, settings().retryBaseMs), signal);
     requests.forgive();
   }
-  return 'over';
-}
-
-/** Unsubscribes; where that fails the next stream comes without it. */
-export async function unsubscribe(call: SubscriptionCalls): Promise<void> {
-  await post(call, 'unsubscribe', false);
 }
 
 /** The listener is never told of anything: that has to be seen. */
-async function warn({ settings, resource }: SubscriptionCalls, response: Response): Promise<void> {
-  const { logger } = settings();
+async function warn({ settings, topic }: SubscriptionCall, response: Response): Promise<void> {
   const body = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
-  const text = `SSE: the server refuses the resource ${resource} (${response.status})`;
-  (logger.warn ?? logger.debug).call(logger, body.error?.message ? `${text}: ${body.error.message}` : text);
+  const text = `SSE: the server refuses the resource ${topic} (${response.status})`;
+  settings().logger.warn(body.error?.message ? `${text}: ${body.error.message}` : text);
 }
 
 async function post(
-  { settings, requests, clientId, resource, signal }: SubscriptionCalls,
+  { settings, requests, clientId, topic, signal }: SubscriptionCall,
   action: 'subscribe' | 'unsubscribe',
   refusedToken: boolean,
 ): Promise<Response | undefined> {
@@ -72,7 +72,7 @@ async function post(
     const authorized = await requests.authorize(refusedToken ? 'refused' : 'connect');
     if (!authorized) return undefined;
     authorized.headers.set('Content-Type', 'application/json');
-    const body = JSON.stringify({ clientId, resource });
+    const body = JSON.stringify({ clientId, resource: topic });
     const url = endpoint(settings().url, action, {});
     const response = await requests.send(url, authorized, { method: 'POST', body, signal });
     if (response.status === 401) requests.refuse(authorized);

@@ -10,8 +10,8 @@ const UNANSWERED = 2;
 const JITTER_MS = 500;
 /** A tab that has not pinged for so many rounds wants nothing any more. */
 const GONE_AFTER = 5;
-/** Resources of one stream: the server's MAX_SUBSCRIPTIONS, unless set lower. */
-const MAX_RESOURCES = 100;
+/** Topics of one stream: the server's MAX_SUBSCRIPTIONS, unless set lower. */
+const MAX_TOPICS = 100;
 /** Listeners that come and go together are said once, in ms. */
 const TOGETHER_MS = 10;
 
@@ -24,37 +24,37 @@ type TabMessage =
       readonly seq: number;
       /** For this tab alone; all where it is left out. */
       readonly to?: string;
-      readonly resources: readonly string[];
+      readonly topics: readonly string[];
       readonly position: string | undefined;
       readonly state: SSEState;
     }
   | { readonly type: 'feed'; readonly term: string; readonly seq: number; readonly message: FeedMessage }
   | { readonly type: 'alive'; readonly term: string }
   /** A tab wants to be told of these. `anew`: and to be told where the stream is. */
-  | { readonly type: 'want'; readonly tab: string; readonly resources: readonly string[]; readonly anew: boolean }
+  | { readonly type: 'want'; readonly tab: string; readonly topics: readonly string[]; readonly anew: boolean }
   | { readonly type: 'ping'; readonly tab: string }
   /** A tab leaves; `term` where it leads. */
   | { readonly type: 'bye'; readonly tab: string; readonly term: string | undefined }
   /** Somebody wants to connect now. */
   | { readonly type: 'wake' }
-  /** The tab's resources are too many for one stream. */
+  /** The tab's topics are too many for one stream. */
   | { readonly type: 'full'; readonly tab: string };
 
 /** The page that takes part. */
 export interface TabsHost {
-  /** The resources of the page's own listeners. */
-  resources(): readonly string[];
+  /** The topics of the page's own listeners. */
+  topics(): readonly string[];
   position(): string | undefined;
   state(): SSEState;
-  /** Whether the page's own stream brings a resource. */
-  brings(resource: string): boolean;
+  /** Whether the page's own stream brings a topic. */
+  brings(topic: string): boolean;
   /** The page has the stream from now on. */
   lead(): void;
   /** The page has it no more. */
   follow(): void;
   /** Another tab's stream has brought something. @param signal aborted when that tab is no longer followed. */
   apply(message: FeedMessage, signal: AbortSignal): void;
-  /** Other tabs want other resources. */
+  /** Other tabs want other topics. */
   wantsChanged(): void;
   /** The leader is to connect now. */
   wake(): void;
@@ -71,7 +71,7 @@ export class Tabs {
   readonly #lease: LeaseElection | undefined;
   readonly #pinging: ReturnType<typeof setInterval>;
   /** What the other tabs want, and how many rounds ago they were heard. */
-  readonly #others = new Map<string, { resources: readonly string[]; rounds: number }>();
+  readonly #others = new Map<string, { topics: readonly string[]; rounds: number }>();
   /** The term of the leader that is followed, or the page's own. */
   #term: string | undefined;
   readonly #left = new Set<string>();
@@ -107,7 +107,7 @@ export class Tabs {
 
   /** What the other tabs want to be told of. */
   get wanted(): string[] {
-    return [...this.#others.values()].flatMap(({ resources }) => resources);
+    return [...this.#others.values()].flatMap(({ topics }) => topics);
   }
 
   /** Passes on what the page's stream has brought. */
@@ -149,7 +149,7 @@ export class Tabs {
   }
 
   #want(anew: boolean): void {
-    this.#send({ type: 'want', tab: this.#id, resources: this.#host.resources(), anew });
+    this.#send({ type: 'want', tab: this.#id, topics: this.#host.topics(), anew });
   }
 
   #lead(): void {
@@ -180,14 +180,14 @@ export class Tabs {
     this.#following = new AbortController();
   }
 
-  #hello(resources: readonly string[], to?: string): void {
+  #hello(topics: readonly string[], to?: string): void {
     if (this.#term === undefined) return;
     const { position, state } = this.#host;
     this.#send({
       type: 'hello',
       term: this.#term,
       seq: this.#seq,
-      resources,
+      topics,
       position: position(),
       state: state(),
       ...(to !== undefined && { to }),
@@ -219,7 +219,7 @@ export class Tabs {
     if (this.#closed) return;
     switch (message.type) {
       case 'want':
-        this.#takeWant(message.tab, message.resources, message.anew);
+        this.#takeWant(message.tab, message.topics, message.anew);
         break;
       case 'ping': {
         const other = this.#others.get(message.tab);
@@ -242,17 +242,17 @@ export class Tabs {
     }
   }
 
-  #takeWant(tab: string, resources: readonly string[], anew: boolean): void {
-    this.#others.set(tab, { resources, rounds: 0 });
+  #takeWant(tab: string, topics: readonly string[], anew: boolean): void {
+    this.#others.set(tab, { topics, rounds: 0 });
     if (!this.#leading) return;
-    if (new Set([...this.#host.resources(), ...this.wanted]).size > MAX_RESOURCES) {
+    if (new Set([...this.#host.topics(), ...this.wanted]).size > MAX_TOPICS) {
       this.#others.delete(tab);
       this.#send({ type: 'full', tab });
       return;
     }
-    const brought = resources.filter((resource) => this.#host.brings(resource));
+    const brought = topics.filter((topic) => this.#host.brings(topic));
     if (anew) this.#hello(brought, tab);
-    else for (const resource of brought) this.pass({ type: 'cover', resource });
+    else for (const topic of brought) this.pass({ type: 'cover', topic });
     this.#host.wantsChanged();
   }
 
@@ -281,7 +281,7 @@ export class Tabs {
     }
   }
 
-  #follow({ term, seq, resources, position, state }: Extract<TabMessage, { type: 'hello' }>): void {
+  #follow({ term, seq, topics, position, state }: Extract<TabMessage, { type: 'hello' }>): void {
     if (term !== this.#term) {
       this.#forgetTerm();
       this.#term = term;
@@ -290,7 +290,7 @@ export class Tabs {
     this.#seq = seq;
     const { signal } = this.#following;
     this.#host.apply({ type: 'state', state }, signal);
-    this.#host.apply({ type: 'begin', resources, from: position, resumed: true, anew: true }, signal);
+    this.#host.apply({ type: 'begin', topics, from: position, resumed: true, anew: true }, signal);
     this.#host.apply({ type: 'position', position }, signal);
   }
 }

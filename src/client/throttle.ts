@@ -1,11 +1,13 @@
 import type { Change } from '../change.js';
+import { formatTopic } from '../scope.js';
+import { refetchOf } from './resource.js';
 
 /** Keys that a summed-up change names; more would be a list that nobody refetches row by row. */
 const MAX_KEYS = 100;
 
 /**
- * Calls for the first change at once, and then at most once in `ms` for each resource, with what has come meanwhile: its
- * keys, up to 100 of them.
+ * Calls for the first change at once, and then at most once in `ms` for each resource or scope, with what has come
+ * meanwhile: its keys, up to 100 of them.
  */
 export class Throttle {
   readonly #call: (change: Change) => void;
@@ -25,8 +27,9 @@ export class Throttle {
       this.#call(change);
       return;
     }
-    const waiting = this.#waiting.get(change.resource);
-    this.#waiting.set(change.resource, waiting ? summedUp(waiting, change) : change);
+    const topic = formatTopic(change);
+    const waiting = this.#waiting.get(topic);
+    this.#waiting.set(topic, waiting ? summedUp(waiting, change) : change);
   }
 
   /** Nothing more is told. */
@@ -51,11 +54,11 @@ export class Throttle {
 
 /** Both changes as one: with all their keys where both name them, else "something changed". */
 function summedUp(one: Change, other: Change): Change {
-  const { resource } = one;
-  if (one.reason ?? other.reason) return { resource, reason: 'resync' };
-  if (!one.keys || !other.keys) return { resource };
+  const refetch = refetchOf(one);
+  if (one.reason ?? other.reason) return { ...refetch, reason: 'resync' };
+  if (!one.keys || !other.keys) return refetch;
   const keys = new Map([...one.keys, ...other.keys].map((key) => [JSON.stringify(key), key]));
-  if (keys.size > MAX_KEYS) return { resource };
+  if (keys.size > MAX_KEYS) return refetch;
   const operation = one.operation === other.operation ? one.operation : undefined;
-  return { resource, ...(operation && { operation }), keys: [...keys.values()] };
+  return { ...refetch, ...(operation && { operation }), keys: [...keys.values()] };
 }

@@ -43,8 +43,8 @@ export function reach(
       resolve();
     };
     const ask = async () => {
-      const { resources, position: since } = registrations;
-      const request = { settings: settings(), requests, resources, since, waitS: 0, withinMs: timeoutMs };
+      const { topics, position: since } = registrations;
+      const request = { settings: settings(), requests, topics, since, waitS: 0, withinMs: timeoutMs };
       const answer = await poll({ ...request, signal: ended.signal });
       if (answer.kind === 'answer' && answer.readable && answer.events.length === 0) look(answer.position);
       if (!ended.signal.aborted) cancelAsk = later(ASK_MS, () => void ask());

@@ -1,14 +1,19 @@
 import type { Change } from '../change.js';
-import { Following } from '../client/following.js';
+import { type FollowedResource, Following } from '../client/following.js';
 import type { SSEService } from '../client/sse-service.js';
 import { fetchAnew } from './fetch-anew.js';
 import type { QueryCacheOwner, QueryKey } from './query-cache-owner.js';
 
+/** The key that the queries of a resource begin with, or a function that gives the keys of those that a change concerns. */
+export type QueriesOfChange = QueryKey | ((change: Change) => readonly QueryKey[]);
+
 /**
- * Which queries show which resource: for its name (or `*`) the key that theirs begin with, or a function that gives the
- * keys of those that a change concerns.
+ * Which queries show which resource, for its name, `*`, or the text of a scope. A list of pairs, where a scope is an object:
+ * `[[{ resource: 'anmeldung', scope: { veranstaltung_id: 7 } }, ['anmeldungen', 7]]]`.
  */
-export type FollowedQueries = Readonly<Record<string, QueryKey | ((change: Change) => readonly QueryKey[])>>;
+export type FollowedQueries = Readonly<Record<string, QueriesOfChange>> | FollowedPairs;
+
+type FollowedPairs = readonly (readonly [resource: FollowedResource, queries: QueriesOfChange])[];
 
 /** What {@link bindQueryClient} takes. Undefined stands for the default. */
 export interface BindOptions {
@@ -30,6 +35,7 @@ export interface BindOptions {
  * fetched when they are shown again. A fetch that is under way is begun anew, for it may have read before the change.
  *
  * @returns how to end that.
+ * @throws {TypeError} for what is no scope.
  *
  * @example
  * bindQueryClient(queryClient, {
@@ -42,7 +48,8 @@ export function bindQueryClient(
   queries: FollowedQueries,
   options: BindOptions = {},
 ): () => void {
-  const followings = Object.entries(queries).map(([resource, keys]) => {
+  const pairs = Array.isArray(queries) ? (queries as FollowedPairs) : Object.entries(queries);
+  const followings = pairs.map(([resource, keys]) => {
     const following = new Following((change) => {
       for (const queryKey of typeof keys === 'function' ? keys(change) : [keys]) fetchAnew(queryClient, queryKey);
     }, options);

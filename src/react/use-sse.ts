@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import type { Change } from '../change.js';
-import { Following, type FollowOptions, type ResourceNames } from '../client/following.js';
+import { type FollowedResources, Following, type FollowOptions, topicsOf } from '../client/following.js';
 import { sseService } from '../client/sse-service.js';
 import { IDLE, type SSEState } from '../client/status.js';
 
@@ -18,21 +18,22 @@ export interface UseSSEReturn extends SSEState {
 }
 
 /**
- * Calls `onUpdate` with the changes of a resource while the component is mounted. It is also called once with
+ * Calls `onUpdate` with the changes of a resource or a scope while the component is mounted. It is also called once with
  * `reason: 'resync'` where changes may have been missed, for example before the first connection.
  * A function or array that is new in each render does not subscribe again; the newest `onUpdate` is called.
  *
- * @param resource a name, several, or `*`; undefined means none.
+ * @param resource a name, a scope, several, or `*`; undefined means none, also as a value of a scope.
+ * @throws {TypeError} for a text that is no scope.
  *
  * @example
- * useSSE('veranstaltung', ({ keys }) => refetch(keys));
+ * useSSE({ resource: 'anmeldung', scope: { veranstaltung_id: id } }, ({ keys }) => refetch(keys));
  */
 export function useSSE(
-  resource: ResourceNames,
+  resource: FollowedResources,
   onUpdate: (change: Change) => void,
   { service = sseService, ignoreOwn = false, burstMs = 250, since }: UseSSEOptions = {},
 ): UseSSEReturn {
-  const names = JSON.stringify([...new Set([resource ?? []].flat())].sort());
+  const topics = JSON.stringify(topicsOf(resource).sort());
   const latest = useRef({ onUpdate, since });
   const following = useRef<Following | null>(null);
   // Effects run in this order. StrictMode ends and begins them once more, all three.
@@ -44,10 +45,10 @@ export function useSSE(
     following.current = mine;
     return () => mine.end();
   }, [service, ignoreOwn, burstMs]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new Following has to be given the names
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new Following has to be given the topics
   useEffect(() => {
-    following.current?.set(JSON.parse(names), latest.current.since);
-  }, [names, service, ignoreOwn, burstMs]);
+    following.current?.set(JSON.parse(topics), latest.current.since);
+  }, [topics, service, ignoreOwn, burstMs]);
 
   const subscribe = useCallback((changed: () => void) => service.onStatus(() => changed()), [service]);
   const state = useSyncExternalStore(

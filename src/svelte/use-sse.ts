@@ -1,9 +1,11 @@
 import { onDestroy } from 'svelte';
 import { type Readable, readable } from 'svelte/store';
 import type { Change } from '../change.js';
-import { Following, type FollowOptions, type ResourceNames } from '../client/following.js';
+import { type FollowedResources, Following, type FollowOptions } from '../client/following.js';
+import { isBrowser } from '../client/page.js';
 import { sseService } from '../client/sse-service.js';
 import type { SSEState } from '../client/status.js';
+import { isStore } from './is-store.js';
 
 /** Options of {@link useSSE}. */
 export type UseSSEOptions = FollowOptions;
@@ -17,19 +19,19 @@ export interface UseSSEReturn extends Readable<SSEState> {
 }
 
 /**
- * Calls `onUpdate` with the changes of a resource until the component is destroyed. It is also called once with
+ * Calls `onUpdate` with the changes of a resource or a scope until the component is destroyed. It is also called once with
  * `reason: 'resync'` where changes may have been missed, for example before the first connection.
- * Nothing of it is bound to runes, so it serves Svelte 4 and 5. A name that changes is a store; in Svelte 5
- * `toStore(() => name)` of `svelte/store` makes one of a rune.
+ * Nothing of it is bound to runes, so it serves Svelte 4 and 5. A resource that changes is a store; in Svelte 5
+ * `toStore(() => resource)` of `svelte/store` makes one of a rune.
  *
- * @param resource a name, several, or `*`; undefined means none.
+ * @param resource a name, a scope, several, or `*`; undefined means none, also as a value of a scope.
  * @throws {Error} outside of a component's initialisation.
  *
  * @example
  * const live = useSSE('veranstaltung', ({ keys }) => refetch(keys)); // in the markup: {$live.status}
  */
 export function useSSE(
-  resource: ResourceNames | Readable<ResourceNames>,
+  resource: FollowedResources | Readable<FollowedResources>,
   onUpdate: (change: Change) => void,
   options: UseSSEOptions = {},
 ): UseSSEReturn {
@@ -41,8 +43,11 @@ export function useSSE(
     unsubscribe();
     following.end();
   });
-  if (isStore(resource)) unsubscribe = resource.subscribe((names) => following.set(names));
-  else following.set(resource);
+  // A server that renders the page has nobody to tell.
+  if (isBrowser()) {
+    if (isStore(resource)) unsubscribe = resource.subscribe((resources) => following.set(resources));
+    else following.set(resource);
+  }
   const state = readable(service.state, (set) => {
     set(service.state);
     return service.onStatus(() => set(service.state));
@@ -52,8 +57,4 @@ export function useSSE(
     connect: () => service.connect(),
     disconnect: () => service.disconnect(),
   };
-}
-
-function isStore(resource: ResourceNames | Readable<ResourceNames>): resource is Readable<ResourceNames> {
-  return typeof resource === 'object' && resource !== null && 'subscribe' in resource;
 }

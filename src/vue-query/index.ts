@@ -4,5 +4,7 @@
  * @packageDocumentation
  */
 export type { Change, Operation, Origin } from '../change.js';
+export type { Scope, ScopeValue } from '../scope.js';
+export type { LiveResource, LiveResources } from '../vue/live-resources.js';
 export type { UseSSEOptions } from '../vue/use-sse.js';
 export { useLiveQuery } from './use-live-query.js';

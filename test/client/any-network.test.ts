@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { type Change, SSEService } from '../../src/client/index.js';
+import { type Change, type Scope, SSEService } from '../../src/client/index.js';
+import { formatTopic } from '../../src/scope.js';
 import { type Fault, ScriptedServer } from './scripted-server.js';
 
 // A service behind a network that does anything: nothing is lost, told out of order, or asked for too often.
@@ -13,11 +14,14 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-const RESOURCES = ['a', 'b', 'c'] as const;
+/** What somebody may listen to: whole resources, and scopes of `a` and `b`. */
+const TOPICS = ['a', 'b', 'c', 'a?x=1', 'a?x=2', 'b?x=1', 'b?x=1&y=2'] as const;
+/** What a change is in: several scopes where its row moved. */
+const SCOPES = [{ x: '1' }, { x: '2' }, { x: '1', y: '2' }] as const;
 
 type Step =
-  | { readonly do: 'commit'; readonly resource: string }
-  | { readonly do: 'listen'; readonly resource: string; readonly since: boolean }
+  | { readonly do: 'commit'; readonly resource: string; readonly scopes: readonly Scope[] }
+  | { readonly do: 'listen'; readonly topic: string; readonly since: boolean }
   | { readonly do: 'leave' }
   | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'cut'; readonly broken: boolean }
@@ -26,15 +30,17 @@ type Step =
   | { readonly do: 'retry'; readonly ms: number }
   | { readonly do: 'faults'; readonly faults: readonly Fault[] };
 
-const resource = fc.constantFrom(...RESOURCES);
+const resource = fc.constantFrom('a', 'b', 'c');
+const scopes = fc.subarray([...SCOPES]);
+const topic = fc.constantFrom(...TOPICS);
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   { weight: 3, arbitrary: fc.constant(undefined) },
   fc.constantFrom<Fault>('drop', 'html', 'busy', 'forbidden'),
   fc.record({ delayMs: fc.integer({ min: 1, max: 20_000 }) }),
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('commit' as const), resource }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('listen' as const), resource, since: fc.boolean() }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('commit' as const), resource, scopes }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('listen' as const), topic, since: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 5000 }) }) },
   fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 5000, max: 300_000 }) }),
   { weight: 2, arbitrary: fc.record({ do: fc.constant('cut' as const), broken: fc.boolean() }) },
@@ -47,12 +53,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 ) as fc.Arbitrary<Step>;
 
-/** One listener, and what it was told: numbers of changes, and between which of them a resync came. */
+/** One listener, and what it was told: numbers of changes, and between which of them it was told to refetch. */
 interface Heard {
-  readonly resource: string;
+  readonly topic: string;
   /** Changes from this number on have to be told. */
   readonly from: number;
-  readonly told: { readonly change: number | 'resync'; readonly committed: number }[];
+  readonly told: { readonly change: number | 'refetch'; readonly committed: number }[];
   readonly off: () => void;
   gone: boolean;
 }
@@ -63,9 +69,9 @@ async function run(steps: readonly Step[]): Promise<void> {
     url: 'http://server/api/events?tenant=acme',
     getToken: () => 'token',
     fetch: server.fetch,
-    logger: { debug: () => {} },
+    logger: { debug: () => {}, warn: () => {} },
   });
-  const committed: { resource: string; number: number }[] = [];
+  const committed: { topics: string[]; number: number }[] = [];
   const listeners: Heard[] = [];
   let faults: Fault[] = [];
   server.fault = () => faults.shift();
@@ -75,11 +81,12 @@ async function run(steps: readonly Step[]): Promise<void> {
     const since = withSince ? server.position : undefined;
     const off = service.on(
       name,
-      ({ data, reason }: Change) =>
-        told.push({ change: reason ? 'resync' : Number(data), committed: committed.length }),
+      // Where another listener has the whole, one of a scope learns that something changed.
+      ({ data }: Change) =>
+        told.push({ change: data === undefined ? 'refetch' : Number(data), committed: committed.length }),
       { since },
     );
-    listeners.push({ resource: name, from: committed.length, told, off, gone: false });
+    listeners.push({ topic: name, from: committed.length, told, off, gone: false });
   };
   const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
 
@@ -87,11 +94,14 @@ async function run(steps: readonly Step[]): Promise<void> {
   for (const each of steps) {
     switch (each.do) {
       case 'commit':
-        server.commit(each.resource, committed.length);
-        committed.push({ resource: each.resource, number: committed.length });
+        server.commit(each.resource, committed.length, each.scopes);
+        committed.push({
+          topics: [each.resource, ...each.scopes.map((scope) => formatTopic({ resource: each.resource, scope }))],
+          number: committed.length,
+        });
         break;
       case 'listen':
-        listen(each.resource, each.since);
+        listen(each.topic, each.since);
         break;
       case 'leave': {
         const one = listeners.find(({ gone }) => !gone);
@@ -147,20 +157,22 @@ async function run(steps: readonly Step[]): Promise<void> {
     server.beat();
   }
 
-  for (const { resource: name, from, told, gone } of listeners) {
+  for (const { topic: name, from, told, gone } of listeners) {
     if (gone) continue;
-    const wanted = committed.filter((change) => change.resource === name && change.number >= from);
+    const wanted = committed.filter((change) => change.topics.includes(name) && change.number >= from);
     for (const { number } of wanted) {
       const heard = told.some(
-        ({ change, committed: then }) => change === number || (change === 'resync' && then > number),
+        ({ change, committed: then }) => change === number || (change === 'refetch' && then > number),
       );
       if (!heard) throw new Error(`${name} was not told of ${number}: ${JSON.stringify(told)}`);
     }
-    // In order: what comes again comes after a resync, or is a repetition of what was told already.
+    const foreign = told.find(({ change }) => change !== 'refetch' && !committed[change]?.topics.includes(name));
+    if (foreign) throw new Error(`${name} was told of ${foreign.change}, which is not in it`);
+    // In order: what comes again comes after a refetch, or is a repetition of what was told already.
     let last = -1;
     const seen = new Set<number>();
     for (const { change } of told) {
-      if (change === 'resync' || change < from || seen.has(change)) continue;
+      if (change === 'refetch' || change < from || seen.has(change)) continue;
       seen.add(change);
       if (change < last) throw new Error(`${name} was told ${change} after ${last}`);
       last = change;

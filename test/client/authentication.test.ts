@@ -29,7 +29,7 @@ function listen(options: SSEServiceOptions): Change[] {
       sent.push(init);
       return server.fetch(input, init);
     },
-    logger: { debug: () => {} },
+    logger: { debug: () => {}, warn: () => {} },
     ...options,
   });
   service.on('a', (change) => told.push(change));

@@ -10,6 +10,7 @@ let service: SSEService;
 let heard: Change[];
 let statuses: SSEStatus[];
 let logged: string[];
+const log = (...parts: unknown[]) => logged.push(parts.map(String).join(' '));
 
 beforeEach(async () => {
   server = await startMisbehavingServer();
@@ -29,7 +30,7 @@ function listen(options: SSEServiceOptions = {}, resource = 'a'): void {
     getToken: () => 'token',
     retryBaseMs: 2,
     lastEventId: 'e.0:0:',
-    logger: { debug: (...parts: unknown[]) => logged.push(parts.map(String).join(' ')) },
+    logger: { debug: log, warn: log },
     ...options,
   });
   service.onStatus((next) => statuses.push(next));

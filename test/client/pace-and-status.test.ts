@@ -208,7 +208,7 @@ describe('nothing is lost', () => {
     expect(told).toEqual([{ resource: 'b', operation: 'emit', data: 1 }]);
     service.off('b', listener);
     await pass(5000);
-    expect(server.open[0]?.resources).toEqual(new Set(['a']));
+    expect(server.open[0]?.topics).toEqual(new Set(['a']));
   });
 
   test("a list's position moves no other listener", async () => {

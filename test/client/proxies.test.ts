@@ -32,7 +32,7 @@ async function listen(options: SSEServiceOptions = {}): Promise<void> {
     url: 'http://server/api/events',
     getToken: () => 'token',
     fetch: server.fetch,
-    logger: { debug: () => {} },
+    logger: { debug: () => {}, warn: () => {} },
     ...options,
   });
   service.on('a', (change) => told.push(change));

@@ -1,4 +1,5 @@
 import type { Change } from '../../src/client/index.js';
+import { formatTopic, parseTopic, type Scope } from '../../src/scope.js';
 
 /** What a request of the client's gets: an answer, a failure of the network, or none for so long, in ms. */
 export type Fault = 'drop' | 'html' | 'busy' | 'forbidden' | { readonly delayMs: number } | undefined;
@@ -16,7 +17,7 @@ export interface Request {
 
 interface Stream {
   readonly id: string;
-  readonly resources: Set<string>;
+  readonly topics: Set<string>;
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   open: boolean;
 }
@@ -24,6 +25,8 @@ interface Stream {
 interface Logged {
   readonly xid: number;
   readonly change: Change;
+  /** The scopes that the change is in. */
+  readonly scopes: readonly Scope[];
 }
 
 const text = new TextEncoder();
@@ -94,16 +97,13 @@ export class ScriptedServer {
     return this.#open(request, signal);
   };
 
-  /** Commits a change, and tells the streams. */
-  commit(resource: string, data: unknown): void {
-    const change: Change = { resource, operation: 'emit', data };
-    this.#log.push({ xid: this.#next, change });
+  /** Commits a change, and tells the streams. @param scopes those that it is in. */
+  commit(resource: string, data: unknown, scopes: readonly Scope[] = []): void {
+    const logged = { xid: this.#next, change: { resource, operation: 'emit' as const, data }, scopes };
+    this.#log.push(logged);
     this.#next += 1;
     for (const wake of this.#waiting) wake();
-    for (const stream of this.open) {
-      if (stream.resources.has(resource) || stream.resources.has('*'))
-        this.#send(stream, update(change, this.position));
-    }
+    for (const stream of this.open) this.#tell(stream, toldOf(logged, stream.topics));
   }
 
   /** Sends bytes of the test's own on every stream. */
@@ -132,31 +132,24 @@ export class ScriptedServer {
 
   #open({ query }: Request, signal: AbortSignal): Response {
     const since = this.stripsPosition ? undefined : (query.get('lastEventId') ?? undefined);
-    const resources = new Set((query.get('resources') ?? '').split(',').filter((name) => name !== ''));
+    const topics = topicsIn(query);
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#named += 1;
-        const stream: Stream = { id: `c${this.#named}`, resources, controller, open: true };
+        const stream: Stream = { id: `c${this.#named}`, topics, controller, open: true };
         this.streams.push(stream);
         signal.addEventListener('abort', () => {
           if (stream.open) controller.error(signal.reason);
           stream.open = false;
         });
-        const missed = this.#since(since);
+        const missed = this.#since(since, topics);
         const connected = { clientId: stream.id, resumed: missed !== undefined, heartbeatMs: this.heartbeatMs };
         const startId = missed && since ? since : this.position;
         this.#send(
           stream,
           `retry: ${this.retryMs}\n\nid: ${startId}\nevent: connected\ndata: ${JSON.stringify(connected)}\n\n`,
         );
-        const changes = missed
-          ? missed.filter(({ resource }) => resources.has(resource) || resources.has('*'))
-          : since === undefined
-            ? []
-            : [...resources].map((resource): Change => ({ resource, reason: 'resync' }));
-        const last = changes.length - 1;
-        const parts = changes.map((change, place) => update(change, place === last ? this.position : undefined));
-        if (parts.length > 0) this.#send(stream, parts.join(''));
+        this.#tell(stream, missed ?? (since === undefined ? [] : resyncsOf(topics)));
       },
     });
     return new Response(body, { headers: { 'Content-Type': 'text/event-stream; charset=utf-8' } });
@@ -165,21 +158,15 @@ export class ScriptedServer {
   #post({ path, body }: Request): Response {
     const stream = this.open.find(({ id }) => id === body.clientId);
     if (!stream) return new Response('', { status: 404 });
-    if (path.endsWith('/subscribe')) stream.resources.add(body.resource);
-    else stream.resources.delete(body.resource);
+    if (path.endsWith('/subscribe')) stream.topics.add(body.resource);
+    else stream.topics.delete(body.resource);
     return Response.json({ success: true, resource: body.resource, watched: true });
   }
 
   async #poll({ query }: Request, signal: AbortSignal): Promise<Response> {
     const since = query.get('lastEventId') ?? undefined;
-    const resources = (query.get('resources') ?? '').split(',');
-    const answer = () => {
-      const missed = this.#since(since);
-      return (
-        missed?.filter(({ resource }) => resources.includes(resource) || resources.includes('*')) ??
-        (since === undefined ? [] : resources.map((resource) => ({ resource, reason: 'resync' })))
-      );
-    };
+    const topics = topicsIn(query);
+    const answer = () => this.#since(since, topics) ?? (since === undefined ? [] : resyncsOf(topics));
     const waitMs = since === undefined ? 0 : Number(query.get('wait')) * 1000;
     const end = performance.now() + waitMs;
     const cutAt = performance.now() + this.cutMs;
@@ -196,15 +183,39 @@ export class ScriptedServer {
   }
 
   /** Undefined: it cannot be told. */
-  #since(position: string | undefined): Change[] | undefined {
+  #since(position: string | undefined, topics: ReadonlySet<string>): Change[] | undefined {
     const at = Number(/^e\.(\d+):/.exec(position ?? '')?.[1] ?? Number.NaN);
     if (Number.isNaN(at) || at < this.horizon) return undefined;
-    return this.#log.filter(({ xid }) => xid >= at).map(({ change }) => change);
+    return this.#log.filter(({ xid }) => xid >= at).flatMap((logged) => toldOf(logged, topics));
+  }
+
+  /** Sends changes at once, the last with the position. */
+  #tell(stream: Stream, changes: readonly Change[]): void {
+    const last = changes.length - 1;
+    const parts = changes.map((change, place) => update(change, place === last ? this.position : undefined));
+    if (parts.length > 0) this.#send(stream, parts.join(''));
   }
 
   #send(stream: Stream, bytes: string): void {
     stream.controller.enqueue(text.encode(bytes));
   }
+}
+
+/** Reads the topics that a stream or poll asks for. */
+function topicsIn(query: URLSearchParams): Set<string> {
+  const texts = (query.get('resources') ?? '').split(',').filter((text) => text !== '');
+  return new Set(texts.map((text) => formatTopic(parseTopic(text))));
+}
+
+/** A change as subscribers of these topics receive it: those of the whole once, as the whole; others for each scope. */
+function toldOf({ change, scopes }: Logged, topics: ReadonlySet<string>): Change[] {
+  const { resource } = change;
+  if (topics.has(resource) || topics.has('*')) return [change];
+  return scopes.filter((scope) => topics.has(formatTopic({ resource, scope }))).map((scope) => ({ ...change, scope }));
+}
+
+function resyncsOf(topics: ReadonlySet<string>): Change[] {
+  return Array.from(topics, (topic) => ({ ...parseTopic(topic), reason: 'resync' }));
 }
 
 /** `event: table-update`, as the server writes it. */

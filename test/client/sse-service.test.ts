@@ -32,7 +32,7 @@ function open(options: SSEServiceOptions = {}): SSEService {
     url: `http://127.0.0.1:${way.port}/api/events`,
     getToken: () => server.token(),
     retryBaseMs: 10,
-    logger: { debug: () => {} },
+    logger: { debug: () => {}, warn: () => {} },
     ...options,
   });
   services.push(service);

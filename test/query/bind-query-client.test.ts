@@ -16,7 +16,7 @@ beforeEach(() => {
     url: 'http://server/api/events',
     getToken: () => 'token',
     fetch: server.fetch,
-    logger: { debug: () => {} },
+    logger: { debug: () => {}, warn: () => {} },
   });
   queryClient = new QueryClient();
   queryClient.mount();

@@ -21,7 +21,7 @@ beforeEach(async () => {
     url: `${server.url}/api/events`,
     getToken: () => server.token(),
     lastEventId: await server.feed.currentPosition(),
-    logger: { debug: () => {} },
+    logger: { debug: () => {}, warn: () => {} },
   });
 });
 

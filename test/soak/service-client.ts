@@ -33,7 +33,7 @@ export class ServiceClient {
       silenceMs: SILENCE_MS,
       retryBaseMs: 100,
       restMs: 1000,
-      logger: { debug: () => {} },
+      logger: { debug: () => {}, warn: () => {} },
     });
     this.#service = service;
     for (const resource of [...TABLES, 'zaun']) {
