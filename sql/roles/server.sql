@@ -58,6 +58,9 @@ grant execute on function
   change_feed.take_answers(uuid[])
   to change_feed_server;
 
+-- Ending the streams of a subject at all servers
+grant execute on function change_feed.end_streams(text), change_feed.ended_streams() to change_feed_server;
+
 -- Saying what it does, for change_feed.status
 grant select on change_feed.status to change_feed_server;
 grant execute on function

@@ -60,7 +60,7 @@ export class Connection {
     this.#state = state;
     this.#heardAt = now();
     if (state.status === 'connected' || state.status === 'stale') this.#quietly();
-    else this.connect();
+    else if (state.status !== 'revoked') this.connect();
   }
 
   /** Takes the place of the open stream, for other topics. */
@@ -155,6 +155,8 @@ export class Connection {
       this.#handlers.bring({ type: 'change', change: JSON.parse(data) as SentChange });
     } else if (event === 'ended') {
       this.#handlers.onEnded(JSON.parse(data) as EndedTopic);
+    } else if (event === 'revoked') {
+      this.#rest('revoked', true);
     } else if (event === 'health') {
       const { readable, forMs = 0 } = JSON.parse(data) as { readable: boolean; forMs?: number };
       this.#readable = readable;
@@ -243,7 +245,7 @@ export class Connection {
     this.#setState(isOnline() ? 'waiting' : 'offline', this.#connectIn(ms, reason));
   }
 
-  #rest(status: 'resting' | 'unauthorized', final = false): void {
+  #rest(status: 'resting' | 'unauthorized' | 'revoked', final = false): void {
     const { restMs } = this.#settings();
     this.#endStream();
     this.#setState(status, final ? null : this.#connectIn(restMs));

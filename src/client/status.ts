@@ -10,7 +10,8 @@ import { now } from './timing.js';
  * - `offline`: the same, while the browser says that there is no network; the next attempt begins at once when it is back;
  * - `resting`: attempts have failed for two minutes and are made once a minute;
  * - `paused`: the tab is hidden;
- * - `unauthorized`: there is no token that the server takes.
+ * - `unauthorized`: there is no token that the server takes;
+ * - `revoked`: the server has ended the rights of this person; it connects again only after `connect()`.
  */
 export type SSEStatus =
   | 'idle'
@@ -21,7 +22,8 @@ export type SSEStatus =
   | 'offline'
   | 'resting'
   | 'paused'
-  | 'unauthorized';
+  | 'unauthorized'
+  | 'revoked';
 
 /** A status with its times, both in ms since 1970 by `performance.timeOrigin + performance.now()`. */
 export interface SSEState {

@@ -17,7 +17,8 @@ import { Maintenance } from './maintenance.js';
 import { Leader } from './notify/leader.js';
 import { CHANNEL, NotificationListener } from './notify/listener.js';
 import { Resources } from './resources.js';
-import { ServerCalls } from './servers/server-calls.js';
+import { Revocations } from './servers/revocations.js';
+import { ServerCalls, type ServerCallsOptions } from './servers/server-calls.js';
 import { ServerReport } from './servers/server-report.js';
 import { checkDatabaseServer } from './start-check.js';
 
@@ -56,6 +57,8 @@ export class ChangeFeed {
   readonly #notificationId = randomBytes(8).toString('hex');
   /** Asks other servers, and answers them. */
   readonly calls: ServerCalls;
+  /** Tells all servers whose rights were withdrawn. */
+  readonly revocations: Revocations;
   readonly #leader: Leader;
   readonly #report: ServerReport;
   readonly #resources: Resources;
@@ -91,14 +94,13 @@ export class ChangeFeed {
       recent: (since, resources) => this.#recent?.since(since, this.position, resources),
       now: () => this.position,
     });
-    this.calls = new ServerCalls({
-      instanceId: this.instanceId,
-      query: (text, values) => this.#log.query(text, values),
-      logger: this.#logger,
-    });
+    const query: ServerCallsOptions['query'] = (text, values) => this.#log.query(text, values);
+    this.calls = new ServerCalls({ instanceId: this.instanceId, query, logger: this.#logger });
+    this.revocations = new Revocations({ query, logger: this.#logger });
     this.#listener = new NotificationListener(options.listenDatabaseUrl, {
       onNotification: (payload) => {
-        if (payload === this.#notificationId || this.calls.heard(payload)) return;
+        if (payload === this.#notificationId) return;
+        if (this.calls.heard(payload) || this.revocations.heard(payload)) return;
         this.counts.heard(payload);
         this.#leader.notified(payload);
         this.#wake();
@@ -106,6 +108,7 @@ export class ChangeFeed {
       onReconnected: () => {
         this.#failures.succeeded(LISTENER_FAILED);
         this.calls.catchUp();
+        this.revocations.catchUp();
         if (!this.#stopping) void this.#reader?.readNow();
       },
       onLost: () => this.#failures.failed(LISTENER_FAILED),
@@ -132,7 +135,7 @@ export class ChangeFeed {
         listening: this.#listener.listening,
         readAgoMs: this.#reader?.readAgoMs ?? null,
       }),
-      query: (text, values) => this.#log.query(text, values),
+      query,
       logger: this.#logger,
     });
   }
@@ -160,6 +163,7 @@ export class ChangeFeed {
     // What was notified of while it was being made; the first report says how that went.
     await this.#reader.read();
     // Before its first client: to the other servers it exists from now on.
+    await this.revocations.start();
     if (!this.#stopping) await this.#report.start();
     if (!mayPrepare) this.#leader.start();
 
@@ -264,7 +268,9 @@ export class ChangeFeed {
   }
 
   #wake(): void {
-    if (!this.#stopping) void this.#reader?.read();
+    if (this.#stopping) return;
+    if (!this.#listener.listening) this.revocations.catchUp();
+    void this.#reader?.read();
   }
 
   #tell(reading: Reading): void {

@@ -51,6 +51,11 @@ export function callerOfClaims(claims: unknown, options: ClaimsOptions = {}): Ca
   };
 }
 
+/** Makes the error that refuses a caller whose rights were withdrawn while it was looked for, or waited. */
+export function revokedError(): HttpError {
+  return new HttpError('revoked', 'The rights of this subject were withdrawn');
+}
+
 const SUBJECT = 'expected text of 1 to 200 characters, without NUL and lone surrogates';
 const RIGHTS = 'expected *, a list of topics, or a function';
 

@@ -57,6 +57,12 @@ export interface FeedWithStreams extends FeedParts {
    */
   respond: Respond;
   /**
+   * Ends all streams and polls of a subject, because its rights were withdrawn: here at once, at the other servers on the
+   * database within a second. Each stream receives `event: revoked` before its end. `caller` has to refuse the subject from
+   * now on, or it comes back. Rejects where the database cannot be reached; the streams here have ended then, too.
+   */
+  endStreams(of: { readonly subject: string }): Promise<void>;
+  /**
    * Ends all streams and closes the connections to the database. Clients reconnect by themselves, here or elsewhere. A
    * feed that was stopped, or could not start, can't be started again: create another.
    */
@@ -87,6 +93,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     logger,
   });
   const streams: SSEManager = new SSEManager({ ...options, feed: changes, logger });
+  changes.revocations.listen((subject) => streams.endStreams(subject));
   const health = new HealthEvents(streams, () => {
     const { database, listener } = changes.health;
     // Without periodic reads a server that is not notified reads nothing.
@@ -97,6 +104,10 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     ...parts,
     handler: (given) => nodeHandler(parts, given),
     respond: options.respond ? responder(parts, options.respond) : refuseToRespond,
+    endStreams: async ({ subject }) => {
+      streams.endStreams(subject);
+      await changes.revocations.revoke(subject);
+    },
     currentPosition: () => changes.currentPosition(),
     start: async () => {
       try {

@@ -1,5 +1,4 @@
-import type { Logger } from '../logger.js';
-import { type Caller, type FindCaller, requireCaller } from './caller.js';
+import { type Caller, type FindCaller, requireCaller, revokedError } from './caller.js';
 import { refuseOtherSites } from './cross-site.js';
 import { ErrorAnswers } from './error-answer.js';
 import type { Answer, Exchange } from './exchange.js';
@@ -19,6 +18,12 @@ export interface EndpointOptions<Parameters extends unknown[]> {
   readonly path?: string | undefined;
   /** Limits for this process. */
   readonly limits?: EndpointLimits | undefined;
+  /**
+   * The time after which `caller` is asked again for an open stream, in seconds, with the same request: it has to look up
+   * what may have changed. What the answer does not allow any more ends. Default: never, so that rights hold until the stream
+   * ends. A stream then keeps its request: about 9 kB.
+   */
+  readonly reauthorizeS?: number | undefined;
   /**
    * Origins of other sites whose pages may call with cookies: `https://app.example.org`. Default: none. The application's
    * own CORS headers decide whether those pages can read the answer.
@@ -43,20 +48,20 @@ export class Endpoint<Parameters extends unknown[]> {
   readonly #allowedOrigins: readonly string[];
   readonly #rate: RequestRate;
   readonly #errors: ErrorAnswers;
-  readonly #logger: Logger;
+  readonly #feed: FeedParts;
 
-  constructor({ changes, streams, logger }: FeedParts, options: EndpointOptions<Parameters>) {
-    const { caller, path = DEFAULT_PATH, limits = {}, allowedOrigins = [] } = options;
+  constructor(feed: FeedParts, options: EndpointOptions<Parameters>) {
+    const { caller, path = DEFAULT_PATH, limits = {}, allowedOrigins = [], reauthorizeS } = options;
     // JavaScript without types may forget it, and each request would be a 500.
     if (typeof caller !== 'function')
       throw new TypeError('caller: expected a function that finds the caller of a request');
     this.path = path.replace(/\/+$/, '');
-    this.routes = feedRoutes(changes, streams, limits);
+    this.routes = feedRoutes(feed, limits, reauthorizeS);
     this.#caller = caller;
     this.#allowedOrigins = allowedOrigins;
     this.#rate = new RequestRate({ perSecond: limits.maxPostsPerS ?? 50 });
-    this.#errors = new ErrorAnswers(logger);
-    this.#logger = logger;
+    this.#errors = new ErrorAnswers(feed.logger);
+    this.#feed = feed;
   }
 
   /** Finds the route of a path; undefined for a path that is not the feed's. A slash at its end does not count. */
@@ -84,7 +89,9 @@ export class Endpoint<Parameters extends unknown[]> {
   }
 
   async #find(method: string, parameters: Parameters): Promise<Caller> {
-    const caller = requireCaller(await this.#caller(...parameters), this.#logger);
+    const begun = performance.now();
+    const caller = requireCaller(await this.#caller(...parameters), this.#feed.logger);
+    if (this.#feed.streams.revoked.since(caller.subject, begun)) throw revokedError();
     this.#rate.take(method, caller.subject);
     return caller;
   }

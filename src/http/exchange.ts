@@ -33,9 +33,6 @@ export interface Answer {
   readonly text: string;
 }
 
-/** Answers an exchange. Undefined: it has opened a stream, or the client has left. */
-export type Handler = (exchange: Exchange) => Promise<Answer | undefined>;
-
 /** Makes an answer of JSON, which no cache keeps. @param body what goes out as JSON, or its text. */
 export function jsonAnswer(
   body: object | string,

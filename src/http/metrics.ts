@@ -10,6 +10,7 @@ const REASONS: Readonly<Record<EndReason, string>> = {
   'the client left': 'left',
   'the connection broke': 'broke',
   'its token ended': 'expired',
+  'its rights were withdrawn': 'revoked',
   'the server stops': 'stopped',
   'the client did not read': 'stalled',
   'what it missed could not be read': 'unreadable',
@@ -47,7 +48,7 @@ function addStreams(registry: Registry, { streams }: FeedParts): void {
   counters(
     registry,
     'streams_closed_total',
-    'Streams that have ended, by reason. left: by the client. broke: its connection was reset, or timed out. expired: its token. stopped: the server. stalled: it did not read, and was cut off. unreadable: what it missed could not be read',
+    'Streams that have ended, by reason. left: by the client. broke: its connection was reset, or timed out. expired: its token. revoked: its rights. stopped: the server. stalled: it did not read, and was cut off. unreadable: what it missed could not be read',
     () =>
       Object.entries(streams.counts.closed).map(([why, value]) => ({
         value,

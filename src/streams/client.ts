@@ -44,7 +44,9 @@ export class Client {
   /** By performance.now(). */
   readonly openedAt = performance.now();
   readonly subscriptions = new Map<string, Subscription>();
-  readonly #given: Rights;
+  /** The end of its rights, in ms since 1970. Undefined: never. */
+  expiresAt: number | undefined;
+  #given: Rights;
   readonly #shared: SharedByClients;
   readonly #outbox: Outbox;
   // Made when they are needed: ten thousand idle clients need none of them.
@@ -80,6 +82,12 @@ export class Client {
   authorize(resource: string): boolean {
     this.#rights ??= new RememberedRights(this.#given);
     return this.#rights.authorize(resource);
+  }
+
+  /** Gives this client other rights. */
+  replaceRights(rights: Rights): void {
+    this.#given = rights;
+    this.#rights = undefined;
   }
 
   /**

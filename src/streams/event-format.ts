@@ -1,5 +1,6 @@
 import type { LoggedChange } from '../change.js';
 import { jsonObject } from '../json-text.js';
+import type { Topic } from '../scope.js';
 import { sumsUp } from './refetch.js';
 
 /**
@@ -30,6 +31,16 @@ export function healthEvent(readable: boolean, forMs = 0): string {
 /** Encodes `event: expired`, a stream's last event when its token ends. */
 export function expiredEvent(): string {
   return event('expired', {});
+}
+
+/** Encodes `event: revoked`, a stream's last event when the rights of its subject are withdrawn. */
+export function revokedEvent(): string {
+  return event('revoked', {});
+}
+
+/** Encodes `event: ended`: a subscription has ended, and the stream stays. @param reason `forbidden`: the right to it. */
+export function endedEvent(topic: Topic, reason: 'forbidden'): string {
+  return event('ended', { ...topic, reason });
 }
 
 /**

@@ -7,12 +7,13 @@ import { writePosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
 import type { Logger } from '../logger.js';
 import { Client, type SharedByClients } from './client.js';
-import { tableUpdate } from './event-format.js';
+import { endedEvent, revokedEvent, tableUpdate } from './event-format.js';
 import { Expiry } from './expiry.js';
 import { mergeChanges } from './merge.js';
 import { RefetchSpread, SPREAD_FROM } from './refetch-spread.js';
 import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
+import { RevokedSubjects } from './revoked-subjects.js';
 import type { Rights } from './rights.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE } from './subscription.js';
@@ -48,7 +49,7 @@ export interface StreamRequest {
   /** The client's position: `lost` where it sent something that is no position, absent where it sent nothing. */
   readonly since?: Start;
   /** The end of its token, in ms since 1970: the stream ends then. Absent: never. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
   /** Keeps ids at `since` for a while, for a client that subscribes by POST. Default true. */
   readonly hold?: boolean;
   /** Called when the stream has ended. */
@@ -71,6 +72,8 @@ export class SSEManager {
   readonly #expiry = new Expiry();
   /** Counts since the start, for metrics. */
   readonly counts = new StreamCounts();
+  /** The subjects that have lost their rights of late. */
+  readonly revoked = new RevokedSubjects();
   /** The clients that are about to refetch. */
   readonly refetchSpread = new RefetchSpread();
   readonly #heartbeat: NodeJS.Timeout;
@@ -138,11 +141,11 @@ export class SSEManager {
     this.#clients.set(client.id, client);
     this.counts.opened += 1;
     socket.once('close', () => {
-      this.#remove(client, client.endedBy ?? endedByOther(socket), expiresAt);
+      this.#remove(client, client.endedBy ?? endedByOther(socket));
       onClose?.();
     });
     socket.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
-    if (expiresAt !== undefined) this.#expiry.add(client, expiresAt);
+    this.#expire(client, expiresAt);
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
     const subscriptions = resources.map((resource) => this.#subscriptions.add(client, resource));
@@ -171,6 +174,29 @@ export class SSEManager {
    */
   unsubscribe(clientId: string, subject: string, resource: string): void {
     this.#subscriptions.delete(this.requireClient(clientId, subject), resource);
+  }
+
+  /** Ends all streams of a subject, and its polls, because its rights were withdrawn. */
+  endStreams(subject: string): void {
+    this.revoked.add(subject);
+    for (const client of this.#clients.values()) if (client.subject === subject) this.revoke(client);
+  }
+
+  /** Ends a stream, because the rights of its subject were withdrawn. */
+  revoke(client: Client): void {
+    client.end('its rights were withdrawn', revokedEvent());
+  }
+
+  /** Gives a stream other rights and another end. Subscriptions that they do not allow end, each with `event: ended`. */
+  reauthorize(client: Client, { rights, expiresAt }: Pick<StreamRequest, 'rights' | 'expiresAt'>): void {
+    if (client.closed) return;
+    client.replaceRights(rights);
+    this.#expire(client, expiresAt);
+    for (const resource of [...client.subscriptions.keys()]) {
+      if (resource === EVERY_RESOURCE || client.authorize(resource)) continue;
+      this.#subscriptions.delete(client, resource);
+      client.write(endedEvent({ resource }, 'forbidden'));
+    }
   }
 
   /** Finds the client of this id. @throws {UnknownClientError} when there is none, or it isn't this subject's. */
@@ -214,10 +240,17 @@ export class SSEManager {
     for (const client of receivers) client.flush();
   }
 
-  #remove(client: Client, reason: EndReason, expiresAt: number | undefined): void {
+  /** Ends a client's stream at a time, in ms since 1970, or never. */
+  #expire(client: Client, expiresAt: number | undefined): void {
+    if (client.expiresAt !== undefined) this.#expiry.delete(client, client.expiresAt);
+    client.expiresAt = expiresAt;
+    if (expiresAt !== undefined) this.#expiry.add(client, expiresAt);
+  }
+
+  #remove(client: Client, reason: EndReason): void {
     this.#clients.delete(client.id);
     client.release();
-    if (expiresAt !== undefined) this.#expiry.delete(client, expiresAt);
+    if (client.expiresAt !== undefined) this.#expiry.delete(client, client.expiresAt);
     this.#subscriptions.deleteAll(client);
     this.counts.closed[reason] += 1;
     const seconds = Math.round((performance.now() - client.openedAt) / 1000);

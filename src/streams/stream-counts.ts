@@ -5,6 +5,7 @@ export type EndReason =
   | 'the client left'
   | 'the connection broke'
   | 'its token ended'
+  | 'its rights were withdrawn'
   | 'the server stops'
   | 'the client did not read'
   | 'what it missed could not be read';
@@ -24,6 +25,7 @@ export class StreamCounts {
     'the client left': 0,
     'the connection broke': 0,
     'its token ended': 0,
+    'its rights were withdrawn': 0,
     'the server stops': 0,
     'the client did not read': 0,
     'what it missed could not be read': 0,

@@ -85,3 +85,19 @@ test('a getToken that never answers is a failure after half a minute', async () 
   await pass(200);
   expect(service.status).toBe('waiting');
 });
+
+test('rights that were withdrawn: it does not come back by itself, and connects again when it is told to', async () => {
+  listen({ getToken: () => 'a token that still holds' });
+  await pass(1000);
+  server.say('event: revoked\ndata: {}\n\n');
+  await pass(1000);
+  expect(service.state).toMatchObject({ status: 'revoked', nextAttemptAt: null, staleSince: expect.any(Number) });
+  const asked = server.requests.length;
+  // Neither by itself, nor for a further listener
+  service.on('b', () => {});
+  await pass(60 * 60_000);
+  expect({ status: service.status, requests: server.requests.length }).toEqual({ status: 'revoked', requests: asked });
+  service.connect();
+  await pass(1000);
+  expect(service.status).toBe('connected');
+});

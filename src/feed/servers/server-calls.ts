@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../logger.js';
 import { FailureLog } from '../failure-log.js';
 import { KnownServers } from './known-servers.js';
+import { OneAtATime } from './one-at-a-time.js';
 
 /** How long a server waits for the answer of another, in ms. */
 const ANSWER_MS = 2000;
@@ -156,31 +157,5 @@ export class ServerCalls {
     } catch (error) {
       this.#failures.happened('the calls of other servers could not be taken', error);
     }
-  }
-}
-
-/** Runs a task one at a time: calls while it runs lead to one more run, not to many. Anybody can notify. */
-class OneAtATime {
-  readonly #task: () => Promise<void>;
-  #running: Promise<void> | undefined;
-  #again = false;
-
-  constructor(task: () => Promise<void>) {
-    this.#task = task;
-  }
-
-  /** Resolves when a run that begins after this call has ended. */
-  run(): Promise<void> {
-    this.#again = true;
-    this.#running ??= this.#runAll();
-    return this.#running;
-  }
-
-  async #runAll(): Promise<void> {
-    while (this.#again) {
-      this.#again = false;
-      await this.#task();
-    }
-    this.#running = undefined;
   }
 }

@@ -4,7 +4,9 @@ import { StreamLimits, type StreamLimitsOptions } from '../../streams/stream-lim
 import { Subscriptions } from '../../streams/subscriptions.js';
 import type { Caller } from '../caller.js';
 import type { Answer, Exchange } from '../exchange.js';
+import type { FeedParts } from '../feed-parts.js';
 import { HttpError } from '../http-error.js';
+import { Reauthorization } from '../reauthorization.js';
 import { pollHandler } from './poll.js';
 import { streamHandler } from './stream.js';
 import { subscribeHandler } from './subscribe.js';
@@ -22,6 +24,10 @@ export interface HandlerParts {
   readonly limits: StreamLimits;
   readonly subscriptions: Subscriptions;
   readonly maxSubscriptions: number;
+  /** Asks for the rights of open streams again. Undefined: they hold until a stream ends. */
+  readonly reauthorization: Reauthorization | undefined;
+  /** The longest time that rights hold, in ms: a poll answers then. Infinity: no limit. */
+  readonly reauthorizeMs: number;
 }
 
 /**
@@ -37,15 +43,25 @@ export interface FeedRoute {
   readonly handle: FeedHandler;
 }
 
-/** Makes the handlers of streams, polls and subscriptions, with limits for this process. */
-export function feedRoutes(changes: ChangeFeed, streams: SSEManager, limits: SSELimits = {}): readonly FeedRoute[] {
+/**
+ * Makes the handlers of streams, polls and subscriptions, with limits for this process.
+ * @param reauthorizeS the time between two questions for the rights of an open stream, in seconds. Undefined: never.
+ */
+export function feedRoutes(
+  { changes, streams, logger }: FeedParts,
+  limits: SSELimits = {},
+  reauthorizeS?: number,
+): readonly FeedRoute[] {
   const { maxSubscriptions = 100 } = limits;
+  if (reauthorizeS !== undefined && !(reauthorizeS > 0)) throw new TypeError('reauthorizeS: expected seconds above 0');
   const parts: HandlerParts = {
     changes,
     streams,
     limits: new StreamLimits(limits),
     subscriptions: new Subscriptions(changes, streams, maxSubscriptions),
     maxSubscriptions,
+    reauthorizeMs: reauthorizeS === undefined ? Number.POSITIVE_INFINITY : reauthorizeS * 1000,
+    reauthorization: reauthorizeS === undefined ? undefined : new Reauthorization(streams, reauthorizeS, logger),
   };
   const routes: readonly FeedRoute[] = [
     { path: '', method: 'GET', handle: streamHandler(parts) },

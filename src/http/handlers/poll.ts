@@ -11,6 +11,7 @@ import { resourcesToRefetch, summarize } from '../../streams/refetch.js';
 import { authorizeByRights, type Rights } from '../../streams/rights.js';
 import { EVERY_RESOURCE } from '../../streams/subscription.js';
 import { forbidden, isAuthorized } from '../../streams/subscriptions.js';
+import { revokedError } from '../caller.js';
 import { jsonAnswer } from '../exchange.js';
 import { HttpError } from '../http-error.js';
 import { requestedResources, resumePosition } from '../stream-query.js';
@@ -31,7 +32,8 @@ const CHECK_MS = 500;
  * 55). `"readable":false` says that the server cannot read the log; the position is then the client's. The URL differs
  * from the stream's, because careless caches ignore `Vary`.
  */
-export function pollHandler({ changes: feed, streams, limits, maxSubscriptions }: HandlerParts): FeedHandler {
+export function pollHandler(parts: HandlerParts): FeedHandler {
+  const { changes: feed, streams, limits, maxSubscriptions, reauthorizeMs } = parts;
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
     const { subject, rights, expiresAt } = await askCaller();
@@ -43,15 +45,25 @@ export function pollHandler({ changes: feed, streams, limits, maxSubscriptions }
 
     if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
     const release = limits.admit(subject);
-    const limitMs = Math.min(waitMs, expiresAt === undefined ? waitMs : Math.max(expiresAt - Date.now(), 0));
+    const revoked = new AbortController();
+    const stopWatching = streams.revoked.watch(subject, () => revoked.abort());
+    const leftMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : Math.max(expiresAt - Date.now(), 0);
+    const limitMs = Math.min(waitMs, leftMs, reauthorizeMs);
     try {
       const left = exchange.ending();
-      const ended = AbortSignal.any([left, streams.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
-      const late = AbortSignal.any([left, AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS)))]);
-      return jsonAnswer(await answer({ feed, resources, rights, since, ended, late }));
+      const ended = AbortSignal.any([left, revoked.signal, streams.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
+      const late = AbortSignal.any([
+        left,
+        revoked.signal,
+        AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS))),
+      ]);
+      const body = await answer({ feed, resources, rights, since, ended, late });
+      if (revoked.signal.aborted) throw revokedError();
+      return jsonAnswer(body);
     } finally {
       // A poll counts as a stream while it waits.
       release();
+      stopWatching();
     }
   };
 }

@@ -11,7 +11,7 @@ const HEADERS = {
 };
 
 /** Makes the handler of `GET /api/events`, which opens a stream. */
-export function streamHandler({ streams, limits, maxSubscriptions }: HandlerParts): FeedHandler {
+export function streamHandler({ streams, limits, maxSubscriptions, reauthorization }: HandlerParts): FeedHandler {
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
     const { subject, rights, expiresAt } = await askCaller();
@@ -22,7 +22,7 @@ export function streamHandler({ streams, limits, maxSubscriptions }: HandlerPart
     if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
     if (exchange.isOver) return;
     const onClose = limits.admit(subject);
-    streams.open({
+    const client = streams.open({
       socket: exchange.openStream(HEADERS),
       subject,
       rights,
@@ -30,8 +30,9 @@ export function streamHandler({ streams, limits, maxSubscriptions }: HandlerPart
       // A client that names all its resources in the URL needs no time to subscribe by POST.
       hold: parameters.hold !== '0',
       onClose,
+      expiresAt,
       ...(since !== undefined && { since }),
-      ...(expiresAt !== undefined && { expiresAt }),
     });
+    reauthorization?.add(client, askCaller);
   };
 }
