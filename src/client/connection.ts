@@ -59,8 +59,9 @@ export class Connection {
   takeOver(state: SSEState): void {
     this.#state = state;
     this.#heardAt = now();
-    if (state.status === 'connected' || state.status === 'stale') this.#quietly();
-    else if (state.status !== 'revoked') this.connect();
+    const { status } = state;
+    if (status === 'connected' || status === 'stale') this.#quietly();
+    else if (status !== 'revoked') this.connect();
   }
 
   /** Takes the place of the open stream, for other topics. */
@@ -151,12 +152,12 @@ export class Connection {
     if (signal.aborted) return;
     if (event === 'expired') {
       this.#expired = true;
+    } else if (event === 'revoked') {
+      this.#rest(event);
     } else if (event === 'table-update') {
       this.#handlers.bring({ type: 'change', change: JSON.parse(data) as SentChange });
     } else if (event === 'ended') {
       this.#handlers.onEnded(JSON.parse(data) as EndedTopic);
-    } else if (event === 'revoked') {
-      this.#rest('revoked', true);
     } else if (event === 'health') {
       const { readable, forMs = 0 } = JSON.parse(data) as { readable: boolean; forMs?: number };
       this.#readable = readable;
@@ -215,7 +216,7 @@ export class Connection {
         this.#trials = undefined;
         this.replace();
       },
-      onUnauthorized: () => this.#rest('unauthorized'),
+      onRest: (status) => this.#rest(status),
       onDown: (retryAfterMs) => this.#failed('no poll is answered', retryAfterMs),
       signal,
     });
@@ -245,10 +246,9 @@ export class Connection {
     this.#setState(isOnline() ? 'waiting' : 'offline', this.#connectIn(ms, reason));
   }
 
-  #rest(status: 'resting' | 'unauthorized' | 'revoked', final = false): void {
-    const { restMs } = this.#settings();
+  #rest(status: 'resting' | 'unauthorized' | 'revoked', final = status === 'revoked'): void {
     this.#endStream();
-    this.#setState(status, final ? null : this.#connectIn(restMs));
+    this.#setState(status, final ? null : this.#connectIn(this.#settings().restMs));
   }
 
   /** @returns when that will be. */

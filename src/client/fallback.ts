@@ -16,8 +16,8 @@ export interface FallbackOptions extends PollingOptions {
   readonly trials: number | undefined;
   /** The network is slow: a stream gets so long, in ms. */
   readonly onSlow: (deadlineMs: number) => void;
-  /** The server takes no token that there is. */
-  readonly onUnauthorized: () => void;
+  /** The server takes no token that there is, or has withdrawn the rights of this person. */
+  readonly onRest: (status: 'unauthorized' | 'revoked') => void;
   /** No poll is answered, or none any more. @param retryAfterMs when the server wants to be asked again. */
   readonly onDown: (retryAfterMs?: number) => void;
   /** So many streams have been tried beside the polls. */
@@ -56,8 +56,9 @@ export class Fallback {
   }
 
   #unanswered(end: Unanswered): void {
-    const { onUnauthorized, onDown } = this.#options;
-    if (end.kind === 'unauthorized' || (end.kind === 'refused' && end.status === 401)) onUnauthorized();
+    const { onRest, onDown } = this.#options;
+    if (end.kind === 'unauthorized' || end.kind === 'revoked') onRest(end.kind);
+    else if (end.kind === 'refused' && end.status === 401) onRest('unauthorized');
     else onDown(end.kind === 'refused' ? end.retryAfterMs : undefined);
   }
 

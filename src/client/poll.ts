@@ -28,6 +28,8 @@ export type PollEnd =
       readonly readable: boolean;
     }
   | { readonly kind: 'unauthorized' }
+  /** The rights of this person were withdrawn while it waited. */
+  | { readonly kind: 'revoked' }
   /** Status 0: no answer, or one that is not the server's. */
   | { readonly kind: 'refused'; readonly status: number; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: 'closed' };
@@ -54,6 +56,7 @@ export async function poll(request: PollRequest): Promise<PollEnd> {
       requests.refuse(authorized);
       return { kind: 'refused', status, reason: 'the server refuses the token' };
     }
+    if (status === 403 && (await codeOf(response)) === 'revoked') return { kind: 'revoked' };
     if (status !== 200) {
       const retryAfterMs = retryAfter(headers);
       const rest = retryAfterMs === undefined ? {} : { retryAfterMs };
@@ -69,6 +72,12 @@ export async function poll(request: PollRequest): Promise<PollEnd> {
     signal.removeEventListener('abort', abort);
     abort();
   }
+}
+
+/** Reads the code of an error; undefined where the answer is not the server's. */
+async function codeOf(response: Response): Promise<string | undefined> {
+  const body = (await response.json().catch(() => undefined)) as { error?: { code?: string } } | undefined;
+  return body?.error?.code;
 }
 
 function answerOf(body: unknown): PollEnd | undefined {

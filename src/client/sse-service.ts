@@ -287,7 +287,7 @@ export class SSEService {
 
   #pause(): void {
     this.#cancelHidden();
-    if (!this.#joining && ['idle', 'paused', 'resting', 'unauthorized', 'revoked'].includes(this.status)) return;
+    if (!this.#joining && ['idle', 'paused', 'revoked', 'resting', 'unauthorized'].includes(this.status)) return;
     this.#part();
     this.#connection.close('paused');
   }

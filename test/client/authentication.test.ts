@@ -101,3 +101,17 @@ test('rights that were withdrawn: it does not come back by itself, and connects 
   await pass(1000);
   expect(service.status).toBe('connected');
 });
+
+test('rights that are withdrawn while it polls, because streams are kept back: it does not come back either', async () => {
+  server.mute = true;
+  listen({ getToken: () => 'a token that still holds', connectMs: 1000 });
+  await pass(5000);
+  expect(service.status).toBe('connected');
+  server.fault = ({ path }) => (path.endsWith('/poll') ? 'revoked' : undefined);
+  server.commit('a', 1);
+  await pass(60_000);
+  expect(service.state).toMatchObject({ status: 'revoked', nextAttemptAt: null });
+  const asked = server.requests.length;
+  await pass(60 * 60_000);
+  expect(server.requests.length).toBe(asked);
+});

@@ -2,7 +2,7 @@ import type { Change } from '../../src/client/index.js';
 import { formatTopic, parseTopic, type Scope } from '../../src/scope.js';
 
 /** What a request of the client's gets: an answer, a failure of the network, or none for so long, in ms. */
-export type Fault = 'drop' | 'html' | 'busy' | 'forbidden' | { readonly delayMs: number } | undefined;
+export type Fault = 'drop' | 'html' | 'busy' | 'forbidden' | 'revoked' | { readonly delayMs: number } | undefined;
 
 /** One request that the server has got. */
 export interface Request {
@@ -84,6 +84,7 @@ export class ScriptedServer {
     if (fault === 'html') return new Response('<h1>Welcome</h1>', { headers: { 'Content-Type': 'text/html' } });
     if (fault === 'busy') return new Response('', { status: 503 });
     if (fault === 'forbidden') return Response.json({ error: { message: 'not allowed' } }, { status: 403 });
+    if (fault === 'revoked') return Response.json({ error: { code: 'revoked' } }, { status: 403 });
     if (fault) await delayed(fault.delayMs, signal);
     if (this.delayMs > 0) await delayed(this.delayMs, signal);
     if (signal.aborted) throw signal.reason;
