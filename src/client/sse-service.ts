@@ -50,7 +50,7 @@ export class SSEService {
     const settings = () => this.#settings;
     const requests = new Requests(settings);
     const registrations = this.#registrations;
-    const wanted = () => [...new Set([...registrations.topics, ...(this.#sharing?.tabs?.wanted ?? [])])];
+    const wanted = () => [...new Set([...registrations.topics, ...(this.#sharing?.tabs.wanted ?? [])])];
     this.#parts = { settings, requests, registrations };
     this.#inbox = new Inbox(this.#parts);
     this.#subscriptions = new Subscriptions({
@@ -199,8 +199,7 @@ export class SSEService {
   /** The page's own connection has brought something: to this page, and to those that follow it. */
   #bring(message: FeedMessage, signal?: AbortSignal): void {
     if (this.#sharing?.tabs.leading === false) return;
-    this.#apply(message, signal);
-    this.#sharing?.tabs?.pass(message);
+    this.#apply(this.#sharing?.tabs.pass(message) ?? message, signal);
   }
 
   #apply(message: FeedMessage, signal?: AbortSignal): void {
@@ -218,7 +217,7 @@ export class SSEService {
   #listenersChanged(): void {
     this.#subscriptions.reconcile();
     this.#connection.changed();
-    this.#sharing?.tabs?.changed();
+    this.#sharing?.tabs.changed();
   }
 
   #open(): void {

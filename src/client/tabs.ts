@@ -1,7 +1,8 @@
 import { type Election, LeaseElection, LockElection } from './election.js';
 import type { FeedMessage } from './message.js';
+import { spreadOver } from './spread.js';
 import type { SSEState } from './status.js';
-
+import type { TabMessage } from './tab-message.js';
 import { later } from './timing.js';
 
 /** Between two pings of a tab that follows, in ms; after two without an answer it takes the leader's place. */
@@ -14,31 +15,6 @@ const GONE_AFTER = 5;
 const MAX_TOPICS = 100;
 /** Listeners that come and go together are said once, in ms. */
 const TOGETHER_MS = 10;
-
-/** What tabs say to each other. */
-type TabMessage =
-  /** A leader begins, or answers one that has come: what the stream brings, and how far it is. */
-  | {
-      readonly type: 'hello';
-      readonly term: string;
-      readonly seq: number;
-      /** For this tab alone; all where it is left out. */
-      readonly to?: string;
-      readonly topics: readonly string[];
-      readonly position: string | undefined;
-      readonly state: SSEState;
-    }
-  | { readonly type: 'feed'; readonly term: string; readonly seq: number; readonly message: FeedMessage }
-  | { readonly type: 'alive'; readonly term: string }
-  /** A tab wants to be told of these. `anew`: and to be told where the stream is. */
-  | { readonly type: 'want'; readonly tab: string; readonly topics: readonly string[]; readonly anew: boolean }
-  | { readonly type: 'ping'; readonly tab: string }
-  /** A tab leaves; `term` where it leads. */
-  | { readonly type: 'bye'; readonly tab: string; readonly term: string | undefined }
-  /** Somebody wants to connect now. */
-  | { readonly type: 'wake' }
-  /** The tab's topics are too many for one stream. */
-  | { readonly type: 'full'; readonly tab: string };
 
 /** The page that takes part. */
 export interface TabsHost {
@@ -110,15 +86,19 @@ export class Tabs {
     return [...this.#others.values()].flatMap(({ topics }) => topics);
   }
 
-  /** Passes on what the page's stream has brought. */
-  pass(message: FeedMessage): void {
-    if (!this.#leading || this.#term === undefined) return;
+  /** Passes on what the page's stream has brought. @returns it as each tab receives it. */
+  pass(brought: FeedMessage): FeedMessage {
+    if (!this.#leading || this.#term === undefined) return brought;
+    const tabs = [this.#host.topics(), ...Array.from(this.#others.values(), ({ topics }) => topics)];
+    const message = spreadOver(brought, tabs);
     this.#seq += 1;
     this.#send({ type: 'feed', term: this.#term, seq: this.#seq, message });
+    return message;
   }
 
   /** The page's own listeners have changed. */
   changed(): void {
+    if (this.#leading) this.#fit();
     this.#cancelWant();
     this.#cancelWant = later(TOGETHER_MS, () => this.#want(false));
   }
@@ -159,6 +139,7 @@ export class Tabs {
     this.#leading = true;
     this.#seq = 0;
     this.#term = crypto.getRandomValues(new Uint32Array(4)).join('-');
+    this.#fit();
     this.#hello([]);
     this.#host.lead();
   }
@@ -243,17 +224,25 @@ export class Tabs {
   }
 
   #takeWant(tab: string, topics: readonly string[], anew: boolean): void {
+    // Last: whoever asks for too much goes.
+    this.#others.delete(tab);
     this.#others.set(tab, { topics, rounds: 0 });
     if (!this.#leading) return;
-    if (new Set([...this.#host.topics(), ...this.wanted]).size > MAX_TOPICS) {
-      this.#others.delete(tab);
-      this.#send({ type: 'full', tab });
-      return;
-    }
+    this.#fit();
+    if (!this.#others.has(tab)) return;
     const brought = topics.filter((topic) => this.#host.brings(topic));
     if (anew) this.#hello(brought, tab);
     else for (const topic of brought) this.pass({ type: 'cover', topic });
     this.#host.wantsChanged();
+  }
+
+  /** What does not fit one stream goes to the tabs that came last: each opens a stream of its own. */
+  #fit(): void {
+    for (const tab of [...this.#others.keys()].reverse()) {
+      if (new Set([...this.#host.topics(), ...this.wanted]).size <= MAX_TOPICS) return;
+      this.#others.delete(tab);
+      this.#send({ type: 'full', tab });
+    }
   }
 
   #takeFromLeader(message: Extract<TabMessage, { term: string }>): void {

@@ -22,19 +22,26 @@ export interface Pages {
 }
 
 /**
- * Tests in a real Chromium; where there is none they are skipped with a line that says how to get it, and fail with
+ * Tests that need a Chromium; where there is none they are skipped with a line that says how to get it, and fail with
  * REQUIRE_BROWSER=1.
+ */
+export function describeWithChromium(name: string, tests: (executablePath: string) => void): void {
+  if (executablePath) {
+    describe(name, () => tests(executablePath));
+    return;
+  }
+  const message = `${name}: skipped, no Chromium was found. apt-get install chromium, or set CHROMIUM_PATH.`;
+  if (process.env.REQUIRE_BROWSER) throw new Error(message);
+  console.warn(message);
+  describe.skip(name, () => tests(''));
+}
+
+/**
+ * Tests in a real Chromium by Playwright: see {@link describeWithChromium}.
  * @param launch what the browser is started with beside the usual.
  */
 export function describeInBrowser(name: string, tests: (pages: Pages) => void, launch: LaunchOptions = {}): void {
-  if (!executablePath) {
-    const message = `${name}: skipped, no Chromium was found. apt-get install chromium, or set CHROMIUM_PATH.`;
-    if (process.env.REQUIRE_BROWSER) throw new Error(message);
-    console.warn(message);
-    describe.skip(name, () => tests({ open: () => Promise.reject(new Error(message)) }));
-    return;
-  }
-  describe(name, () => {
+  describeWithChromium(name, (executablePath) => {
     let browser: Promise<Browser> | undefined;
     afterEach(async () => {
       for (const context of (await browser)?.contexts() ?? []) await context.close();

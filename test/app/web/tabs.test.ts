@@ -126,12 +126,12 @@ describeInBrowser(
       const first = await emit();
       for (const tab of tabs) await toldOnce(tab, first);
       const [leader, ...others] = tabs as [Page, ...Page[]];
-      const busy = leader.evaluate(() => {
-        for (const end = performance.now() + 14_000; performance.now() < end; );
-      });
+      const cdp = await leader.context().newCDPSession(leader);
+      const hanging = leader.evaluate('for (;;);').catch(() => {});
       for (let i = 0; i < 10; i += 1) await emit();
       for (const tab of others) await toldAll(tab, first);
-      await busy;
+      await cdp.send('Runtime.terminateExecution');
+      await hanging;
       for (let i = 0; i < 10; i += 1) await emit();
       for (const tab of tabs) await toldAll(tab, first);
       await until(() => streams() === 1);
@@ -186,6 +186,24 @@ describeInBrowser(
       await emit();
       for (const tab of tabs) await toldAll(tab, first);
       expect(streams()).toBe(1);
+    });
+
+    test('a tab whose resources do not fit the stream opens one of its own, and both miss nothing', async () => {
+      const [one, other] = (await openTabs(pages, 2)) as [Page, Page];
+      const first = await emit();
+      for (const tab of [one, other]) await toldOnce(tab, first);
+      const listen = (tab: Page, name: string) =>
+        tab.evaluate((prefix) => {
+          const { service } = window as unknown as ClientPage;
+          for (let i = 0; i < 60; i += 1) service.on(`${prefix} ${i}`, () => {});
+        }, name);
+      const topics = () => [...server.manager.clients()].map(({ subscriptions }) => subscriptions.size).sort();
+      await listen(one, 'one');
+      await until(() => topics().join() === '61', 'the resources of the first tab');
+      await listen(other, 'other');
+      await until(() => topics().join() === '61,61', 'a stream for each');
+      await emit();
+      for (const tab of [one, other]) await toldAll(tab, first);
     });
 
     test('another person signs in: the tabs part, and come together again', async () => {

@@ -1,0 +1,27 @@
+import type { FeedMessage } from './message.js';
+import type { SSEState } from './status.js';
+
+/** What tabs say to each other. */
+export type TabMessage =
+  /** A leader begins, or answers one that has come: what the stream brings, and how far it is. */
+  | {
+      readonly type: 'hello';
+      readonly term: string;
+      readonly seq: number;
+      /** For this tab alone; all where it is left out. */
+      readonly to?: string;
+      readonly topics: readonly string[];
+      readonly position: string | undefined;
+      readonly state: SSEState;
+    }
+  | { readonly type: 'feed'; readonly term: string; readonly seq: number; readonly message: FeedMessage }
+  | { readonly type: 'alive'; readonly term: string }
+  /** A tab wants to be told of these. `anew`: and to be told where the stream is. */
+  | { readonly type: 'want'; readonly tab: string; readonly topics: readonly string[]; readonly anew: boolean }
+  | { readonly type: 'ping'; readonly tab: string }
+  /** A tab leaves; `term` where it leads. */
+  | { readonly type: 'bye'; readonly tab: string; readonly term: string | undefined }
+  /** Somebody wants to connect now. */
+  | { readonly type: 'wake' }
+  /** The tab's topics are too many for one stream. */
+  | { readonly type: 'full'; readonly tab: string };
