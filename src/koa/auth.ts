@@ -1,3 +1,4 @@
+import { decodeProtectedHeader } from 'jose';
 import type { Context, Middleware } from 'koa';
 import jwt from 'koa-jwt';
 import { parseClaims } from '../http/claims.js';
@@ -59,7 +60,12 @@ function withSecret(secret: string, { issuer, audience, toleranceS, queryToken }
     getToken: (ctx) => tokenOf(ctx as Context, queryToken),
     key: 'claims',
   };
-  return jwt(options);
+  const check = jwt(options);
+  return async (ctx, next) => {
+    await check(ctx, next);
+    // RFC 7515, 4.1.11: an extension that is critical and not understood makes it invalid. jsonwebtoken passes over it.
+    if ('crit' in decodeProtectedHeader(tokenOf(ctx, queryToken) ?? '')) throw new Error('A critical extension');
+  };
 }
 
 /** Checks with jose, because the jsonwebtoken of koa-jwt knows no EdDSA. */

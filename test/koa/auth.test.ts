@@ -44,6 +44,14 @@ describe('a request without a valid token is 401', () => {
           .sign(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey),
       'not valid',
     ],
+    ...[['https://x'], ['exp'], [], 'exp', null].map((crit): [string, () => string, string] => [
+      `extensions that nobody understands: crit ${JSON.stringify(crit)}`,
+      () => {
+        const text = `${part({ alg: 'HS256', crit, 'https://x': 1 })}.${part(claims())}`;
+        return `${text}.${createHmac('sha256', server.secret).update(text).digest('base64url')}`;
+      },
+      'not valid',
+    ]),
     ['its end in the past', () => signed(claims({ exp: 1 })), 'expired'],
     ['a beginning in the future', () => signed(claims({ nbf: Math.floor(Date.now() / 1000) + 1000 })), 'not valid'],
     ['no sub', () => signed({ exp: claims().exp }), 'no sub'],
