@@ -12,9 +12,12 @@ create function change_feed.check_resource(resource text) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   -- Written with chr(): runners of SQL take a question mark, or a colon before a name, for a parameter.
-  unfit constant text := format('[,*%s%s-%s%s%s]', chr(63), chr(1), chr(31), chr(127),
-    case when getdatabaseencoding() = 'UTF8' then chr(128) || '-' || chr(159) end);
+  unfit text := format('[,*%s%s-%s%s]', chr(63), chr(1), chr(31), chr(127));
 begin
+  -- No CASE: its branches are computed when it is planned, and in other encodings of several bytes chr(128) raises.
+  if getdatabaseencoding() = 'UTF8' then
+    unfit := format('[,*%s%s-%s%s%s-%s]', chr(63), chr(1), chr(31), chr(127), chr(128), chr(159));
+  end if;
   if resource is null or octet_length(resource) not between 1 and 200 or resource ~ unfit then
     raise invalid_parameter_value using
       message = format('%L cannot name a resource', resource),

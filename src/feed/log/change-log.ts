@@ -25,14 +25,14 @@ import {
 } from './statements.js';
 import { withoutUncertainOrder } from './uncertain-order.js';
 
-/** Of more changes than this a client that comes back is told to refetch all, rather than have them counted through. */
+/**
+ * Of more changes than this, of whatever resources, a client that comes back is told to refetch all. Were only those of
+ * its own resources counted, a replay of a resource that never changes would scan the whole log, and delay those of others.
+ */
 const MAX_REPLAYED = 100_000;
 
 /** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
 const PRUNE_BATCH = 10_000;
-
-/** Postgres' code for a character that the database's encoding does not have. */
-const UNTRANSLATABLE = '22P05';
 
 /** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
 const QUICK_MS = 3000;
@@ -141,14 +141,16 @@ export class ChangeLog {
    * @param resources only these; all unless given.
    */
   async replay(since: Position, resources?: readonly string[]): Promise<Reading> {
-    try {
-      return await this.#read(this.#sharedReplay, since, resources ?? null, MAX_REPLAYED);
-    } catch (error) {
-      // A database in another encoding than UTF-8 has no such name: what it has is read, and looked through here.
-      if (!resources || (error as pg.DatabaseError).code !== UNTRANSLATABLE) throw error;
-      const reading = await this.#read(this.#sharedReplay, since, null, MAX_REPLAYED);
-      return { ...reading, changes: reading.changes.filter(({ resource }) => resources.includes(resource)) };
-    }
+    const readOf = (names: readonly string[] | null, many: boolean) =>
+      this.#read(this.#sharedReplay, since, names, MAX_REPLAYED, many);
+    if (!resources) return readOf(null, false);
+    // How many there are of each resource, first: that ends after 100,000 of whatever resources.
+    const all = await readOf(null, true);
+    const wanted = all.changes.filter(({ resource }) => resources.includes(resource));
+    const summedUp = wanted.filter(({ xid }) => xid === undefined).map(({ resource }) => resource);
+    if (summedUp.length === 0) return { ...all, changes: wanted };
+    // Only names that are in the log: a database in another encoding than UTF-8 could not read others.
+    return readOf(summedUp, false);
   }
 
   /**

@@ -27,12 +27,12 @@ const NEWER = `
       ) b
     ) between_open
     join change_feed.change c on c.xid > between_open.above and c.xid < between_open.below
-    where $2::text[] is null or c.resource = any ($2)
+    where $2::text[] is null or change_feed.readable_name(c.resource) = any ($2)
     union all
     select c.*, c.cmin as command from change_feed.change c
     where c.xid = any (array(
         select pg_snapshot_xip($1::pg_snapshot) except select pg_snapshot_xip(pg_current_snapshot())))
-      and ($2::text[] is null or c.resource = any ($2))`;
+      and ($2::text[] is null or change_feed.readable_name(c.resource) = any ($2))`;
 export const READ = `
   select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
