@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 
-/** How long Postgres may take for an answer, in ms. */
+/** The time that Postgres may take for an answer, in ms. */
 export interface AnswerTime {
   /** To a statement outside of a transaction, and to the beginning of one. */
   readonly queryMs: number;
@@ -9,7 +9,7 @@ export interface AnswerTime {
   readonly writeMs: number;
 }
 
-/** Whether a statement begins or ends a transaction, in Kysely's words. */
+/** Tells whether a statement begins or ends a transaction, in Kysely's words. */
 const BEGINS = /^(begin|start transaction)\b/;
 const ENDS = /^(commit|rollback)$/;
 

@@ -7,7 +7,7 @@ import type { Database } from './tables.js';
 /** Connections that one server's REST holds at the most. */
 const MAX_CONNECTIONS = 10;
 
-/** How soon Postgres finds that nobody waits for an answer any more, in ms: else given-up writes would queue for a lock. */
+/** The time until Postgres finds that nobody waits for an answer any more, in ms: else given-up writes would queue for a lock. */
 const CHECK_CLIENT_MS = 2000;
 
 /** Postgres' oid of `date`, from pg_type.dat. */

@@ -8,9 +8,9 @@ import { veranstaltungRoutes } from './rest/veranstaltung.js';
 import type { Database } from './tables.js';
 import { webRoutes } from './web-routes.js';
 
-/** What the application is started with: the settings of the feed's server, and its own. */
+/** Options of the application: the settings of the feed's server, and its own. */
 export interface ApplicationOptions extends Omit<ServerOptions, 'routes'> {
-  /** How long the database may take for an answer to REST, in ms; then it is 503. Default 5000. */
+  /** The time that the database may take for an answer to REST, in ms; then it is 503. Default 5000. */
   readonly queryTimeoutMs?: number;
   /** The same within a write, in ms. Default 30,000. */
   readonly writeTimeoutMs?: number;

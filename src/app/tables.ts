@@ -24,7 +24,7 @@ export interface VeranstaltungTable {
   beschreibung: string | null;
 }
 
-/** Where a registration stands. */
+/** The status of a registration. */
 export const STATUS = ['OFFEN', 'BESTAETIGT', 'STORNIERT', 'ABGELEHNT'] as const;
 
 /** A registration for an event. */

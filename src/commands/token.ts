@@ -2,12 +2,12 @@ import { type Config, readConfig } from '../config.js';
 import { signToken } from '../http/token.js';
 import { OperatorError } from '../operator-error.js';
 
-/** What a token is made of. */
+/** Options of a new token. */
 export interface TokenOptions {
   readonly sub: string;
   /** Seconds until it ends. */
   readonly expiresInS: number;
-  /** What it may read; absent: what DEFAULT_RESOURCES says. */
+  /** The resources that it may receive; absent: what DEFAULT_RESOURCES says. */
   readonly resources?: readonly string[];
 }
 

@@ -2,11 +2,11 @@ import pg from 'pg';
 import { OperatorError } from '../operator-error.js';
 import { connectToDatabase } from './database.js';
 
-/** How the tables of one call are watched. */
+/** Options of the tables of one call. */
 export interface WatchCommandOptions {
   /** The name in the feed, of all of them. Default: each table's own. */
   readonly resource?: string;
-  /** Whether events name the primary keys of the changed rows. */
+  /** Tells whether events name the primary keys of the changed rows. */
   readonly keys: boolean;
   /** The scopes: a column, or several joined with `&`. */
   readonly scope: readonly string[];

@@ -4,13 +4,13 @@ import { OperatorError } from '../operator-error.js';
 import { guardedStream } from './guarded-stream.js';
 import { readsPasswordFile } from './password-file.js';
 
-/** What an address has to look like. */
+/** The form of an address. */
 const EXAMPLE = 'postgres://user:password@host:port/database';
 
 /** Characters of a URL that people forget to write in code. */
 const CODES = 'write # as %23, / as %2F, ? as %3F, @ as %40 and % as %25 in its user and password';
 
-/** What pg 8 takes as verify-full and warns of, for its next major version will take it as psql does. */
+/** Modes that pg 8 takes as verify-full and warns of, because its next major version will take them as psql does. */
 const STRICT_MODES = ['prefer', 'require', 'verify-ca', 'verify-full'];
 const SSL_MODES = [...STRICT_MODES, 'disable', 'no-verify'];
 
@@ -78,7 +78,7 @@ export function parseAddress(given: string | undefined, variable = 'DATABASE_URL
 }
 
 /**
- * What a session needs to connect, for pg.Client, pg.Pool and pg-listen alike.
+ * Makes the options with which a session connects, for pg.Client, pg.Pool and pg-listen alike.
  * @param session its application_name, and settings that go before those which the address asks for.
  * @throws {OperatorError} as {@link parseAddress} does.
  */
@@ -97,13 +97,13 @@ export function withoutPassword(databaseUrl: string): string {
   return parseAddress(databaseUrl).text;
 }
 
-/** Whether what looks like a parameter of the URL is likely a piece of the password, with the host after it. */
+/** Tells whether what looks like a parameter of the URL is likely a piece of the password, with the host after it. */
 function isNone([name, value]: [string, string]): boolean {
   const mayHoldAt = ['user', 'password', 'options', 'application_name'].includes(name);
   return !/^[\w.-]+$/.test(name) || (value.includes('@') && !mayHoldAt);
 }
 
-/** What pg makes of a URL, with what it would take from the environment. */
+/** Returns the address that pg makes of a URL, with the parts that it would take from the environment. */
 function addressOf(url: string, database: string): Address {
   const { host, port, user, password, ssl, sslnegotiation, options, application_name } = toClientConfig(parse(url));
   const target = {

@@ -21,7 +21,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   '57P03': 'it is still starting, or stopping',
 };
 
-/** What is wrong with TLS, and what to do: `VARIABLE` is where the address was written. */
+/** Faults of TLS, each with its cure: `VARIABLE` is where the address was written. */
 const TLS_CAUSES: readonly (readonly [RegExp, string, string])[] = [
   [
     /^The server does not support SSL connections/,
@@ -53,13 +53,13 @@ const TLS_CAUSES: readonly (readonly [RegExp, string, string])[] = [
   ],
 ];
 
-/** What pg says, without a code, of a connection that does not come about. */
+/** Messages of pg, without a code, for a connection that does not come about. */
 const NO_CONNECTION = /^(Connection terminated|Client has encountered a connection error|Received unexpected)/;
 
-/** What pg says of a server that does not speak as Postgres does, or asks for a way to sign in that pg does not know. */
+/** Messages of pg for a server that does not speak as Postgres does, or asks for a way to sign in that pg does not know. */
 const NOT_UNDERSTOOD = /^(received invalid response|SASL:|Unknown message)/i;
 
-/** What pg says of a way to sign in that it does not know, by its number in Postgres' protocol. */
+/** The message of pg for a way to sign in that it does not know, by its number in Postgres' protocol. */
 const UNKNOWN_SIGN_IN = /^Unknown authenticationOk message type (\d+)/;
 const SIGN_INS: Readonly<Record<string, string>> = { 2: 'Kerberos', 6: 'SCM', 7: 'GSSAPI', 9: 'SSPI' };
 
@@ -67,7 +67,7 @@ const SIGN_INS: Readonly<Record<string, string>> = { 2: 'Kerberos', 6: 'SCM', 7:
 const MAX_MESSAGE = 300;
 
 /**
- * What an operator can do about a failure of the database at start, as an {@link OperatorError}; any other error as it
+ * Explains a failure of the database at start, with its cure, as an {@link OperatorError}; any other error as it
  * is. The address is shown without its password.
  * @param variable where the address was written. Default DATABASE_URL.
  */
@@ -117,7 +117,7 @@ function shown({ message }: Error): string {
 }
 
 /**
- * What to do where a pooler stands before the connection that listens.
+ * Makes the error for a pooler before the connection that listens, with its cure.
  * @param address without a password. @param options that the address itself asks for.
  */
 export function poolerFailure(address: string, options?: string): OperatorError {

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** What pg calls on its connection to read Postgres' messages from a socket, or from TLS over one. */
+/** The method that pg calls on its connection to read Postgres' messages from a socket, or from TLS over one. */
 interface PgConnection {
   attachListeners(stream: Duplex): void;
 }

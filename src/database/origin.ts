@@ -1,6 +1,6 @@
 import { type QueryExecutorProvider, sql } from 'kysely';
 
-/** Who writes, as events say it. Each is cut to 200 characters. */
+/** The writer of a change, as events name it. Each is cut to 200 characters. */
 export interface WriteOrigin {
   /** The person: `origin.actor` of the events. */
   readonly actor?: string | null | undefined;

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import pgpass from 'pgpass';
 import { OperatorError } from '../operator-error.js';
 
-/** Whom a password is for. */
+/** The session that a password is for. */
 interface PasswordFor {
   readonly host: string;
   readonly port: number;
@@ -13,7 +13,7 @@ interface PasswordFor {
 }
 
 /**
- * What pg calls for a password that no address has. It calls a method of its client, whose connection is ended where there
+ * Makes the function that pg calls for a password that no address has. It calls a method of its client, whose connection is ended where there
  * is no password: pg leaves it open, and Postgres would hold it for a minute.
  */
 export function readsPasswordFile(target: PasswordFor, address: string): () => Promise<string> {

@@ -5,7 +5,7 @@ declare module 'pgpass' {
     found: (password: string | undefined) => void,
   ): void;
   namespace pgpass {
-    /** Where warnings go. */
+    /** The stream that takes warnings. */
     function warnTo(stream: NodeJS.WritableStream): unknown;
   }
   export default pgpass;

@@ -10,10 +10,10 @@ export interface Account {
 
 const NAME = 'postgres';
 
-/** What that user has to reach and can't where it lies is put here: only root may write to it. */
+/** The folder for what that user has to reach and can't where it lies: only root may write to it. */
 export const SHARED_FOLDER = '/var/lib/pg-change-feed';
 
-/** What the programs of Postgres get of the environment: a LANG or LC_ALL that isn't generated makes initdb fail. */
+/** Makes the environment of Postgres' programs: a LANG or LC_ALL that isn't generated makes initdb fail. */
 export const CHILD_ENVIRONMENT = { LC_ALL: 'C', PATH: '/usr/local/bin:/usr/bin:/bin' } as const;
 
 /**
@@ -32,7 +32,7 @@ export function serverAccount(): Account | undefined {
   );
 }
 
-/** Whether that user can use a folder. Really tried: modes, ACLs and mounts all have a say. */
+/** Tells whether that user can use a folder. Really tried: modes, ACLs and mounts all have a say. */
 export function canReach(folder: string, account: Account): boolean {
   return spawnSync('ls', ['-d', `${folder}/.`], { ...account, cwd: '/', stdio: 'ignore' }).status === 0;
 }

@@ -49,7 +49,7 @@ export async function prepareCluster(
 }
 
 /**
- * Where the cluster lies: in DATA_DIR, or, where the user that runs Postgres can't reach that (in root's home folder),
+ * Finds the folder of the cluster: in DATA_DIR, or, where the user that runs Postgres can't reach that (in root's home folder),
  * in a folder that DATA_DIR has a link to.
  */
 async function clusterFolder(dataDir: string, account: Account | undefined): Promise<string> {

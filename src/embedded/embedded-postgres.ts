@@ -21,7 +21,7 @@ const DATABASE = 'pg_change_feed';
 /** Postgres replays its log after a crash before it answers; longer than this, in ms, and something is wrong. */
 const START_MS = 60_000;
 
-/** How an embedded Postgres is started. */
+/** Options of an embedded Postgres. */
 export interface EmbeddedPostgresOptions {
   /** The folder of its data, its log and its secrets; made when there is none. */
   readonly dataDir: string;

@@ -2,7 +2,7 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 
-/** Who runs the Postgres of a DATA_DIR: a note in that folder, for people and for other commands. */
+/** The process that runs the Postgres of a DATA_DIR: a note in that folder, for people and for other commands. */
 export interface Holder {
   /** The process that has started it: the server. */
   readonly serverPid: number;
@@ -35,7 +35,7 @@ export async function removeInstanceFile(dataDir: string): Promise<void> {
   await rm(join(dataDir, 'holder.json'), { force: true });
 }
 
-/** Whether there is such a process. */
+/** Tells whether there is such a process. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -45,7 +45,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether the Postgres at this address is the one of this folder: a pid, or a port, may be someone else's by now. */
+/** Tells whether the Postgres at this address is the one of this folder: a pid, or a port, may be someone else's by now. */
 export async function serves(url: string, clusterFolder: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 });
   client.on('error', () => {});

@@ -30,7 +30,7 @@ export async function startFailure(log: string, dataDir: string, port: number): 
   return new OperatorError(`The embedded Postgres in ${dataDir} did not start: ${last || 'it said nothing'}`);
 }
 
-/** What a person can mend of an error: a right, or space, that DATA_DIR lacks. Any other error stays what it is. */
+/** Explains an error that a person can mend: a right, or space, that DATA_DIR lacks. Any other error stays what it is. */
 export function dataDirFailure(error: unknown, dataDir: string): unknown {
   const { code = '', message } = error as NodeJS.ErrnoException;
   if (/^(ENOSPC|EDQUOT)$/.test(code))

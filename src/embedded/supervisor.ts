@@ -6,20 +6,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 
-/** What the supervisor is told. */
+/** A message to the supervisor. */
 export type Order =
   | {
       readonly do: 'start';
       readonly program: string;
       readonly args: readonly string[];
       readonly options: { uid?: number; gid?: number; cwd: string; env: Record<string, string> };
-      /** Where Postgres' log goes once it runs. */
+      /** The file of Postgres' log once it runs. */
       readonly logFile: string;
     }
   | { readonly do: 'log' }
   | { readonly do: 'stop' };
 
-/** What it says. */
+/** A message of the supervisor. */
 export type Report =
   | { readonly event: 'started'; readonly pid: number }
   /** `log`: what Postgres said, as long as its log went nowhere else. */

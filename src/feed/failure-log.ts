@@ -25,11 +25,11 @@ export interface Failures {
 export class FailureLog implements Failures {
   readonly #logger: Logger;
   readonly #now: () => number;
-  /** What fails now. */
+  /** The work that fails now. */
   readonly #failing = new Set<string>();
-  /** When each cause was last logged. */
+  /** The time at which each cause was last logged. */
   readonly #loggedAt = new Map<string, number>();
-  /** When the last lines were written. */
+  /** The times of the last lines. */
   #lines: number[] = [];
   /** Failures since the last line. */
   #failures = 0;

@@ -3,7 +3,7 @@ const BOUNDS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 /** A histogram in Prometheus' sense, of plain numbers, so that a change costs a few comparisons. */
 export class LagHistogram {
-  /** How many were observed up to each bound, and not up to the one before; the last of them beyond all bounds. */
+  /** The numbers of observations up to each bound, and not up to the one before; the last of them beyond all bounds. */
   readonly #counts: number[] = [...BOUNDS_S, Number.POSITIVE_INFINITY].map(() => 0);
   /** All of them added up, in seconds. */
   sum = 0;
@@ -17,7 +17,7 @@ export class LagHistogram {
     this.sum += value;
   }
 
-  /** How many were observed up to each bound in seconds, ascending; the last bound is infinity, and counts all. */
+  /** The numbers of observations up to each bound in seconds, ascending; the last bound is infinity, and counts all. */
   cumulative(): readonly (readonly [bound: number, count: number])[] {
     let count = 0;
     return this.#counts.map((own, bucket) => {

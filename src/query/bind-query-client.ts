@@ -8,18 +8,18 @@ import type { QueryCacheOwner, QueryKey } from './query-cache-owner.js';
 export type QueriesOfChange = QueryKey | ((change: Change) => readonly QueryKey[]);
 
 /**
- * Which queries show which resource, for its name, `*`, or the text of a scope. A list of pairs, where a scope is an object:
+ * Maps resources to the queries that show them, for its name, `*`, or the text of a scope. A list of pairs, where a scope is an object:
  * `[[{ resource: 'anmeldung', scope: { veranstaltung_id: 7 } }, ['anmeldungen', 7]]]`.
  */
 export type FollowedQueries = Readonly<Record<string, QueriesOfChange>> | FollowedPairs;
 
 type FollowedPairs = readonly (readonly [resource: FollowedResource, queries: QueriesOfChange])[];
 
-/** What {@link bindQueryClient} takes. Undefined stands for the default. */
+/** Options of {@link bindQueryClient}. Undefined stands for the default. */
 export interface BindOptions {
   /** Default: the page's own `sseService`. */
   readonly service?: SSEService | undefined;
-  /** Whether changes that this page made itself are passed over. Default false. */
+  /** Tells whether changes that this page made itself are passed over. Default false. */
   readonly ignoreOwn?: boolean | undefined;
   /** The queries of a resource are fetched at most once in this time, in ms. Default 250; 0: for each change. */
   readonly burstMs?: number | undefined;

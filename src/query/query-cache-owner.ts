@@ -1,7 +1,7 @@
 /** The key of a query of TanStack Query. */
 export type QueryKey = readonly unknown[];
 
-/** What is used of a `QueryClient`: that of `@tanstack/react-query`, `-vue-query`, `-svelte-query` or `-solid-query`. */
+/** The part of a `QueryClient` that is used: that of `@tanstack/react-query`, `-vue-query`, `-svelte-query` or `-solid-query`. */
 export interface QueryCacheOwner {
   invalidateQueries(filters: { queryKey: QueryKey; exact?: boolean }): Promise<unknown>;
   getQueryCache(): {

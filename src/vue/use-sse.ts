@@ -92,7 +92,7 @@ export function useSSE(
   };
 }
 
-/** Whether a server renders the page: it has nobody to tell, and never ends a scope. */
+/** Tells whether a server renders the page: it has nobody to tell, and never ends a scope. */
 function isRenderedByServer(): boolean {
   return hasInjectionContext() && inject(ssrContextKey, undefined) !== undefined;
 }

@@ -26,7 +26,7 @@ const WARTEPLATZ = sql<number | null>`case when anmeldung.status = 'OFFEN' then 
   where other.veranstaltung_id = anmeldung.veranstaltung_id and other.status = 'OFFEN'
     and (other.erstellt_am, other.id) <= (anmeldung.erstellt_am, anmeldung.id)) end`;
 
-/** Whether another one for the same event that still counts has the same name or address. */
+/** Tells whether another one for the same event that still counts has the same name or address. */
 const DOPPELT = sql<boolean>`anmeldung.status in ('OFFEN', 'BESTAETIGT') and exists (
   select from anmeldung as other
   where other.veranstaltung_id = anmeldung.veranstaltung_id and other.id <> anmeldung.id

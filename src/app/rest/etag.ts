@@ -6,7 +6,7 @@ export function etagOf(row: object): string {
   return `"${createHash('sha256').update(JSON.stringify(row)).digest('base64url').slice(0, 22)}"`;
 }
 
-/** Whether `If-None-Match` names this ETag: weak comparison (RFC 9110, 13.1.2). */
+/** Tells whether `If-None-Match` names this ETag: weak comparison (RFC 9110, 13.1.2). */
 export function matchesNone(header: string, etag: string): boolean {
   return header !== '' && (header.trim() === '*' || tagsOf(header).some((tag) => tag.replace(/^W\//, '') === etag));
 }

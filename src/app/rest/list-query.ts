@@ -18,7 +18,7 @@ export interface Sorting<Column extends string> {
 /** A list's answer. */
 export interface Page<Item> {
   readonly items: readonly Item[];
-  /** How many there are in all. */
+  /** The number of all rows. */
   readonly total: number;
   readonly limit: number;
   readonly offset: number;
@@ -105,7 +105,7 @@ export async function readPage<Table extends keyof Database, Row>(
   return { items, total: Number(counted?.total ?? 0), limit, offset };
 }
 
-/** How many rows stand before this one; undefined where the filters leave it out. */
+/** Counts the rows before this one; undefined where the filters leave it out. */
 async function placeOf<Table extends keyof Database>(
   db: Kysely<Database>,
   matching: SelectQueryBuilder<Database, Table, object>,

@@ -10,7 +10,7 @@ import { idInUrl } from './fields.js';
 import type { Page } from './list-query.js';
 import { SharedLists } from './shared-lists.js';
 
-/** What the REST routes of all tables need. */
+/** Options of the REST routes of all tables. */
 export interface ApiOptions {
   readonly db: Kysely<Database>;
   /** The feed's position of now, for lists. */
@@ -22,13 +22,13 @@ export interface ApiOptions {
   readonly refetchStateOf: (resource: string) => number | undefined;
   /** Tells `listener` when a resource has changed, or may have, before any client hears of it. */
   readonly onChange: (resource: string, listener: () => void) => void;
-  /** Whether this request may read and write a resource. */
+  /** Tells whether this request may read and write a resource. */
   readonly authorize: (ctx: Context, resource: string) => boolean;
-  /** Who asks: the token's `sub`, the actor of what it writes. */
+  /** The caller: the token's `sub`, the actor of what it writes. */
   readonly actorOf: (ctx: Context) => string;
 }
 
-/** What is a table's own. */
+/** Options that each table has for itself. */
 export interface ResourceOptions<Row extends { id: number }, Query, Create, Update> {
   /** The resource in the feed, and in claims. */
   readonly resource: string;

@@ -12,9 +12,9 @@ takeTokensFromAddress();
 const hash = shallowRef(location.hash);
 /** The list as it was last shown: the way back to it. */
 export const listHref = shallowRef('#/');
-/** Where a page begins that was not shown before. */
+/** The place at which a page begins that was not shown before. */
 const TOP = Number.NEGATIVE_INFINITY;
-/** How far to scroll once the page's rows are there; undefined when that is done. */
+/** The distance to scroll once the page's rows are there; undefined when that is done. */
 let scrollTo: number | undefined = scrollOf(history.state);
 let keeping: ReturnType<typeof setTimeout> | undefined;
 
@@ -57,10 +57,10 @@ export const veranstaltungId = computed(() => {
 });
 if (veranstaltungId.value === undefined) listHref.value = hash.value || '#/';
 
-/** Whether the print view of the event is shown. */
+/** Tells whether the print view of the event is shown. */
 export const printing = computed(() => path.value.endsWith('/druck'));
 
-/** What the address says of the list; '' where it says nothing. */
+/** The parameters of the list in the address; '' where it says nothing. */
 export function parameter(name: string): string {
   return parameters.value.get(name) ?? '';
 }
@@ -113,7 +113,7 @@ function keepScroll(): void {
   if (scrollTo === undefined) history.replaceState({ scroll: scrolled() }, '');
 }
 
-/** How far the list is scrolled, in px from the top of `main`: a banner above it may come and go meanwhile. */
+/** The distance that the list is scrolled, in px from the top of `main`: a banner above it may come and go meanwhile. */
 function scrolled(): number {
   return window.scrollY - topOfMain();
 }

@@ -2,16 +2,16 @@ import { resolve } from '../log/epochs.js';
 import { earliest, hasSeen, isAtLeast, type Position } from '../log/position.js';
 import { lostReading, type Reading } from '../log/reading.js';
 
-/** How long a stretch that was read is kept for others who were away as long, in ms: a crowd comes back within a minute. */
+/** The time that a stretch that was read is kept for others who were away as long, in ms: a crowd comes back within a minute. */
 const KEPT_MS = 60_000;
 
-/** What a stretch is read with. */
+/** Options of a shared replay. */
 export interface SharedReplayOptions {
   /** Reads from the log what committed since a position, of some resources or of all. */
   readonly read: (since: Position, resources?: readonly string[]) => Promise<Reading>;
   /** The same from memory, where it reaches back as far. */
   readonly recent: (since: Position, resources?: readonly string[]) => Reading | undefined;
-  /** How far the feed has read. */
+  /** Returns the feed's position. */
   readonly now: () => Position;
 }
 
@@ -32,14 +32,14 @@ export class SharedReplay {
   #waiting: Waiting[] = [];
   #reading = false;
   #stretch: { readonly start: Position; readonly reading: Reading; readonly at: number } | undefined;
-  /** What was lost once stays lost, and all before it. */
+  /** The latest position that was found lost: it stays lost, and all before it. */
   #lostAt: Position | undefined;
 
   constructor(options: SharedReplayOptions) {
     this.#options = options;
   }
 
-  /** What committed after `since`, up to now. Rejects as the read does. */
+  /** Reads what committed after `since`, up to now. Rejects as the read does. */
   since(since: Position, resources?: readonly string[]): Promise<Reading> {
     const known = this.#known(since, resources);
     if (known) return Promise.resolve(known);
@@ -94,7 +94,7 @@ export class SharedReplay {
     await this.#readFor(sorted.slice(0, middle));
   }
 
-  /** What is known without a query. */
+  /** Answers without a query, where that is possible. */
   #known(since: Position, resources?: readonly string[]): Reading | undefined {
     const { recent, now } = this.#options;
     if (this.#lostAt && isAtLeast(this.#lostAt, since)) return lostReading(now());
@@ -112,7 +112,7 @@ export class SharedReplay {
   }
 }
 
-/** What a reader at `since` has not seen; lost for one of the future. What was summed up nobody can tell apart: it stays. */
+/** Returns what a reader at `since` has not seen; lost for one of the future. What was summed up nobody can tell apart: it stays. */
 function partOf(reading: Reading, position: Position, resources: readonly string[] | undefined): Reading {
   // Its epoch may have become known by this reading.
   const since = resolve(position);

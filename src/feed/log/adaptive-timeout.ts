@@ -1,11 +1,11 @@
 import type pg from 'pg';
 
-/** How long an answer may take at first, in ms: a half-open connection never says so itself, and clients go stale. */
+/** The time that an answer may take at first, in ms: a half-open connection never says so itself, and clients go stale. */
 const FIRST_PATIENCE_MS = 3000;
 /** The longest, in ms. */
 export const LONGEST_PATIENCE_MS = 35_000;
 
-/** What is asked. */
+/** A statement to ask. */
 export interface Statement {
   readonly text: string;
   /** Each connection prepares it once under this name, at most 63 bytes. Not through a pooler in transaction mode. */

@@ -4,7 +4,7 @@ import { formatPosition, type Position, parsePosition, positionOf } from './posi
 // before hold in the next one, up to where it ended. So that positions of before and after a restart compare as equals,
 // they carry in this process the name of their lineage instead of an epoch's id. Ids are read and written at the edge.
 
-/** What is known of an epoch's id. */
+/** The facts that are known of an epoch's id. */
 interface Known {
   readonly lineage: string;
   /** Positions of it hold up to this `xmax`. Absent for the epoch in force. */

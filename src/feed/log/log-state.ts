@@ -4,9 +4,9 @@ import type { ChangeLog } from './change-log.js';
 export interface LogState {
   /** Changes in the log as of the last tick: one is noted each minute. */
   readonly rows: number;
-  /** How long ago the oldest change was made, in seconds; 0 when there is none. */
+  /** The age of the oldest change, in seconds; 0 when there is none. */
   readonly ageS: number;
-  /** How full the NOTIFY queue of the whole Postgres cluster is, from 0 to 1. */
+  /** The share of the whole cluster's NOTIFY queue that is in use, from 0 to 1. */
   readonly queueUsage: number;
   /** Names that tables are watched as. */
   readonly watched: readonly string[];

@@ -75,12 +75,12 @@ export function formatPosition(position: Position): string {
   return `${cut.epoch}.${formatSnapshot(cut)}`;
 }
 
-/** Whether a reader at `position` has seen what transaction `xid` committed. */
+/** Tells whether a reader at `position` has seen what transaction `xid` committed. */
 export function hasSeen(position: Position, xid: bigint): boolean {
   return xid < position.xmax && !position.xip.includes(xid);
 }
 
-/** Whether a reader at `position` has seen everything that one at `other` has, in the same epoch. */
+/** Tells whether a reader at `position` has seen everything that one at `other` has, in the same epoch. */
 export function isAtLeast(position: Position, other: Position): boolean {
   return (
     position.epoch === other.epoch &&

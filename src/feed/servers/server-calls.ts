@@ -4,7 +4,7 @@ import { FailureLog } from '../failure-log.js';
 import { KnownServers } from './known-servers.js';
 import { OneAtATime } from './one-at-a-time.js';
 
-/** How long a server waits for the answer of another, in ms. */
+/** The time that a server waits for the answer of another, in ms. */
 const ANSWER_MS = 2000;
 /** Calls that may be waiting at once; more are refused, so that they cost no memory while another server hangs. */
 const MAX_WAITING = 1000;
@@ -34,7 +34,7 @@ export class TooManyCallsError extends Error {
 /** Answers what another server asks, with a word of letters, digits and underscores. */
 export type CallHandler = (request: unknown) => Promise<string>;
 
-/** What calls stand on. */
+/** Options of the calls between servers. */
 export interface ServerCallsOptions {
   /** The id of this server, 8 hexadecimal digits: the notification of a call for it carries it. */
   readonly instanceId: string;

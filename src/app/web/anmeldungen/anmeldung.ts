@@ -1,10 +1,10 @@
-/** Where the registrations are. */
+/** The path of the registrations. */
 export const ANMELDUNGEN = '/api/anmeldungen';
 
-/** Where a registration stands. */
+/** The status of a registration. */
 export type Status = 'OFFEN' | 'BESTAETIGT' | 'STORNIERT' | 'ABGELEHNT';
 
-/** How a registration's status reads. */
+/** The labels of a registration's status. */
 export const STATUS_TEXTS: Readonly<Record<Status, string>> = {
   OFFEN: 'offen',
   BESTAETIGT: 'bestätigt',
@@ -33,10 +33,10 @@ export interface AnmeldungInList extends Anmeldung {
   doppelt: boolean;
 }
 
-/** How many registrations of an event have each status. */
+/** The number of an event's registrations with each status. */
 export type Zahlen = Readonly<Record<Status, number>>;
 
-/** How many registrations there are. */
+/** Adds up all registrations. */
 export function sumOf(zahlen: Zahlen | undefined): number {
   return Object.values(zahlen ?? {}).reduce((sum, each) => sum + each, 0);
 }

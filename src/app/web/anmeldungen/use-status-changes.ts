@@ -7,10 +7,10 @@ import { ANMELDUNGEN, type Anmeldung, type AnmeldungInList, nameOf, STATUS_TEXTS
 /** A row that others have changed is looked at and sent again as often; by its status alone after that. */
 const MAX_TRIES = 3;
 
-/** What somebody chose in a row. */
+/** A choice that somebody made in a row. */
 export interface StatusChoice {
   readonly row: AnmeldungInList;
-  /** What the row had when the choice was offered. */
+  /** The row's value when the choice was offered. */
   readonly from: Status;
   readonly to: Status;
 }
@@ -24,7 +24,7 @@ export type SavedStatus = Pick<AnmeldungInList, 'id' | 'etag' | 'status'>;
  * @param put shows in the list what was saved. @returns what else there is to say of it: that it overbooks.
  */
 export function useStatusChanges(put: (row: SavedStatus) => Promise<string>) {
-  /** What was chosen and is not in the list yet, by row. */
+  /** The choices that are not in the list yet, by row. */
   const pending = reactive(new Map<number, Status>());
   const running = new Set<number>();
 

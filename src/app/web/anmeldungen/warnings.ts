@@ -2,7 +2,7 @@ import { formatCount, formatMoment, formatNumber } from '../format.js';
 import type { Veranstaltung } from '../veranstaltungen/veranstaltung.js';
 import { type Anmeldung, nameOf, STATUS_TEXTS, type Status, type Zahlen } from './anmeldung.js';
 
-/** What a registration is about to be. */
+/** A registration as it is about to be. */
 interface About {
   readonly veranstaltung: Veranstaltung;
   readonly zahlen: Zahlen | undefined;
@@ -13,7 +13,7 @@ interface About {
   readonly duplicates: readonly Pick<Anmeldung, 'vorname' | 'nachname' | 'email' | 'status'>[];
 }
 
-/** What speaks against saving it. It may be saved all the same. */
+/** Lists the reasons against saving it. It may be saved all the same. */
 export function warningsOf({ veranstaltung, zahlen, status, before, isNew, duplicates }: About): string[] {
   const texts = duplicates.map(
     (each) => `Schon angemeldet: ${nameOf(each)}, ${each.email} (${STATUS_TEXTS[each.status]}).`,

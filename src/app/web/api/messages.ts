@@ -1,4 +1,4 @@
-/** What a field is called, for people. */
+/** The labels of the fields. */
 const FIELDS: Readonly<Record<string, string>> = {
   name: 'Name',
   beginn: 'Beginn',
@@ -29,7 +29,7 @@ export function fieldsIn(text: string): string[] {
 }
 
 /**
- * What went wrong, in German.
+ * Explains an error, in German.
  * @param status of HTTP; 0 where no answer came.
  * @param text the server's own.
  */

@@ -11,7 +11,7 @@ export class ApiError extends Error {
   readonly status: number;
   /** The server's own text, in English; it names fields. */
   readonly detail: string;
-  /** How long the server asks to wait, in ms. */
+  /** The wait that the server asks for, in ms. */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, detail = '', retryAfterMs?: number) {
@@ -21,7 +21,7 @@ export class ApiError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** Whether the same request may succeed a little later. */
+  /** Tells whether the same request may succeed a little later. */
   get passing(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }

@@ -1,4 +1,4 @@
-/** What comes of a form and a row that has changed under it. */
+/** The result of merging a form with a row that has changed under it. */
 export interface Merged<Fields> {
   readonly fields: Fields;
   /** The fields that both have changed, each to another value: people have to choose. The form's own value stands. */

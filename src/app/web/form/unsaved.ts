@@ -3,7 +3,7 @@ import { onScopeDispose, shallowReactive, watch } from 'vue';
 /** Forms with something typed in them that is not saved. */
 const forms = shallowReactive(new Set<symbol>());
 
-/** Whether anything would be lost if the page went now. */
+/** Tells whether anything would be lost if the page went now. */
 export function hasUnsaved(): boolean {
   return forms.size > 0;
 }

@@ -6,7 +6,7 @@ import { formatDay, formatMoment, formatNumber } from '../format.js';
 type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
 
 /**
- * What is wrong with a form's fields, in German: text by the name of the control. The form is `novalidate`, else the browser
+ * Finds the problems of a form's fields, in German: text by the name of the control. The form is `novalidate`, else the browser
  * would say it first, in its own language. The rules are the controls' own: `required`, `min`, `type` and so on.
  * @param form the element.
  * @param refusal what the server did not take: its fields are marked, too.
@@ -37,7 +37,7 @@ export function useFieldProblems(form: Ref<HTMLFormElement | null>, refusal: Ref
 
   return {
     problems,
-    /** Whether all fields are right. Else the first that is not gets the focus. */
+    /** Tells whether all fields are right. Else the first that is not gets the focus. */
     check(): boolean {
       const right = controls()
         .map(look)
@@ -50,7 +50,7 @@ export function useFieldProblems(form: Ref<HTMLFormElement | null>, refusal: Ref
       const control = target as Control;
       if (problems.has(control.name)) look(control);
     },
-    /** Who leaves a field hears what is wrong with it; not of one that is still empty. Mount as the form's `focusout`. */
+    /** Shows the problem of a field when the focus leaves it, unless it is still empty. Mount as the form's `focusout`. */
     onLeave({ target }: Event): void {
       const control = target as Control;
       if (control.name && (control.value !== '' || control.validity?.badInput)) look(control);

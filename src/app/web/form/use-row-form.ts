@@ -12,7 +12,7 @@ import { useUnsaved } from './unsaved.js';
 /** A row that others have changed is merged and sent again as often; by its fields alone after that, and once more. */
 const MAX_TRIES = 3;
 
-/** What a form for one row needs. */
+/** Options of a form for one row. */
 export interface RowFormOptions<Row, Fields extends object> {
   /** Its resource in the feed. */
   resource: string;
@@ -20,15 +20,15 @@ export interface RowFormOptions<Row, Fields extends object> {
   path: string;
   /** The row that is edited; none: a new one. */
   id: number | undefined;
-  /** What a new row begins with. */
+  /** The values of a new row. */
   empty: Fields;
-  /** What the fields are called, for people. */
+  /** The labels of the fields. */
   labels: Readonly<Record<keyof Fields, string>>;
-  /** How a field's value reads, where that is not as it is written. */
+  /** Shows a field's value, where that is not as it is written. */
   texts?: { [Name in keyof Fields]?: (value: Fields[Name]) => string };
   /** The fields of a row. */
   toFields: (row: Row) => Fields;
-  /** What is sent for the fields. */
+  /** Makes the body that is sent for the fields. */
   toValues: (fields: Fields) => Partial<Row>;
 }
 
@@ -46,7 +46,7 @@ export function useRowForm<Row extends { id: number }, Fields extends object>(op
   /** The fields of the row that the form is made on. */
   const base = shallowRef<Fields>({ ...empty });
   const current = shallowRef<Versioned<Row>>();
-  /** What the others have made of fields that were changed here, too. */
+  /** The values that others gave to fields that were changed here, too. */
   const conflicts: Map<keyof Fields, Fields[keyof Fields]> = shallowReactive(new Map());
   const changedBy = shallowRef('geändert');
   const saving = shallowRef(false);
@@ -154,7 +154,7 @@ export function useRowForm<Row extends { id: number }, Fields extends object>(op
     /** Why the row could not be read, while there is nothing to edit. */
     loadProblem: computed(() => (ready.value || !failure.value ? '' : failure.value.message)),
     reload: () => void fetchNow([path, id]),
-    /** What both have changed: what stands there now. */
+    /** The fields that both have changed, with their values of now. */
     conflicts: computed(() =>
       Array.from(conflicts, ([name, theirs]) => ({
         name: String(name),
@@ -173,7 +173,7 @@ export function useRowForm<Row extends { id: number }, Fields extends object>(op
   };
 }
 
-/** What a form's dialog needs of it, whatever its fields are. */
+/** The part of a form that its dialog uses, whatever its fields are. */
 export interface RowForm {
   readonly dirty: Ref<boolean>;
   readonly saving: Ref<boolean>;

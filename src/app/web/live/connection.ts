@@ -18,7 +18,7 @@ export const now = shallowRef(clock());
 /** Since when changes of others may be missing, in ms since 1970; null while all are heard. */
 export const lostAt = shallowRef<number | null>(null);
 
-/** Whether the feed is heard: then what is shown is as it is now. */
+/** Tells whether the feed is heard: then what is shown is as it is now. */
 export const live = computed(() => status.value === 'connected');
 
 const nextAttemptAt = shallowRef<number | null>(null);

@@ -1,7 +1,7 @@
-/** What the focus falls to when the element that had it is gone, from the inside to the outside. */
+/** Selectors of the elements that receive the focus when the element that had it is gone, from the inside to the outside. */
 const HOLDERS = 'dialog, main, [tabindex="-1"]';
 
-/** Where the focus was, as far as it outlives the element. */
+/** The place of the focus, as far as it outlives the element. */
 interface Place {
   readonly element: Element;
   readonly ancestors: readonly Element[];

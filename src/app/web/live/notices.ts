@@ -1,23 +1,23 @@
 import { shallowReactive, shallowRef } from 'vue';
 
-/** How long a message that all went well stays, in ms. */
+/** The time that a message that all went well stays, in ms. */
 const DONE_MS = 8000;
 /** Older ones give way. */
 const MAX_NOTICES = 3;
 
-/** What the page has to say about something that was done. */
+/** A message about something that was done. */
 export interface Notice {
   readonly kind: 'done' | 'problem';
   readonly text: string;
-  /** What it is about: a newer one of the same replaces it. */
+  /** The subject: a newer one of the same replaces it. */
   readonly about: string;
   readonly action?: { readonly label: string; readonly run: () => void } | undefined;
 }
 
-/** What is shown, oldest first. */
+/** The messages that are shown, oldest first. */
 export const notices: Notice[] = shallowReactive([]);
 
-/** What a screen reader says next. */
+/** The text that a screen reader says next. */
 export const announcement = shallowRef('');
 
 /** Shows a message. A problem stays until it is over or closed. @returns how to take it away. */

@@ -4,7 +4,7 @@ import { ApiError } from '../api/request.js';
 const MAX_WAIT_MS = 15_000;
 
 /**
- * How the page's queries behave. The feed says when something has changed: until then what is shown is right, unless it
+ * The defaults of the page's queries. The feed says when something has changed: until then what is shown is right, unless it
  * could not be read. Then it is tried again until it can.
  */
 export const queryDefaults = {

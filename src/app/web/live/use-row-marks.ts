@@ -3,9 +3,9 @@ import { computed, onScopeDispose, type Ref, reactive, shallowRef } from 'vue';
 import { describeBurst, describeChange } from './describe-change.js';
 import { announce } from './notices.js';
 
-/** How long a row stays marked, in ms. */
+/** The time that a row stays marked, in ms. */
 const MARKED_MS = 6000;
-/** How long a deleted row is still seen, in ms. */
+/** The time that a deleted row is still seen, in ms. */
 const LEAVING_MS = 3000;
 /** Changes within this time are one burst, in ms, and are read out as one. */
 const BURST_MS = 1000;
@@ -45,14 +45,14 @@ function useFading<Value>(ms: number) {
 
 /** Counts the rows of a burst that names none. */
 export interface BurstCounter<Before> {
-  /** What is shown now, at the burst's beginning. */
+  /** The rows that are shown when the burst begins. */
   readonly before: () => Before;
-  /** How many rows are others since then; undefined where that can't be said. */
+  /** The number of rows that are others since then; undefined where that can't be said. */
   readonly count: (before: Before, operation: Change['operation']) => Promise<number | undefined>;
 }
 
 /**
- * Which rows have just been changed, and by whom: text by key. A deleted row is shown a little longer, with a word; a burst
+ * Marks the rows that have just been changed, with their writers: text by key. A deleted row is shown a little longer, with a word; a burst
  * is summed up. A screen reader is told whose row it is. The page's own changes are not among them, deletions aside.
  * @param nameOf what a row is called, for people.
  * @param counter where it is missing, such a burst is said to be of many rows.

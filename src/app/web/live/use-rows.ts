@@ -5,19 +5,19 @@ import { fetchList, type ListParameters, type Page } from '../api/rows.js';
 import { parameter, setParameters } from '../route.js';
 import { useFetchNow } from './fetch-now.js';
 
-/** How many rows a page may have. */
+/** The numbers of rows that a page may have. */
 export const PAGE_SIZES = [10, 20, 50, 100] as const;
 const DEFAULT_SIZE = 20;
 
-/** What a list of rows needs. */
+/** Options of a list of rows. */
 export interface RowsOptions {
-  /** What its data comes from, in the feed. */
+  /** The resources of its data, in the feed. */
   resource: string | readonly string[];
   /** `/api/veranstaltungen` */
   path: string;
-  /** What the rows are narrowed down to. */
+  /** The filters of the rows. */
   filters: MaybeRefOrGetter<ListParameters>;
-  /** Where the address says nothing of it. */
+  /** The default where the address has none. */
   defaultSort: string;
 }
 

@@ -3,8 +3,8 @@ export interface Column {
   readonly name: string;
   /** Its heading; in a card the word before the value. */
   readonly title: string;
-  /** What the server sorts by; none: it can't be sorted by. */
+  /** The column that the server sorts by; none: it can't be sorted by. */
   readonly sort?: string;
-  /** How it looks: `number` is aligned to the right. */
+  /** The look: `number` is aligned to the right. */
   readonly look?: string;
 }

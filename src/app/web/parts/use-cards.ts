@@ -1,6 +1,6 @@
 import { onScopeDispose, readonly, shallowRef } from 'vue';
 
-/** Whether the rows of a table are shown as cards: the page is narrower than its columns need. For setup(). */
+/** Tells whether the rows of a table are shown as cards: the page is narrower than its columns need. For setup(). */
 export function useCards(neededWidth: string) {
   const media = window.matchMedia(`(width < ${neededWidth})`);
   const cards = shallowRef(media.matches);

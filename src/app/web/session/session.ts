@@ -10,10 +10,10 @@ const DEMO = 'jwt-demo';
 
 const token = shallowRef(localStorage.getItem(TOKEN));
 
-/** Whether the server no longer takes the token, and there is no other: sign in again, in place. */
+/** Tells whether the server no longer takes the token, and there is no other: sign in again, in place. */
 export const ended = shallowRef(false);
 
-/** Whether there is a token, taken by the server or not. */
+/** Tells whether there is a token, taken by the server or not. */
 export const signedIn = computed(() => token.value !== null);
 
 /** Whose token it is, for the page's head; it is the server that checks it. */
@@ -63,7 +63,7 @@ export function takeTokenFromAddress(): boolean {
   return true;
 }
 
-/** Whether the server has a demo sign-in. */
+/** Tells whether the server has a demo sign-in. */
 export async function hasDemo(): Promise<boolean> {
   const response = await fetch('/api/demo').catch(() => undefined);
   if (!response?.ok) return false;

@@ -1,4 +1,4 @@
-/** Where the events are. */
+/** The path of the events. */
 export const VERANSTALTUNGEN = '/api/veranstaltungen';
 
 /** An event that people register for. Days as `2030-07-01`, moments in UTC, money in cents. */
