@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { Command, InvalidArgumentError } from 'commander';
 import { doctor } from './commands/doctor.js';
+import { reached } from './commands/reached.js';
 import { migrate, serve } from './commands/serve.js';
 import { sql } from './commands/sql.js';
 import { status } from './commands/status.js';
@@ -136,6 +137,7 @@ Examples:
     .argument('[resources...]', 'only these; all unless given')
     .option('--since <start>', 'begin earlier: 90s, 10m, 24h, or a position that tail has printed')
     .option('--json', 'a JSON object a line, also in a terminal', false)
+    .option('--reached', 'say after each change who has received it: asks the servers', false)
     .action((resources: string[], options: TailOptions) => tail(resources, options))
     .addHelpText(
       'after',
@@ -153,6 +155,13 @@ Examples:
     .option('--json', 'as a JSON array', false)
     .action(status)
     .addHelpText('after', '\nThe same in psql: select * from change_feed.status');
+  command
+    .command('reached')
+    .description('say whether the newest change has reached anyone, and on each server how many streams have it')
+    .argument('[resource]', 'the newest change of it; of all unless given')
+    .option('--json', 'as a JSON array', false)
+    .action(reached)
+    .addHelpText('after', '\nThe same in psql, for what this session changed: select * from change_feed.reached()');
   return command;
 }
 

@@ -68,6 +68,15 @@ grant execute on function
   change_feed.forget_server(text)
   to change_feed_server;
 
+-- Asking all servers how far a change has come, and answering that: change_feed.reached(), pg-change-feed reached
+grant select on change_feed.server_answer to change_feed_server;
+grant execute on function
+  change_feed.ask_servers(), change_feed.open_question(text), change_feed.pass_on_question(),
+  change_feed.answer_question(text, bigint, text), change_feed.empty_answers(bigint),
+  change_feed.find_change(text, text, text),
+  change_feed.reach(bigint, xid8, text[], pg_snapshot), change_feed.reached(text, text)
+  to change_feed_server;
+
 -- Looking for faults, for pg-change-feed doctor
 grant select on change_feed.owner_fault, change_feed.recorder_trigger to change_feed_server;
 grant execute on function change_feed.trigger_argument(bytea, integer) to change_feed_server;

@@ -12,12 +12,15 @@ import { checkDatabaseServer } from '../feed/start-check.js';
 import { OperatorError } from '../operator-error.js';
 import { databaseAddresses } from './database.js';
 import { jsonLines, textLines } from './tail-lines.js';
+import { reachedJson, reachedText, TailReached } from './tail-reached.js';
 
 /** What `tail` is told. */
 export interface TailOptions {
   /** A duration such as `10m`, or a position. */
   readonly since?: string;
   readonly json: boolean;
+  /** Asks the servers after each change whether it has reached anyone. */
+  readonly reached: boolean;
 }
 
 /** The longest between two reads, in ms: where no server leads, no writer notifies. */
@@ -34,11 +37,19 @@ export async function tail(resources: readonly string[], options: TailOptions): 
   const { url, listenUrl } = databaseAddresses();
   const log = new ChangeLog(listenUrl, () => {});
   const wanted = resources.length > 0 ? new Set(resources) : undefined;
-  const lines = options.json || !process.stdout.isTTY ? jsonLines : textLines;
+  const forPrograms = options.json || !process.stdout.isTTY;
+  const lines = forPrograms ? jsonLines : textLines;
+  const write = (texts: readonly string[]) => process.stdout.write(texts.map((text) => `${text}\n`).join(''));
+  const reached = new TailReached(
+    log,
+    (reach) => write([forPrograms ? reachedJson(reach) : reachedText(reach)]),
+    (error) => note(`The servers could not be asked: ${error instanceof Error ? error.message : error}`),
+  );
   const print = (reading: Reading, before: Position) => {
     if (reading.lost) note('Changes were missed that the log does not have any more.');
     const shown = lines(reading, before).filter(({ resource }) => wanted?.has(resource) ?? true);
-    if (shown.length > 0) process.stdout.write(shown.map(({ text }) => `${text}\n`).join(''));
+    if (shown.length > 0) write(shown.map(({ text }) => text));
+    if (options.reached) reached.add(reading.changes.filter(({ resource }) => wanted?.has(resource) ?? true));
   };
 
   const begin = await start(log, url, options.since);

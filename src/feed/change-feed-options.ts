@@ -1,4 +1,5 @@
 import type { Logger } from '../logger.js';
+import type { SentState } from './servers/server-answers.js';
 
 /** The settings of a change feed, and what it works with. */
 export interface ChangeFeedOptions {
@@ -19,5 +20,7 @@ export interface ChangeFeedOptions {
   readonly recentChanges?: number;
   /** Returns the number of streams that the feed serves, for `change_feed.status`. Default: 0. */
   readonly streams?: () => number;
+  /** Returns what was sent to streams, for `change_feed.reached()`. Default: nothing is known of it. */
+  readonly sent?: () => SentState;
   readonly logger: Logger;
 }

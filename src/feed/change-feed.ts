@@ -18,6 +18,7 @@ import { Leader } from './notify/leader.js';
 import { CHANNEL, NotificationListener } from './notify/listener.js';
 import { Resources } from './resources.js';
 import { Revocations } from './servers/revocations.js';
+import { ServerAnswers } from './servers/server-answers.js';
 import { ServerCalls, type ServerCallsOptions } from './servers/server-calls.js';
 import { ServerReport } from './servers/server-report.js';
 import { checkDatabaseServer } from './start-check.js';
@@ -32,7 +33,6 @@ const SILENT_WRITERS_MS = 100;
 const PRELOAD_S = 300;
 
 const LISTENER_FAILED = 'the connection that listens failed, connecting again';
-
 /** How often a query of one client is tried while the feed itself can read. */
 const MAX_ATTEMPTS = 3;
 
@@ -61,6 +61,7 @@ export class ChangeFeed {
   readonly revocations: Revocations;
   readonly #leader: Leader;
   readonly #report: ServerReport;
+  readonly #answers: ServerAnswers;
   readonly #resources: Resources;
   /** What has happened since the start, for metrics. */
   readonly counts = new FeedCounts();
@@ -100,15 +101,14 @@ export class ChangeFeed {
     this.#listener = new NotificationListener(options.listenDatabaseUrl, {
       onNotification: (payload) => {
         if (payload === this.#notificationId) return;
-        if (this.calls.heard(payload) || this.revocations.heard(payload)) return;
+        if ([this.calls, this.revocations, this.#answers].some((part) => part.heard(payload))) return;
         this.counts.heard(payload);
         this.#leader.notified(payload);
         this.#wake();
       },
       onReconnected: () => {
         this.#failures.succeeded(LISTENER_FAILED);
-        this.calls.catchUp();
-        this.revocations.catchUp();
+        for (const part of [this.calls, this.revocations]) part.catchUp();
         if (!this.#stopping) void this.#reader?.readNow();
       },
       onLost: () => this.#failures.failed(LISTENER_FAILED),
@@ -127,7 +127,7 @@ export class ChangeFeed {
       failures: this.#explained,
       logger: this.#logger,
     });
-    this.#report = new ServerReport({
+    const self = {
       instanceId: this.instanceId,
       state: () => ({
         streams: options.streams?.() ?? 0,
@@ -137,6 +137,13 @@ export class ChangeFeed {
       }),
       query,
       logger: this.#logger,
+    };
+    this.#report = new ServerReport(self);
+    this.#answers = new ServerAnswers({
+      ...self,
+      looks: () => this.#leader.leading || this.#polling || !this.#listener.listening,
+      reader: () => this.#reader,
+      sent: options.sent,
     });
   }
 
@@ -145,12 +152,10 @@ export class ChangeFeed {
    * @throws {OperatorError} when the schema is missing, the server is a standby, or a NOTIFY doesn't get through.
    */
   async start(): Promise<void> {
-    try {
-      await this.#start();
-    } catch (error) {
+    await this.#start().catch(async (error: unknown) => {
       await this.stop();
       throw error;
-    }
+    });
   }
 
   async #start(): Promise<void> {
@@ -166,9 +171,8 @@ export class ChangeFeed {
     await this.revocations.start();
     if (!this.#stopping) await this.#report.start();
     if (!mayPrepare) this.#leader.start();
-
-    const { readIntervalMs = 1000 } = this.#options;
-    const interval = mayPrepare ? SILENT_WRITERS_MS : readIntervalMs;
+    if (!this.#stopping) this.#answers.start();
+    const interval = mayPrepare ? SILENT_WRITERS_MS : (this.#options.readIntervalMs ?? 1000);
     if (interval > 0) this.#timer = setInterval(() => this.#wake(), interval);
     this.#maintenance.start();
   }
@@ -183,7 +187,7 @@ export class ChangeFeed {
     clearInterval(this.#timer);
     this.#maintenance.stop();
     this.#reader?.stop();
-    await Promise.all([this.#leader.stop(), this.#report.stop()]);
+    await Promise.all([this.#leader.stop(), this.#report.stop(), this.#answers.stop()]);
     await Promise.all([this.#listener.stop(), this.#log.close()]);
   }
 

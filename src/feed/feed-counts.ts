@@ -1,5 +1,5 @@
 import { LagHistogram } from './lag-histogram.js';
-import type { Reading } from './log/reading.js';
+import type { Measured, Reading } from './log/reading.js';
 import { VACANT } from './notify/listener.js';
 
 /** The payload of a leader's notification. */
@@ -15,11 +15,7 @@ export class FeedCounts {
   readonly notifications = { writer: 0, leader: 0 };
   /** Stretches that clients had missed, and where they were found. */
   readonly replays = { memory: 0, log: 0 };
-  /**
-   * From commit until the change was handed to the last socket: at most so long. A change says when its statement ran,
-   * and the commit comes after that; it also comes after the reading before, which did not see it. The later of the two
-   * counts. Only spans of time are added up, none of two clocks.
-   */
+  /** From commit until the change was handed to the last socket: see {@link FeedCounts.lagsMs}. */
   readonly lag = new LagHistogram();
   #readBegunAt = Number.NEGATIVE_INFINITY;
 
@@ -34,10 +30,18 @@ export class FeedCounts {
   read({ measured, lost }: Reading): void {
     if (lost) this.losses += 1;
     if (!measured) return;
-    const { begunAt, agesMs, changes } = measured;
-    this.changes += changes;
+    this.changes += measured.changes;
+    for (const lagMs of this.lagsMs(measured)) this.lag.observe(lagMs / 1000);
+    this.#readBegunAt = measured.begunAt;
+  }
+
+  /**
+   * Returns how long ago each change of a reading that is being told was committed, at most, in ms. A change says when its
+   * statement ran, and the commit comes after that; it also comes after the reading before, which did not see it. The later
+   * of the two counts. Only spans of time are added up, none of two clocks.
+   */
+  lagsMs({ begunAt, agesMs }: Measured): number[] {
     const now = performance.now();
-    for (const age of agesMs) this.lag.observe(Math.min(age + now - begunAt, now - this.#readBegunAt) / 1000);
-    this.#readBegunAt = begunAt;
+    return agesMs.map((age) => Math.max(Math.min(age + now - begunAt, now - this.#readBegunAt), 0));
   }
 }

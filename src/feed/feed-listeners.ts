@@ -2,12 +2,12 @@ import type { LoggedChange } from '../change.js';
 import type { Logger } from '../logger.js';
 import { epochId } from './log/epochs.js';
 import type { Position } from './log/position.js';
-import type { Reading } from './log/reading.js';
+import type { Measured, Reading } from './log/reading.js';
 
 /** Receives every change of the feed, in order. */
 export interface FeedListener {
-  /** Takes what committed since the last call; `position` lies behind all of it. */
-  onChanges(changes: readonly LoggedChange[], position: Position): void;
+  /** Takes what committed since the last call; `position` lies behind all of it. `measured` says when it was made. */
+  onChanges(changes: readonly LoggedChange[], position: Position, measured?: Measured): void;
   /** Takes that what committed since the last call is not known: everything may have changed. */
   onLost(position: Position): void;
   /** Postgres was restarted, and nothing was lost: positions are written with the id of another epoch from now on. */
@@ -32,7 +32,7 @@ export class FeedListeners {
   }
 
   /** Hands a reading to all. @returns whether it had news. */
-  tell({ changes, position, lost }: Reading): boolean {
+  tell({ changes, position, lost, measured }: Reading): boolean {
     const epoch = epochId(position);
     const restarted = this.#epoch !== undefined && this.#epoch !== epoch && !lost;
     this.#epoch = epoch;
@@ -42,7 +42,7 @@ export class FeedListeners {
     for (const listener of this.#listeners) {
       try {
         if (lost) listener.onLost(position);
-        else listener.onChanges(changes, position);
+        else listener.onChanges(changes, position, measured);
       } catch (error) {
         // The position has advanced: this listener would never learn of what it did not take.
         this.#logger.error({ err: error }, 'a listener failed, and is told that it has missed changes');

@@ -90,6 +90,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     listenDatabaseUrl,
     notify: (channel, payload) => notifyOnce(databaseUrl, channel, payload),
     streams: () => streams.clientCount,
+    sent: () => streams.sent.state(streams.subscriptionCounts()),
     logger,
   });
   const streams: SSEManager = new SSEManager({ ...options, feed: changes, logger });
@@ -112,6 +113,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     start: async () => {
       try {
         await changes.start();
+        streams.sent.forget(changes.position);
         health.start();
       } catch (error) {
         await streams.close();

@@ -73,6 +73,11 @@ export class Client {
     return this.#outbox.endedBy;
   }
 
+  /** True while the client does not read fast enough: changes then cost it the names of their resources alone. */
+  get isFull(): boolean {
+    return this.#outbox.isFull;
+  }
+
   /** The number of resources that the client has to refetch once it reads again. */
   get behind(): number {
     return this.#outbox.behind;
@@ -156,7 +161,7 @@ export class Client {
 
   /** Sends a heartbeat, unless the socket is full. */
   beat(): void {
-    if (!this.#outbox.isFull) this.write(heartbeat(this.currentId));
+    if (!this.isFull) this.write(heartbeat(this.currentId));
   }
 
   /** Writes at once, past the batch. */

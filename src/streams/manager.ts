@@ -5,6 +5,7 @@ import type { LoggedChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { writePosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
+import type { Measured } from '../feed/log/reading.js';
 import type { Logger } from '../logger.js';
 import { Client, type SharedByClients } from './client.js';
 import { endedEvent, revokedEvent, tableUpdate } from './event-format.js';
@@ -15,6 +16,7 @@ import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
 import { RevokedSubjects } from './revoked-subjects.js';
 import type { Rights } from './rights.js';
+import { Broadcast, SentChanges } from './sent-changes.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE } from './subscription.js';
 import { SubscriptionIndex } from './subscription-index.js';
@@ -74,6 +76,8 @@ export class SSEManager {
   readonly counts = new StreamCounts();
   /** The subjects that have lost their rights of late. */
   readonly revoked = new RevokedSubjects();
+  /** To how many streams the last changes were sent. */
+  readonly sent = new SentChanges();
   /** The clients that are about to refetch. */
   readonly refetchSpread = new RefetchSpread();
   readonly #heartbeat: NodeJS.Timeout;
@@ -86,12 +90,13 @@ export class SSEManager {
     this.#replays = new Replays(feed, logger, this.counts, heartbeatMs);
     this.#shared = { livePosition: () => feed.position, liveId: cachedId(feed), holdMs, stallMs, counts: this.counts };
     this.#stopListening = feed.listen({
-      onChanges: (changes) => this.#broadcast(changes),
+      onChanges: (changes, position, measured) => this.#broadcast(changes, position, measured),
       // From here on no client has the id of an epoch that an older data folder may know, too.
       onRestart: () => {
         for (const client of this.#clients.values()) client.beat();
       },
-      onLost: () => {
+      onLost: (position) => {
+        this.sent.forget(position);
         this.refetchSpread.forget();
         for (const client of this.#clients.values())
           void this.#replays.replay(client, 'lost', [...client.subscriptions.values()]);
@@ -225,19 +230,24 @@ export class SSEManager {
     this.#stopListening();
   }
 
-  #broadcast(changes: readonly LoggedChange[]): void {
+  #broadcast(changes: readonly LoggedChange[], position: Position, measured?: Measured): void {
     const receivers = new Set<Client>();
+    const broadcast = new Broadcast();
     for (const change of mergeChanges(changes)) {
       const audience = this.#subscriptions.audienceOf(change.resource);
       const spread = this.refetchSpread.begin(change.resource, audience);
       if (audience === 0) continue;
       const event = tableUpdate(change, spread);
+      const tally = broadcast.tallyOf(change.resource);
       this.#subscriptions.forEachTo(change.resource, (client, subscription) => {
+        tally?.add(client);
         client.take(subscription, change, event);
         receivers.add(client);
       });
     }
     for (const client of receivers) client.flush();
+    broadcast.end(changes, measured ? this.#feed.counts.lagsMs(measured) : []);
+    this.sent.add(position, broadcast);
   }
 
   /** Ends a client's stream at a time, in ms since 1970, or never. */

@@ -194,8 +194,9 @@ test('a VACUUM that gives space back fails no writer with a lock_timeout', async
     left join pg_class k on k.oid = c.reltoastrelid
     left join lateral pg_options_to_table(k.reloptions) t on t.option_name = 'vacuum_truncate'
     where c.relnamespace = 'change_feed'::regnamespace and c.relkind = 'r'
-      and c.relname in ('change', 'pending_notification', 'tick', 'horizon', 'leader', 'call', 'server_report')`);
-  expect(rows).toHaveLength(7);
+      and c.relname in ('change', 'pending_notification', 'tick', 'horizon', 'leader', 'call', 'server_report',
+        'server_answer')`);
+  expect(rows).toHaveLength(8);
   for (const { relname, truncates, toast_truncates, has_toast } of rows) {
     expect([relname, truncates]).toEqual([relname, 'false']);
     if (has_toast && relname === 'change') expect([relname, toast_truncates]).toEqual([relname, 'false']);

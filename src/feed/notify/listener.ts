@@ -8,7 +8,7 @@ import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
 
 /**
  * The channel of writers and servers alike. Anybody with a login may listen, so a payload carries nothing to read: of a
- * writer it is empty, of a leader 16 random hexadecimal digits, of a call the id of its server or its own.
+ * writer it is empty, of a leader 16 random hexadecimal digits, of a call the id of its server or its own, of a question a word.
  */
 export const CHANNEL = 'change_feed';
 

@@ -18,7 +18,7 @@ export interface ServerState {
 export interface ServerReportOptions {
   readonly instanceId: string;
   readonly state: () => ServerState;
-  readonly query: (text: string, values: unknown[]) => Promise<unknown>;
+  readonly query: (text: string, values: unknown[]) => Promise<readonly Record<string, unknown>[]>;
   readonly logger: Logger;
 }
 
