@@ -42,12 +42,16 @@ function messageOf(error: ZodError): string {
     .join('; ');
 }
 
-/** Reads an error of a framework or its body parser, an http-error: `expose` says that its text is meant for clients. */
+/**
+ * Reads an error of a framework: an http-error with `status`, whose `expose` says that its text is meant for clients, or one
+ * of Fastify with `statusCode`.
+ */
 function libraryError(error: unknown): HttpError | undefined {
-  if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
-  const { status } = error;
-  if (status < 400 || status >= 500) return undefined;
+  if (!(error instanceof Error)) return undefined;
+  const { status, statusCode } = error as { status?: unknown; statusCode?: unknown };
+  const found = [status, statusCode].find((each): each is number => typeof each === 'number');
+  if (found === undefined || found < 400 || found >= 500) return undefined;
   const codes = Object.keys(STATUS_OF_CODE) as ErrorCode[];
-  const code = codes.find((key) => STATUS_OF_CODE[key] === status) ?? 'bad_request';
+  const code = codes.find((key) => STATUS_OF_CODE[key] === found) ?? 'bad_request';
   return new HttpError(code, 'expose' in error && error.expose ? error.message : code.replaceAll('_', ' '));
 }

@@ -173,6 +173,7 @@ describe('the caller', () => {
     ['an end that is a date', () => ({ ...ADA, expiresAt: new Date() }), 401, /no valid expiresAt/],
     ['an HttpError', () => fail(new HttpError('unavailable', 'Später')), 503, /^Später$/],
     ['an error of a library', () => fail(Object.assign(new Error('x'), { status: 401 })), 401, /^unauthorized$/],
+    ['an error of Fastify', () => fail(Object.assign(new Error('x'), { statusCode: 401 })), 401, /^unauthorized$/],
     ['any other error', () => fail(new Error('geheim')), 500, /^Something went wrong on the server$/],
   ];
   test.each(cases)('%s', async (_what, caller, status, message) => {
