@@ -191,7 +191,7 @@ begin
       message = format('%s inherits from %s: what is written to it directly is not recorded', inheriting.relation, target),
       hint = case when inheriting.is_foreign then 'A foreign table cannot be watched. Write to it through ' || target
         else format('Watch it under the same name: select change_feed.watch(%L, %L%s)', inheriting.relation, named,
-          case when not keys then ', keys => false' end || case when parsed <> '[]' then format(', scopes => %L', scopes) end) end;
+          concat(case when not keys then ', keys => false' end, case when parsed <> '[]' then format(', scopes => %L', scopes) end)) end;
   end loop;
   if changed then
     perform change_feed.see_watched(target, former || named, named);

@@ -102,7 +102,7 @@ export function changeOf(row: ReadingRow): AgedChange[] {
  * Reads the column `origin`: the application and the client are its first lines, neither has a line break, and all the rest
  * is the actor.
  */
-export function originOf(text: string | null): Origin | undefined {
+function originOf(text: string | null): Origin | undefined {
   if (text === null) return undefined;
   const [application, client, ...lines] = text.split('\n');
   const actor = lines.join('\n');
