@@ -1,4 +1,4 @@
-import type { Scope } from './scope.js';
+import { formatTopic, parseTopic, type Scope } from './scope.js';
 
 /** The operation of a statement on a watched table, or `emit` for an application's own event. */
 export type Operation = 'insert' | 'update' | 'delete' | 'truncate' | 'emit';
@@ -44,12 +44,48 @@ export interface LoggedChange extends Change {
   readonly keysText?: string;
   /** The JSON text of `data`, exactly as Postgres keeps it (jsonb). `data` may be rounded, and this is not. */
   readonly dataText?: string;
+  /**
+   * The statements that it stands for, of a table with scopes: they say what a subscriber of a scope receives. Absent: each
+   * receives that something changed.
+   */
+  readonly statements?: readonly ScopedStatement[];
+  /** Its place in its read, where what subscribers of scopes receive has to be put in order. */
+  readonly place?: number;
+}
+
+/** The values of a scope's columns in the rows that a statement changed, before or after the change. */
+export interface ChangedValues {
+  /** Each value with the JSON text of its rows' keys; undefined where they are not named. */
+  readonly keys: ReadonlyMap<string, string | undefined>;
+  /** True where the statement changed rows of several values, those among them that are not in `keys`. */
+  readonly several: boolean;
+}
+
+/** A statement of the log, with what it changed of each scope. */
+export interface ScopedStatement {
+  /** As it was logged: its operation, origin, data and transaction. */
+  readonly change: LoggedChange;
+  /** Returns what it changed of the scopes over these columns. Undefined: not known, so it may be every value. */
+  readonly valuesOf: (columns: string) => ChangedValues | undefined;
+  /** The length of what it keeps for that, in UTF-16 units. */
+  readonly size: number;
+}
+
+/** Returns the topic that a change is about, as text. */
+export function topicOfChange({ resource, scope }: Change): string {
+  return scope ? formatTopic({ resource, scope }) : resource;
+}
+
+/** Returns a change's place in its read; of one that stands for many, a place before all. */
+export function placeOf({ place = -1 }: LoggedChange): number {
+  return place;
 }
 
 /**
- * Makes the change that says: something changed in this resource, refetch it. It names no operation and no keys.
+ * Makes the change that says: something changed in this topic, refetch it. It names no operation and no keys.
+ * @param topic a resource's name, or the text of a scope.
  * @param reason `resync` where changes were missed and cannot be replayed; absent where several changes became one.
  */
-export function refetchOf(resource: string, reason?: LoggedChange['reason']): LoggedChange {
-  return reason ? { resource, reason } : { resource };
+export function refetchOf(topic: string, reason?: LoggedChange['reason']): LoggedChange {
+  return { ...parseTopic(topic), ...(reason && { reason }) };
 }

@@ -67,7 +67,7 @@ function program(): Command {
     .option('--expires <duration>', 'how long it holds: 90s, 10min, 24h, 7d', asDuration, asDuration('1h'))
     .option(
       '--resources <names>',
-      'what it may read, separated by commas; * for all (default: DEFAULT_RESOURCES)',
+      'what it may read, resources and scopes, separated by commas; * for all (default: DEFAULT_RESOURCES)',
       asNames,
     )
     .action((options: { sub: string; expires: number; resources?: string[] }) =>
@@ -134,7 +134,7 @@ Examples:
   command
     .command('tail')
     .description('show the feed live, straight from the database')
-    .argument('[resources...]', 'only these; all unless given')
+    .argument('[resources...]', 'only these resources and scopes; all unless given')
     .option('--since <start>', 'begin earlier: 90s, 10m, 24h, or a position that tail has printed')
     .option('--json', 'a JSON object a line, also in a terminal', false)
     .option('--reached', 'say after each change who has received it: asks the servers', false)
@@ -147,6 +147,7 @@ Ends with Ctrl-C, exit code 130, and says how to go on from there. Colours in a 
 Examples:
   pg-change-feed tail
   pg-change-feed tail veranstaltung --since 10m
+  pg-change-feed tail 'anmeldung?veranstaltung_id=7'
   pg-change-feed tail --json | jq -r .resource`,
     );
   command

@@ -14,8 +14,8 @@ export interface Topic {
 
 /** The largest number of columns of one scope. */
 const MAX_COLUMNS = 4;
-/** The longest name of a column, in bytes: as long as Postgres' own. */
-const MAX_NAME_BYTES = 63;
+/** The longest name of a column, in bytes: an own event may have longer ones than a table. */
+const MAX_NAME_BYTES = 200;
 /** The longest value, in bytes: a longer one belongs to no scope. */
 const MAX_VALUE_BYTES = 200;
 
@@ -30,7 +30,7 @@ export function parseTopic(text: string): Topic {
   expect(rest.length === 0 && resource !== '' && resource !== '*', 'the name of a resource before one ?');
   const pairs = conditions.split('&').map((pair) => {
     const [name = '', value, ...more] = pair.split('=');
-    expect(value !== undefined && more.length === 0, 'column=value, joined with &');
+    expect(value !== undefined && more.length === 0, 'name=value, joined with &');
     return [decoded(name), decoded(value as string)] as const;
   });
   return { resource, scope: checked(pairs) };
@@ -64,11 +64,11 @@ export function columnsOf(scope: Scope): string[] {
 
 /** Makes a scope of names and values. @throws {TypeError} where one breaks a limit or comes twice. */
 function checked(pairs: readonly (readonly [name: string, value: string])[]): Scope {
-  expect(pairs.length > 0 && pairs.length <= MAX_COLUMNS, `1 to ${MAX_COLUMNS} columns`);
-  expect(new Set(pairs.map(([name]) => name)).size === pairs.length, 'each column once');
+  expect(pairs.length > 0 && pairs.length <= MAX_COLUMNS, `1 to ${MAX_COLUMNS} pairs`);
+  expect(new Set(pairs.map(([name]) => name)).size === pairs.length, 'each name once');
   for (const [name, value] of pairs) {
     const length = bytesOf(name).length;
-    expect(length > 0 && length <= MAX_NAME_BYTES, `a column's name of 1 to ${MAX_NAME_BYTES} bytes`);
+    expect(length > 0 && length <= MAX_NAME_BYTES, `a name of 1 to ${MAX_NAME_BYTES} bytes`);
     expect(bytesOf(value).length <= MAX_VALUE_BYTES, `a value of at most ${MAX_VALUE_BYTES} bytes`);
     // Postgres has no text with NUL.
     expect(!`${name}${value}`.includes('\0'), 'no NUL');

@@ -60,7 +60,7 @@ describe('a topic', () => {
     ['NUL in a name', 'a?x%00=1'],
     ['a value of 201 bytes', `a?x=${'ü'.repeat(100)}1`],
     ['a value of 8 kB', `a?x=${'1'.repeat(8192)}`],
-    ['a name of 64 bytes', `a?${'x'.repeat(64)}=1`],
+    ['a name of 201 bytes', `a?${'x'.repeat(201)}=1`],
     ['five columns', 'a?v=1&w=1&x=1&y=1&z=1'],
   ])('is refused with %s', (_, text) => {
     expect(() => parseTopic(text)).toThrow(TypeError);
@@ -85,7 +85,7 @@ describe('a topic', () => {
   test('comes back from its text, and two have the same text only where they are the same', () => {
     const text = (maxLength: number) =>
       fc.string({ unit: 'grapheme', maxLength }).filter((part) => !part.includes('\0'));
-    const name = text(10).filter((part) => part !== '' && Buffer.byteLength(part) <= 63);
+    const name = text(10).filter((part) => part !== '' && Buffer.byteLength(part) <= 200);
     const value = text(20).filter((part) => Buffer.byteLength(part) <= 200);
     const scope = fc.dictionary(name, value, { minKeys: 1, maxKeys: 4, noNullPrototype: true });
     fc.assert(

@@ -1,40 +1,45 @@
 import { styleText } from 'node:util';
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, topicOfChange } from '../change.js';
 import { writePosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
 import type { Reading } from '../feed/log/reading.js';
 import { jsonObject } from '../json-text.js';
+import type { FollowedTopics } from '../streams/followed-topics.js';
 
-/** A line of `tail`, and the resource that it is about. */
-export interface TailLine {
-  readonly resource: string;
-  readonly text: string;
+/** A change that `tail` shows, with the time of its statement by the clock here, as far as it is known. */
+export interface TailedChange {
+  readonly change: LoggedChange;
+  readonly at: Date | undefined;
 }
 
-/** For programs: the change with `at`, and the position that has been reached once the line is read. */
-export function jsonLines(reading: Reading, before: Position): TailLine[] {
-  return reading.changes.map((change, i) => {
+/** Lists the changes of a reading that are of these topics. */
+export function tailedChanges(reading: Reading, followed: FollowedTopics): TailedChange[] {
+  return reading.changes.flatMap((each, place) => {
+    const at = madeAt(reading, place);
+    return followed.changesOf([each]).map((change) => ({ change, at }));
+  });
+}
+
+/** Writes changes for programs, each with `at` and the position that is reached once the line is read. */
+export function jsonLines(tailed: readonly TailedChange[], before: Position, after: Position): string[] {
+  return tailed.map(({ change, at }, place) => {
     // Of one reading only the last has the new position: who stops amid it starts again before it.
-    const position = writePosition(i === reading.changes.length - 1 ? reading.position : before);
-    return {
-      resource: change.resource,
-      text: jsonObject(
-        { at: madeAt(reading, i)?.toISOString(), ...shown(change), position },
-        { keys: change.keysText, data: change.dataText },
-      ),
-    };
+    const position = writePosition(place === tailed.length - 1 ? after : before);
+    return jsonObject(
+      { at: at?.toISOString(), ...shown(change), position },
+      { keys: change.keysText, data: change.dataText },
+    );
   });
 }
 
 const COLOURS = { insert: 'green', update: 'yellow', delete: 'red', truncate: 'red', emit: 'magenta' } as const;
 
-/** For people: time, resource, operation, keys, and who it was. */
-export function textLines(reading: Reading): TailLine[] {
-  return reading.changes.map((change, i) => ({
-    resource: change.resource,
-    text: [
-      paint('dim', timeOf(madeAt(reading, i))),
-      paint('bold', change.resource),
+/** Writes changes for people: time, resource or scope, operation, keys, and the writer. */
+export function textLines(tailed: readonly TailedChange[]): string[] {
+  return tailed.map(({ change, at }) =>
+    [
+      paint('dim', timeOf(at)),
+      paint('bold', topicOfChange(change)),
       change.operation ? paint(COLOURS[change.operation], change.operation) : change.keys ? 'changed' : 'many changes',
       ...(change.keys ? [change.keys.map(keyText).join(' ')] : []),
       ...(change.data === undefined ? [] : [dataOf(change)]),
@@ -42,7 +47,7 @@ export function textLines(reading: Reading): TailLine[] {
     ]
       .filter((part) => part !== '')
       .join('  '),
-  }));
+  );
 }
 
 /** styleText takes NO_COLOR, FORCE_COLOR and whether this is a terminal into account with `stream`. */
@@ -56,8 +61,8 @@ function origin({ origin = {} }: LoggedChange): string {
   return parts.join(' ').replace(/\p{Cc}/gu, '?');
 }
 
-function shown({ resource, operation, keys, data, origin }: LoggedChange) {
-  return { resource, operation, keys, data, origin };
+function shown({ resource, scope, operation, keys, data, origin }: LoggedChange) {
+  return { resource, scope, operation, keys, data, origin };
 }
 
 /** As it was recorded, but for control characters: none reaches the terminal. */

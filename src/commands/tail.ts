@@ -1,6 +1,7 @@
 import { atMost } from '../at-most.js';
 import { parseDuration } from '../config.js';
 import { databaseFailure } from '../database/failure.js';
+import { scopeFault } from '../feed/declared-scopes.js';
 import type { Failures } from '../feed/failure-log.js';
 import { ChangeLog } from '../feed/log/change-log.js';
 import { readPosition, writePosition } from '../feed/log/epochs.js';
@@ -10,8 +11,12 @@ import type { Reading } from '../feed/log/reading.js';
 import { CHANNEL, CLOSE_MS, NotificationListener } from '../feed/notify/listener.js';
 import { checkDatabaseServer } from '../feed/start-check.js';
 import { OperatorError } from '../operator-error.js';
+import { formatTopic, parseTopic } from '../scope.js';
+import { FollowedTopics } from '../streams/followed-topics.js';
+import { StreamRights } from '../streams/rights.js';
+import { EVERY_RESOURCE } from '../streams/subscription.js';
 import { databaseAddresses } from './database.js';
-import { jsonLines, textLines } from './tail-lines.js';
+import { jsonLines, tailedChanges, textLines } from './tail-lines.js';
 import { reachedJson, reachedText, TailReached } from './tail-reached.js';
 
 /** What `tail` is told. */
@@ -33,26 +38,27 @@ const INTERRUPTED = 130;
  * holds up no writer and no server, also when it is suspended.
  * @throws {OperatorError} where the feed can't be read, in one sentence.
  */
-export async function tail(resources: readonly string[], options: TailOptions): Promise<void> {
+export async function tail(given: readonly string[], options: TailOptions): Promise<void> {
   const { url, listenUrl } = databaseAddresses();
   const log = new ChangeLog(listenUrl, () => {});
-  const wanted = resources.length > 0 ? new Set(resources) : undefined;
-  const forPrograms = options.json || !process.stdout.isTTY;
-  const lines = forPrograms ? jsonLines : textLines;
+  const followed = new FollowedTopics(topicsOf(given), new StreamRights('*'));
+  if (followed.hasScopes) log.tellScopes();
+  const asJson = options.json || !process.stdout.isTTY;
   const write = (texts: readonly string[]) => process.stdout.write(texts.map((text) => `${text}\n`).join(''));
   const reached = new TailReached(
     log,
-    (reach) => write([forPrograms ? reachedJson(reach) : reachedText(reach)]),
+    (reach) => write([asJson ? reachedJson(reach) : reachedText(reach)]),
     (error) => note(`The servers could not be asked: ${error instanceof Error ? error.message : error}`),
   );
   const print = (reading: Reading, before: Position) => {
     if (reading.lost) note('Changes were missed that the log does not have any more.');
-    const shown = lines(reading, before).filter(({ resource }) => wanted?.has(resource) ?? true);
-    if (shown.length > 0) write(shown.map(({ text }) => text));
-    if (options.reached) reached.add(reading.changes.filter(({ resource }) => wanted?.has(resource) ?? true));
+    const tailed = tailedChanges(reading, followed);
+    const lines = asJson ? jsonLines(tailed, before, reading.position) : textLines(tailed);
+    if (lines.length > 0) write(lines);
+    if (options.reached) reached.add(tailed.map(({ change }) => change));
   };
 
-  const begin = await start(log, url, options.since);
+  const begin = await start(log, url, options.since, followed);
   let { position } = begin;
   const reader = new LogReader(log, position, failuresNoted(), (reading) => {
     print(reading, position);
@@ -86,11 +92,13 @@ async function start(
   log: ChangeLog,
   url: string,
   since: string | undefined,
+  followed: FollowedTopics,
 ): Promise<{ position: Position; note: string }> {
   const position = since === undefined ? undefined : readPosition(since);
   const seconds = since === undefined || position ? undefined : secondsOf(since);
   try {
     await checkDatabaseServer(log, url);
+    await requireScopes(log, followed.topics);
     const now = await log.position();
     if (position) return { position, note: 'Listening from the position that --since names.' };
     if (seconds === undefined) return { position: now, note: 'Listening from now on.' };
@@ -102,6 +110,27 @@ async function start(
   } catch (error) {
     await log.close();
     throw databaseFailure(error, url);
+  }
+}
+
+/** Reads the topics of the command line; none: all. @throws {OperatorError} for what is no topic. */
+function topicsOf(given: readonly string[]): string[] {
+  try {
+    return given.length > 0 ? given.map((text) => formatTopic(parseTopic(text))) : [EVERY_RESOURCE];
+  } catch (error) {
+    throw new OperatorError((error as TypeError).message);
+  }
+}
+
+/** Checks that the tables have these scopes. @throws {OperatorError} with what to do. */
+async function requireScopes(log: ChangeLog, topics: readonly string[]): Promise<void> {
+  const scoped = topics.map(parseTopic).filter(({ scope }) => scope);
+  if (scoped.length === 0) return;
+  const tables = new Map((await log.watchedTables()).map((table) => [table.resource, table]));
+  for (const { resource, scope = {} } of scoped) {
+    const table = tables.get(resource);
+    const fault = table && scopeFault(table, scope);
+    if (fault !== undefined) throw new OperatorError(fault);
   }
 }
 

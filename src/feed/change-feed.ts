@@ -256,6 +256,16 @@ export class ChangeFeed {
     return this.#resources.isWatched(resource);
   }
 
+  /** See {@link ChangeLog.tellScopes}. */
+  tellScopes(): () => void {
+    return this.#log.tellScopes();
+  }
+
+  /** What is known of the scopes of tables. */
+  get scopes(): Pick<Resources, 'scopeFault' | 'scopesNow'> {
+    return this.#resources;
+  }
+
   /**
    * Begins at now, with the last minutes in memory: after a deployment all clients come back at once, and each would
    * ask the log.

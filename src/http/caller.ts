@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import type { Logger } from '../logger.js';
-import { parseTopic } from '../scope.js';
 import type { Rights } from '../streams/rights.js';
 import { type Authorize, failingClosed, rightsOfClaims } from './authorize.js';
-import { parseClaims } from './claims.js';
+import { isTopic, parseClaims } from './claims.js';
 import { HttpError } from './http-error.js';
 
 /** The caller of a request, and its rights. */
@@ -84,14 +83,4 @@ export function requireCaller(given: unknown, logger: Logger): Caller {
 
 function isRights(value: unknown): boolean {
   return value === '*' || typeof value === 'function' || (Array.isArray(value) && value.every(isTopic));
-}
-
-function isTopic(value: unknown): boolean {
-  if (typeof value !== 'string') return false;
-  try {
-    parseTopic(value);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,10 +1,19 @@
 import { z } from 'zod';
+import { parseTopic } from '../scope.js';
 import { HttpError } from './http-error.js';
 
-/** The largest number of names in a token: they are searched for each resource of each stream. */
+/** The largest number of topics in a token: they are searched for each resource of each stream. */
 const MAX_RESOURCES = 1000;
 const SUB = 'expected text of 1 to 200 characters, without NUL and lone surrogates';
-const RESOURCES = `expected * or a list of at most ${MAX_RESOURCES} names`;
+const RESOURCES = `expected * or a list of at most ${MAX_RESOURCES} names, each alone or with a scope such as ?tenant_id=7`;
+
+/** `*`, or a list of resources and scopes. */
+const topics = z
+  .custom<'*' | readonly string[]>(
+    (value) => value === '*' || (Array.isArray(value) && value.length <= MAX_RESOURCES && value.every(isTopic)),
+    RESOURCES,
+  )
+  .transform((value) => (value.includes('*') ? '*' : value));
 
 const claims = z.object({
   /** The subject of the token, 1 to 200 characters: the owner of its streams, and the actor of its writes. */
@@ -16,16 +25,8 @@ const claims = z.object({
     .refine((sub) => !/[\0\p{Cs}]/u.test(sub), SUB),
   /** The end of the token, in seconds since 1970. */
   exp: z.number('expected seconds since 1970').optional(),
-  /** The resources that it may receive, and over REST read and write: `*` for all, or names. */
-  resources: z
-    .custom<'*' | readonly string[]>(
-      (value) =>
-        value === '*' ||
-        (Array.isArray(value) && value.length <= MAX_RESOURCES && value.every((name) => typeof name === 'string')),
-      RESOURCES,
-    )
-    .transform((value) => (value.includes('*') ? '*' : value))
-    .optional(),
+  /** The topics that it may receive, and over REST read and write: `*` for all, names, or names with a scope. */
+  resources: topics.optional(),
 });
 
 /** The claims of a token that {@link parseClaims} has checked, and all others that it has. */
@@ -33,7 +34,7 @@ export type Claims = z.output<typeof claims> & { readonly [claim: string]: unkno
 
 /**
  * Checks the claims that the feed needs. Then `sub` is text, `exp` a number or absent, and `resources` is `*`, a list of
- * names, or absent. A list with `*` in it becomes `*`. All other claims stay as they are.
+ * names and scopes, or absent. A list with `*` in it becomes `*`. All other claims stay as they are.
  * @param given the claims of a token whose signature is valid.
  * @throws {HttpError} unauthorized where a claim is missing or malformed, with its name and what was expected.
  */
@@ -43,6 +44,17 @@ export function parseClaims(given: unknown): Claims {
   if (result.success) return { ...(given as object), ...result.data };
   const [issue] = result.error.issues;
   throw new HttpError('unauthorized', messageOf(issue?.path[0], issue?.message), { 'WWW-Authenticate': 'Bearer' });
+}
+
+/** Returns whether a value is the text of a topic. */
+export function isTopic(value: unknown): value is string {
+  if (typeof value !== 'string') return false;
+  try {
+    parseTopic(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function messageOf(claim: PropertyKey | undefined, expected: string | undefined): string {

@@ -1,32 +1,47 @@
 import { readPosition } from '../feed/log/epochs.js';
+import { formatTopic, parseTopic, type Topic } from '../scope.js';
 import type { Start } from '../streams/replay.js';
 import { EVERY_RESOURCE } from '../streams/subscription.js';
 import type { Exchange } from './exchange.js';
 import { HttpError } from './http-error.js';
 
 /**
- * Reads the resources of a URL: `?resources=a,b`, or repeated.
- * @throws {HttpError} bad_request for a malformed name, and for more than `max` names.
+ * Reads the topics of a URL: `?resources=a,b`, or repeated, each in its canonical text.
+ * @throws {HttpError} bad_request for a malformed topic, and for more than `max`.
  */
-export function requestedResources(query: string | string[] | undefined, max: number): string[] {
-  const names = [query ?? []].flat().flatMap((list) => list.split(','));
-  const resources = [...new Set(names.filter((name) => name !== ''))];
-  if (resources.length > max) {
-    throw new HttpError('bad_request', `resources: at most ${max}, got ${resources.length}`);
+export function requestedTopics(query: string | string[] | undefined, max: number): string[] {
+  const texts = [query ?? []].flat().flatMap((list) => list.split(','));
+  const topics = new Set(texts.filter((text) => text !== ''));
+  if (topics.size > max) {
+    throw new HttpError('bad_request', `resources: at most ${max}, got ${topics.size}`);
   }
-  for (const resource of resources) requireResource(resource);
-  return resources;
+  return [...new Set(Array.from(topics, requireTopic))];
 }
 
-/** Checks a name by the rule of `change_feed.check_resource()` in the database; `*` passes. @throws {HttpError} bad_request. */
-export function requireResource(resource: string): void {
-  if (resource === EVERY_RESOURCE) return;
+/**
+ * Reads a topic, and checks its resource by the rule of `change_feed.check_resource()` in the database; `*` passes.
+ * @returns its canonical text.
+ * @throws {HttpError} bad_request.
+ */
+export function requireTopic(text: string): string {
+  const topic = parsedTopic(text);
+  const { resource } = topic;
+  if (resource === EVERY_RESOURCE) return resource;
   const bytes = Buffer.byteLength(resource);
   if (bytes < 1 || bytes > 200 || /[,?*\p{Cc}]/u.test(resource)) {
     throw new HttpError(
       'bad_request',
       'resource: expected * or a name of 1 to 200 bytes with none of , ? * or control characters',
     );
+  }
+  return formatTopic(topic);
+}
+
+function parsedTopic(text: string): Topic {
+  try {
+    return parseTopic(text);
+  } catch (error) {
+    throw new HttpError('bad_request', (error as TypeError).message);
   }
 }
 

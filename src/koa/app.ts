@@ -10,6 +10,7 @@ import { parametersOf } from '../http/parameters.js';
 import { RequestRate } from '../http/request-rate.js';
 import { RunningRequests } from '../http/running-requests.js';
 import type { Logger } from '../logger.js';
+import type { Scope } from '../scope.js';
 import { authorizeByRights } from '../streams/rights.js';
 import { authenticate } from './auth.js';
 import { changeFeedRoutes } from './change-feed-routes.js';
@@ -23,8 +24,11 @@ import { securityHeaders } from './security-headers.js';
 /** The server's parts that routes of an application can use. */
 export interface ServedApplication {
   readonly feed: FeedWithStreams;
-  /** Returns whether the token of a request allows a resource. Only for routes behind authentication. */
-  readonly authorize: (ctx: Context, resource: string) => boolean;
+  /**
+   * Returns whether the token of a request allows a resource, or with `scope` a part of it. Only for routes behind
+   * authentication.
+   */
+  readonly authorize: (ctx: Context, resource: string, scope?: Scope) => boolean;
   /** Returns the `sub` of a request's token. Only for routes behind authentication. */
   readonly subjectOf: (ctx: Context) => string;
 }
@@ -92,7 +96,7 @@ export function createApp(options: AppOptions): Koa {
   const { open = [], authenticated = [] } =
     options.routes?.({
       feed,
-      authorize: ({ state: { claims } }, resource) => authorizeByRights(rightsOf(claims), resource),
+      authorize: ({ state: { claims } }, resource, scope) => authorizeByRights(rightsOf(claims), resource, scope),
       subjectOf: ({ state: { claims } }) => claims.sub,
     }) ?? {};
   for (const router of open) mount(app, router);

@@ -14,7 +14,7 @@ interface ByClaims {
    * without `sub`, or where a claim that the feed reads is malformed (`sub`, `exp`, `resources`).
    */
   readonly claimsOf: (ctx: Context) => unknown;
-  /** Decides whether well formed claims allow a resource: their `resources` is `*`, a list of names, or absent. */
+  /** Decides whether well formed claims allow a resource or a scope: their `resources` is `*`, a list, or absent. */
   readonly authorize: Authorize;
   /** The time for which the application accepts a token after its end, in seconds; the stream ends then. Default 0. */
   readonly toleranceS?: number;

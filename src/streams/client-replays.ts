@@ -50,7 +50,7 @@ export class ClientReplays {
     return waiting?.all() ?? [];
   }
 
-  /** Returns whether a replay may send changes of a resource: a live change now would come before older ones. */
+  /** Returns whether a replay may send changes of a resource, or of a scope of it: a live change now would come before older ones. */
   awaits(resource: string): boolean {
     for (const replay of this.#running ?? []) if (replay.covers(resource)) return true;
     return false;

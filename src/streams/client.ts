@@ -1,14 +1,16 @@
 import type { Writable } from 'node:stream';
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, refetchOf, topicOfChange } from '../change.js';
 import type { Position } from '../feed/log/position.js';
+import type { Scope } from '../scope.js';
 import { ClientReplays, isCovered } from './client-replays.js';
 import { EventBatch, eventBatchOf } from './event-batch.js';
-import { type EncodedEvent, heartbeat, tableUpdate } from './event-format.js';
+import { type EncodedEvent, endedEvent, heartbeat, tableUpdate } from './event-format.js';
 import { MAX_EVENTS } from './limits.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 import type { Replay, Start } from './replay.js';
 import { ResumePoint } from './resume-point.js';
-import { RememberedRights, type Rights } from './rights.js';
+import { type Rights, StreamRights } from './rights.js';
+import type { ScopedTopic } from './scoped-topic.js';
 import type { EndReason } from './stream-counts.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
@@ -19,7 +21,7 @@ export interface ClientOptions {
   readonly subject: string;
   /** The socket that takes the stream's bytes, with the headers sent. */
   readonly socket: Writable;
-  /** The topics that this client may receive. A function is asked once for each. */
+  /** What this client may receive. */
   readonly rights: Rights;
   readonly shared: SharedByClients;
 }
@@ -50,7 +52,7 @@ export class Client {
   readonly #shared: SharedByClients;
   readonly #outbox: Outbox;
   // Made when they are needed: ten thousand idle clients need none of them.
-  #rights: RememberedRights | undefined;
+  #rights: StreamRights | undefined;
   #resumePoint: ResumePoint | undefined;
   #replays: ClientReplays | undefined;
   #batch: EventBatch | undefined;
@@ -73,20 +75,36 @@ export class Client {
     return this.#outbox.endedBy;
   }
 
-  /** True while the client does not read fast enough: changes then cost it the names of their resources alone. */
+  /** True while the client does not read fast enough: changes then cost it the names of their topics alone. */
   get isFull(): boolean {
     return this.#outbox.isFull;
   }
 
-  /** The number of resources that the client has to refetch once it reads again. */
+  /** The number of topics that the client has to refetch once it reads again. */
   get behind(): number {
     return this.#outbox.behind;
   }
 
-  /** Returns whether this client may receive a resource. */
-  authorize(resource: string): boolean {
-    this.#rights ??= new RememberedRights(this.#given);
-    return this.#rights.authorize(resource);
+  /** Returns whether this client may receive a resource, or with `scope` a part of it. */
+  authorize(resource: string, scope?: Scope): boolean {
+    return this.rights.authorize(resource, scope);
+  }
+
+  /** Its rights. */
+  get rights(): StreamRights {
+    this.#rights ??= new StreamRights(this.#given);
+    return this.#rights;
+  }
+
+  /** The scopes that a subscription to `*` receives. */
+  get grantedScopes(): readonly ScopedTopic[] {
+    return this.rights.grantedScopes;
+  }
+
+  /** Returns whether it is subscribed to a whole resource, so that it receives no scope of it besides. */
+  hasWhole(resource: string): boolean {
+    const { subscriptions } = this;
+    return subscriptions.has(resource) || (subscriptions.has(EVERY_RESOURCE) && this.authorize(resource));
   }
 
   /** Gives this client other rights. */
@@ -127,16 +145,17 @@ export class Client {
   endReplay(replay: Replay, events: readonly EncodedEvent[], replayedTo?: Position): void {
     // Back to where the replay starts, first: cut in its middle, the stream has to start from there again.
     const startId = this.currentId;
-    const replayed = new Set(events.map(({ resource }) => resource));
+    const replayed = new Set(events.map(({ topic }) => topic));
     // Not one by one: a batch for each of thousands would stay with the first of them, for each place to resume from.
     if (events.length > MAX_EVENTS) this.#batch = eventBatchOf(replayed, this.#batch);
     else for (const event of events) this.#add(event);
     for (const change of this.#replays?.end(replay, replayedTo) ?? []) {
       // "Everything may have changed" covers what it names; of `*` it can't name what is only just new.
-      if (!replayedTo && replayed.has(change.resource)) continue;
-      // Its subscription may have been ended since, and another one may cover the resource.
-      const subscription = this.#subscriptionTo(change.resource);
+      if (!replayedTo && replayed.has(topicOfChange(change))) continue;
+      // Its subscription may have been ended since, and another one may cover the topic, or a part of it.
+      const subscription = this.#subscriptionTo(change);
       if (subscription) this.take(subscription, change, tableUpdate(change));
+      else if (!change.scope) this.#takeForScopes(change.resource);
     }
     this.flush(startId);
   }
@@ -157,6 +176,15 @@ export class Client {
     const batch = this.#batch;
     this.#batch = undefined;
     if (batch) this.#send(batch, startId);
+  }
+
+  /**
+   * Sends a resync for a scope and that it has ended, at once: behind a batch or a replay the client could take the end for
+   * all that it is told.
+   */
+  endScope(scope: ScopedTopic): void {
+    this.rights.endScope(scope);
+    this.write(tableUpdate(refetchOf(scope.text, 'resync')).text + endedEvent(scope, 'no_scope'));
   }
 
   /** Sends a heartbeat, unless the socket is full. */
@@ -206,8 +234,21 @@ export class Client {
     this.#batch = this.#batch ? this.#batch.and(event) : EventBatch.of(event);
   }
 
-  #subscriptionTo(resource: string): Subscription | undefined {
-    const direct = this.subscriptions.get(resource);
-    return direct ?? (this.authorize(resource) ? this.subscriptions.get(EVERY_RESOURCE) : undefined);
+  #subscriptionTo(change: LoggedChange): Subscription | undefined {
+    const { resource, scope } = change;
+    const topic = topicOfChange(change);
+    const direct = this.subscriptions.get(topic);
+    if (direct) return direct;
+    const allowed = scope ? this.grantedScopes.some(({ text }) => text === topic) : this.authorize(resource);
+    return allowed ? this.subscriptions.get(EVERY_RESOURCE) : undefined;
+  }
+
+  /** Takes that something changed in the scopes of a resource: the whole came as one until its subscription ended. */
+  #takeForScopes(resource: string): void {
+    for (const subscription of this.subscriptions.values()) {
+      if (!subscription.topic.startsWith(`${resource}?`)) continue;
+      const change = refetchOf(subscription.topic);
+      this.take(subscription, change, tableUpdate(change));
+    }
   }
 }

@@ -1,6 +1,7 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { FailureLog } from '../feed/failure-log.js';
 import type { Logger } from '../logger.js';
+import { type ScopeValue, topicOf } from '../scope.js';
 
 /** The content of an application's own event, and the transaction that it commits with. */
 export interface EmitOptions {
@@ -9,6 +10,12 @@ export interface EmitOptions {
    * bigint, NaN) rejects with a TypeError; undefined is no data.
    */
   readonly data?: unknown;
+  /**
+   * The rows that the event is about, as columns with values: `{ veranstaltung_id: 7 }`. Subscribers of a scope receive it
+   * where all columns of theirs have these values, and subscribers of the whole resource. Of a watched table only columns of
+   * its scopes; of another resource any, at most four. Default: all; then subscribers of a scope receive no data.
+   */
+  readonly scope?: Readonly<Record<string, ScopeValue>>;
   /** The event commits with this transaction, and is gone when it rolls back. */
   // biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
   readonly transaction?: Transaction<any>;
@@ -20,7 +27,7 @@ export interface Emitter {
    * Records an event of the application through `change_feed.emit()`. A watched table needs none: its trigger has
    * recorded the change already, and the event would come twice.
    *
-   * Rejects with the error of Postgres: no right, or a name that can't be a resource's. Where nobody awaits the promise,
+   * Rejects with the error of Postgres: no right, a name that can't be a resource's, or a column that is in no scope. Where nobody awaits the promise,
    * the failure is logged; many with the same cause are counted, and logged once a minute.
    *
    * @example await emitTableUpdate('auswertung', { data: { fertig: true } })
@@ -48,8 +55,9 @@ export interface Emitter {
 export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
   const failures = new FailureLog(logger);
   // biome-ignore lint/suspicious/noExplicitAny: as above
-  async function emit(executor: Kysely<any>, resource: string, json: string | null): Promise<void> {
-    await sql`select change_feed.emit(${resource}, ${json}::jsonb)`.execute(executor);
+  type Executor = Kysely<any>;
+  async function emit(executor: Executor, resource: string, json: string | null, scope: string | null): Promise<void> {
+    await sql`select change_feed.emit(${resource}, ${json}::jsonb, ${scope}::jsonb)`.execute(executor);
   }
 
   function logged<Result>(resource: string, work: Promise<Result>): Promise<Result> {
@@ -57,17 +65,18 @@ export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
   }
 
   return {
-    emitTableUpdate(resource, { data, transaction } = {}) {
-      const record = async () => emit(transaction ?? db, resource, jsonOf(data));
+    emitTableUpdate(resource, { data, scope, transaction } = {}) {
+      const record = async () => emit(transaction ?? db, resource, jsonOf(data), scopeJson(resource, scope));
       return logged(resource, record());
     },
-    withSSENotification(resource, write, { data, transaction } = {}) {
+    withSSENotification(resource, write, { data, scope, transaction } = {}) {
       // biome-ignore lint/suspicious/noExplicitAny: as above
       const both = async (trx: Transaction<any>) => {
         // Before the write, so that data which can't be recorded costs no transaction.
         const json = jsonOf(data);
+        const scoped = scopeJson(resource, scope);
         const result = await write(trx);
-        await emit(trx, resource, json);
+        await emit(trx, resource, json, scoped);
         return result;
       };
       return logged(resource, transaction ? both(transaction) : db.transaction().execute(both));
@@ -90,6 +99,11 @@ function jsonOf(data: unknown): string | null {
     throw new TypeError(`data: expected what JSON can hold, got ${what}${where}; send it as text`);
   });
   return json ?? null;
+}
+
+/** Encodes a scope with its values as texts; null for none. @throws {TypeError} for what is no scope. */
+function scopeJson(resource: string, values: EmitOptions['scope']): string | null {
+  return values === undefined ? null : JSON.stringify(topicOf(resource, values).scope);
 }
 
 /**

@@ -66,9 +66,9 @@ export class EventBatch {
     return this.#summaries;
   }
 
-  /** Returns the names of the resources that changed, in order, each once. */
-  resources(): Set<string> {
-    return new Set(this.#events().map(({ resource }) => resource));
+  /** Returns the topics that changed, in order, each once. */
+  topics(): Set<string> {
+    return new Set(this.#events().map(({ topic }) => topic));
   }
 
   /**
@@ -86,7 +86,7 @@ export class EventBatch {
   }
 
   #toSend(): readonly EncodedEvent[] {
-    this.#sent ??= isTooLong(this.#count, this.#length) ? Array.from(this.resources(), refetchEvent) : this.#events();
+    this.#sent ??= isTooLong(this.#count, this.#length) ? Array.from(this.topics(), refetchEvent) : this.#events();
     return this.#sent;
   }
 
@@ -98,7 +98,7 @@ export class EventBatch {
 }
 
 /**
- * Returns whether events are too many for one client, so that they become one per resource.
+ * Returns whether events are too many for one client, so that they become one per topic.
  * @param length of their text together, in UTF-16 units.
  */
 export function isTooLong(count: number, length: number): boolean {
@@ -106,15 +106,15 @@ export function isTooLong(count: number, length: number): boolean {
 }
 
 /**
- * Makes a batch of one event per resource that says to refetch it. Undefined for no resource.
+ * Makes a batch of one event per topic that says to refetch it. Undefined for no topic.
  * @param before the batch that it follows.
  */
-export function eventBatchOf(resources: Iterable<string>, before?: EventBatch): EventBatch | undefined {
+export function eventBatchOf(topics: Iterable<string>, before?: EventBatch): EventBatch | undefined {
   let batch = before;
-  for (const event of Array.from(resources, refetchEvent)) batch = batch ? batch.and(event) : EventBatch.of(event);
+  for (const event of Array.from(topics, refetchEvent)) batch = batch ? batch.and(event) : EventBatch.of(event);
   return batch;
 }
 
-function refetchEvent(resource: string): EncodedEvent {
-  return tableUpdate(refetchOf(resource));
+function refetchEvent(topic: string): EncodedEvent {
+  return tableUpdate(refetchOf(topic));
 }

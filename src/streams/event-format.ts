@@ -1,4 +1,4 @@
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, topicOfChange } from '../change.js';
 import { jsonObject } from '../json-text.js';
 import type { Topic } from '../scope.js';
 import { sumsUp } from './refetch.js';
@@ -8,7 +8,8 @@ import { sumsUp } from './refetch.js';
  * user can end a line and forge a field (https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.5).
  */
 export interface EncodedEvent {
-  readonly resource: string;
+  /** The resource or the scope that it is about, as text. */
+  readonly topic: string;
   /** True where it says that something changed, in the place of any number of changes. */
   readonly sumsUp: boolean;
   /** The event without `id:`, ready to be joined; {@link withId} puts one before it. */
@@ -38,9 +39,12 @@ export function revokedEvent(): string {
   return event('revoked', {});
 }
 
-/** Encodes `event: ended`: a subscription has ended, and the stream stays. @param reason `forbidden`: the right to it. */
-export function endedEvent(topic: Topic, reason: 'forbidden'): string {
-  return event('ended', { ...topic, reason });
+/**
+ * Encodes `event: ended`: a subscription has ended, and the stream stays.
+ * @param reason `forbidden`: the right to it was withdrawn. `no_scope`: its columns are no scope of the table any more.
+ */
+export function endedEvent({ resource, scope }: Topic, reason: 'forbidden' | 'no_scope'): string {
+  return event('ended', { resource, scope, reason });
 }
 
 /**
@@ -48,8 +52,8 @@ export function endedEvent(topic: Topic, reason: 'forbidden'): string {
  * @param spreadMs clients wait a random part of it before they refetch; 0: they do not wait. Default 0.
  */
 export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
-  const { resource } = change;
-  return { resource, sumsUp: sumsUp(change), text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
+  const topic = topicOfChange(change);
+  return { topic, sumsUp: sumsUp(change), text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
 }
 
 /**
@@ -57,9 +61,12 @@ export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
  * @param spreadMs see {@link tableUpdate}.
  */
 export function changeJson(change: LoggedChange, spreadMs = 0): string {
-  const { resource, operation, keys, data, origin, reason, keysText, dataText } = change;
+  const { resource, scope, operation, keys, data, origin, reason, keysText, dataText } = change;
   const spread = spreadMs > 0 ? spreadMs : undefined;
-  return jsonObject({ resource, operation, keys, data, origin, reason, spread }, { keys: keysText, data: dataText });
+  return jsonObject(
+    { resource, scope, operation, keys, data, origin, reason, spread },
+    { keys: keysText, data: dataText },
+  );
 }
 
 /** Encodes a comment that keeps the connection open, with an `id:` so that idle clients keep no old position. */

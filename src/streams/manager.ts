@@ -7,15 +7,18 @@ import { writePosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
 import type { Measured } from '../feed/log/reading.js';
 import type { Logger } from '../logger.js';
+import { parseTopic } from '../scope.js';
+import { broadcast } from './broadcast.js';
 import { Client, type SharedByClients } from './client.js';
-import { endedEvent, revokedEvent, tableUpdate } from './event-format.js';
+import { EndedScopes } from './ended-scopes.js';
+import { endedEvent, revokedEvent } from './event-format.js';
 import { Expiry } from './expiry.js';
-import { mergeChanges } from './merge.js';
 import { RefetchSpread, SPREAD_FROM } from './refetch-spread.js';
 import { earlier, type Start } from './replay.js';
 import { Replays } from './replays.js';
 import { RevokedSubjects } from './revoked-subjects.js';
 import type { Rights } from './rights.js';
+import { resourcesOf } from './scoped-topic.js';
 import { Broadcast, SentChanges } from './sent-changes.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE } from './subscription.js';
@@ -44,10 +47,10 @@ export interface StreamRequest {
   readonly socket: Writable;
   /** The `sub` of the token that opens it. */
   readonly subject: string;
-  /** The topics that it may receive. */
+  /** What it may receive. */
   readonly rights: Rights;
-  /** The subscriptions from the start: names, or `*`. */
-  readonly resources: readonly string[];
+  /** The subscriptions from the start: resources, scopes, or `*`. */
+  readonly topics: readonly string[];
   /** The client's position: `lost` where it sent something that is no position, absent where it sent nothing. */
   readonly since?: Start;
   /** The end of its token, in ms since 1970: the stream ends then. Absent: never. */
@@ -70,6 +73,7 @@ export class SSEManager {
   readonly #replays: Replays;
   readonly #clients = new Map<string, Client>();
   readonly #subscriptions = new SubscriptionIndex();
+  readonly #endedScopes: EndedScopes;
   readonly #shared: SharedByClients;
   readonly #expiry = new Expiry();
   /** Counts since the start, for metrics. */
@@ -80,6 +84,7 @@ export class SSEManager {
   readonly sent = new SentChanges();
   /** The clients that are about to refetch. */
   readonly refetchSpread = new RefetchSpread();
+  #endScopes: (() => void) | undefined;
   readonly #heartbeat: NodeJS.Timeout;
   readonly #stopListening: () => void;
   readonly #closing = new AbortController();
@@ -88,6 +93,7 @@ export class SSEManager {
     this.#feed = feed;
     this.#logger = logger;
     this.#replays = new Replays(feed, logger, this.counts, heartbeatMs);
+    this.#endedScopes = new EndedScopes(feed, this.#subscriptions, logger);
     this.#shared = { livePosition: () => feed.position, liveId: cachedId(feed), holdMs, stallMs, counts: this.counts };
     this.#stopListening = feed.listen({
       onChanges: (changes, position, measured) => this.#broadcast(changes, position, measured),
@@ -127,15 +133,15 @@ export class SSEManager {
     return this.#clients.size;
   }
 
-  /** The number of streams subscribed to each resource that has any; `*` for those that are subscribed to all. */
-  subscriptionCounts(): Iterable<readonly [resource: string, streams: number]> {
+  /** The number of subscriptions to each resource and its scopes, if there are any; `*` for those to all. */
+  subscriptionCounts(): ReadonlyMap<string, number> {
     return this.#subscriptions.counts();
   }
 
   /**
    * Opens a stream. It begins with `connected`, and then replays what the client has missed.
    */
-  open({ socket, subject, rights, resources, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
+  open({ socket, subject, rights, topics, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
     const client = new Client({
       id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
       subject,
@@ -151,9 +157,12 @@ export class SSEManager {
     });
     socket.on('error', (error) => this.#logger.debug({ err: error, client: client.id }, 'a stream broke'));
     this.#expire(client, expiresAt);
+    // The values of scopes may be personal data.
+    const resources = resourcesOf(topics);
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
-    const subscriptions = resources.map((resource) => this.#subscriptions.add(client, resource));
+    const subscriptions = topics.map((topic) => this.#subscriptions.add(client, topic));
+    this.#followScopes();
     if (since === undefined) this.#replays.greet(client, false);
     else void this.#replays.resume(client, since, subscriptions, hold);
     return client;
@@ -163,13 +172,14 @@ export class SSEManager {
    * Subscribes a client, from `since` or from where it arrived. Resolves when what it missed has been sent.
    * @throws {UnknownClientError} when it isn't a client of this subject.
    */
-  async subscribe(clientId: string, subject: string, resource: string, since?: Position): Promise<void> {
+  async subscribe(clientId: string, subject: string, topic: string, since?: Position): Promise<void> {
     const client = this.requireClient(clientId, subject);
     // `since` may be ahead of this server, or of live changes that wait for a replay: an earlier subscription has not
     // received all of them.
-    const known = client.subscriptions.has(resource) || client.subscriptions.has(EVERY_RESOURCE);
+    const known = client.subscriptions.has(topic) || client.subscriptions.has(EVERY_RESOURCE);
     const start = since && known ? earlier(since, this.#replays.sentTo(client)) : (since ?? client.heldAt);
-    const subscription = this.#subscriptions.add(client, resource);
+    const subscription = this.#subscriptions.add(client, topic);
+    this.#followScopes();
     if (start !== undefined) await this.#replays.replay(client, start, [subscription]);
   }
 
@@ -177,8 +187,9 @@ export class SSEManager {
    * Ends a subscription, or does nothing where there is none.
    * @throws {UnknownClientError} when it isn't a client of this subject.
    */
-  unsubscribe(clientId: string, subject: string, resource: string): void {
-    this.#subscriptions.delete(this.requireClient(clientId, subject), resource);
+  unsubscribe(clientId: string, subject: string, topic: string): void {
+    this.#subscriptions.delete(this.requireClient(clientId, subject), topic);
+    this.#followScopes();
   }
 
   /** Ends all streams of a subject, and its polls, because its rights were withdrawn. */
@@ -195,12 +206,14 @@ export class SSEManager {
   /** Gives a stream other rights and another end. Subscriptions that they do not allow end, each with `event: ended`. */
   reauthorize(client: Client, { rights, expiresAt }: Pick<StreamRequest, 'rights' | 'expiresAt'>): void {
     if (client.closed) return;
-    client.replaceRights(rights);
+    this.#subscriptions.replaceRights(client, rights);
+    this.#followScopes();
     this.#expire(client, expiresAt);
-    for (const resource of [...client.subscriptions.keys()]) {
-      if (resource === EVERY_RESOURCE || client.authorize(resource)) continue;
-      this.#subscriptions.delete(client, resource);
-      client.write(endedEvent({ resource }, 'forbidden'));
+    for (const topic of [...client.subscriptions.keys()]) {
+      const { resource, scope } = parseTopic(topic);
+      if (topic === EVERY_RESOURCE || client.authorize(resource, scope)) continue;
+      this.#subscriptions.delete(client, topic);
+      client.write(endedEvent({ resource, ...(scope && { scope }) }, 'forbidden'));
     }
   }
 
@@ -231,23 +244,21 @@ export class SSEManager {
   }
 
   #broadcast(changes: readonly LoggedChange[], position: Position, measured?: Measured): void {
-    const receivers = new Set<Client>();
-    const broadcast = new Broadcast();
-    for (const change of mergeChanges(changes)) {
-      const audience = this.#subscriptions.audienceOf(change.resource);
-      const spread = this.refetchSpread.begin(change.resource, audience);
-      if (audience === 0) continue;
-      const event = tableUpdate(change, spread);
-      const tally = broadcast.tallyOf(change.resource);
-      this.#subscriptions.forEachTo(change.resource, (client, subscription) => {
-        tally?.add(client);
-        client.take(subscription, change, event);
-        receivers.add(client);
-      });
-    }
+    const sent = new Broadcast();
+    const receivers = broadcast(changes, this.#subscriptions, this.refetchSpread, sent);
     for (const client of receivers) client.flush();
-    broadcast.end(changes, measured ? this.#feed.counts.lagsMs(measured) : []);
-    this.sent.add(position, broadcast);
+    sent.end(changes, measured ? this.#feed.counts.lagsMs(measured) : []);
+    this.sent.add(position, sent);
+    this.#endedScopes.check(changes);
+  }
+
+  /** Has batches that are summed up tell scopes apart as long as somebody is subscribed to one. */
+  #followScopes(): void {
+    if (!this.#subscriptions.scopes.isEmpty) this.#endScopes ??= this.#feed.tellScopes();
+    else {
+      this.#endScopes?.();
+      this.#endScopes = undefined;
+    }
   }
 
   /** Ends a client's stream at a time, in ms since 1970, or never. */
@@ -262,6 +273,7 @@ export class SSEManager {
     client.release();
     if (client.expiresAt !== undefined) this.#expiry.delete(client, client.expiresAt);
     this.#subscriptions.deleteAll(client);
+    this.#followScopes();
     this.counts.closed[reason] += 1;
     const seconds = Math.round((performance.now() - client.openedAt) / 1000);
     this.#logger.info({ client: client.id, subject: client.subject, seconds, reason }, 'stream closed');

@@ -15,7 +15,7 @@ export interface OutboxOptions {
 interface Unread {
   /** Writes that wait in the socket. */
   writes: number;
-  /** Present while the socket is full: the resources that changed meanwhile. */
+  /** Present while the socket is full: the topics that changed meanwhile. */
   behind?: Set<string>;
   stalled?: NodeJS.Timeout;
   endedBy?: EndReason;
@@ -23,7 +23,7 @@ interface Unread {
 
 /**
  * The way out of a stream, with back-pressure: once its socket is full, further changes cost the names of their
- * resources and no more. A client that does not read for `stallMs` is disconnected.
+ * topics and no more. A client that does not read for `stallMs` is disconnected.
  */
 export class Outbox {
   readonly #socket: Writable;
@@ -51,19 +51,19 @@ export class Outbox {
     return this.#unread?.behind !== undefined;
   }
 
-  /** The number of resources that the client has to refetch once it reads again. */
+  /** The number of topics that the client has to refetch once it reads again. */
   get behind(): number {
     return this.#unread?.behind?.size ?? 0;
   }
 
   /**
-   * Sends a batch, or where the socket is full keeps the names of its resources.
+   * Sends a batch, or where the socket is full keeps the names of its topics.
    * @returns true where the socket became full: see {@link Outbox.whenEmpty}.
    */
   send(batch: EventBatch, id: string, startId?: string): boolean {
     const { counts } = this.#options;
     if (this.#unread?.behind) {
-      for (const resource of batch.resources()) this.#unread.behind.add(resource);
+      for (const topic of batch.topics()) this.#unread.behind.add(topic);
       return false;
     }
     counts.deliveries += batch.delivered;
@@ -95,7 +95,7 @@ export class Outbox {
     });
   }
 
-  /** Takes the names of the resources that changed while the socket was full, and lets it take bytes again. */
+  /** Takes the names of the topics that changed while the socket was full, and lets it take bytes again. */
   takeMissed(): Iterable<string> {
     const { behind = [], stalled } = this.#unread ?? {};
     clearTimeout(stalled);

@@ -1,5 +1,7 @@
-import { type LoggedChange, refetchOf } from '../change.js';
+import { type LoggedChange, refetchOf, topicOfChange } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
+import { parseTopic } from '../scope.js';
+import type { StreamRights } from './rights.js';
 import { EVERY_RESOURCE } from './subscription.js';
 
 /** Returns whether a change says no more than {@link refetchOf} for several changes that became one. */
@@ -7,21 +9,29 @@ export function sumsUp({ operation, keys, reason }: LoggedChange): boolean {
   return operation === undefined && keys === undefined && reason === undefined;
 }
 
-/** Makes one change per resource out of many. A resync stays one: it says more than "something changed". */
+/** Makes one change per topic out of many. A resync stays one: it says more than "something changed". */
 export function summarize(changes: readonly LoggedChange[]): LoggedChange[] {
-  const reasons = new Map(changes.map(({ resource, reason }) => [resource, reason]));
-  return Array.from(reasons, ([resource, reason]) => refetchOf(resource, reason));
+  const reasons = new Map(changes.map((change) => [topicOfChange(change), change.reason]));
+  return Array.from(reasons, ([topic, reason]) => refetchOf(topic, reason));
 }
 
 /**
- * Lists the resources to refetch when what their subscriber missed cannot be replayed.
- * @param names of its subscriptions; with `*`, all that it may receive.
+ * Lists the topics to refetch when what their subscriber missed cannot be replayed. A scope of a resource that is in the list
+ * as a whole is not.
+ * @param topics of its subscriptions; with `*`, all that it may receive.
  */
-export async function resourcesToRefetch(
+export async function topicsToRefetch(
   feed: ChangeFeed,
-  names: readonly string[],
-  authorize: (resource: string) => boolean,
+  topics: readonly string[],
+  rights: Pick<StreamRights, 'authorize' | 'grantedScopes'>,
 ): Promise<readonly string[]> {
-  if (!names.includes(EVERY_RESOURCE)) return names;
-  return (await feed.allResources()).filter((name) => authorize(name));
+  const all = new Set(topics);
+  if (all.delete(EVERY_RESOURCE)) {
+    for (const name of await feed.allResources()) if (rights.authorize(name)) all.add(name);
+    for (const { text } of rights.grantedScopes) all.add(text);
+  }
+  return [...all].filter((topic) => {
+    const { resource, scope } = parseTopic(topic);
+    return !scope || !all.has(resource);
+  });
 }

@@ -1,5 +1,7 @@
-import type { LoggedChange } from '../change.js';
+import { type LoggedChange, topicOfChange } from '../change.js';
 import { earliest, hasSeen, type Position } from '../feed/log/position.js';
+import type { Client } from './client.js';
+import { type ScopedTopic, scopedTopic } from './scoped-topic.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
 /** The position from which a stream continues; `lost` where what follows it cannot be replayed any more. */
@@ -21,6 +23,14 @@ export class Replay {
     return this.#starts.keys();
   }
 
+  /** The scopes of a client that it covers, each once. */
+  scopes(client: Pick<Client, 'grantedScopes'>): readonly ScopedTopic[] {
+    const all = Array.from(this.#starts.keys(), ({ topic }) =>
+      topic === EVERY_RESOURCE ? client.grantedScopes : (scopedTopic(topic) ?? []),
+    ).flat();
+    return [...new Map(all.map((scope) => [scope.text, scope])).values()];
+  }
+
   /** The start of the read: no subscription missed anything before it. Undefined without subscriptions. */
   get start(): Start | undefined {
     let all: Start | undefined;
@@ -28,10 +38,10 @@ export class Replay {
     return all;
   }
 
-  /** Returns whether it may send changes of a resource: live changes of it have to wait. */
+  /** Returns whether it may send changes of a resource, or of a scope of it: live changes of it have to wait. */
   covers(resource: string): boolean {
-    for (const subscription of this.#starts.keys()) {
-      if (subscription.resource === resource || subscription.resource === EVERY_RESOURCE) return true;
+    for (const { topic } of this.#starts.keys()) {
+      if (topic === resource || topic === EVERY_RESOURCE || topic.startsWith(`${resource}?`)) return true;
     }
     return false;
   }
@@ -40,8 +50,13 @@ export class Replay {
    * Returns whether one of its subscriptions has missed a change.
    * @param current the client's subscriptions: one that was ended meanwhile receives nothing.
    */
-  missed({ resource, xid }: LoggedChange, current: ReadonlyMap<string, Subscription>): boolean {
-    return [resource, EVERY_RESOURCE].some((name) => {
+  missed(change: LoggedChange, current: ReadonlyMap<string, Subscription>): boolean {
+    return this.missedOf(topicOfChange(change), change.xid, current);
+  }
+
+  /** The same for a topic, and what a transaction changed of it. @param xid undefined: of one that is not known. */
+  missedOf(topic: string, xid: bigint | undefined, current: ReadonlyMap<string, Subscription>): boolean {
+    return [topic, EVERY_RESOURCE].some((name) => {
       const subscription = current.get(name);
       const start = subscription && this.#starts.get(subscription);
       return start !== undefined && (start === 'lost' || xid === undefined || !hasSeen(start, xid));

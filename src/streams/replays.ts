@@ -5,8 +5,10 @@ import type { Position } from '../feed/log/position.js';
 import type { Logger } from '../logger.js';
 import type { Client } from './client.js';
 import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
-import { resourcesToRefetch } from './refetch.js';
+import { topicsToRefetch } from './refetch.js';
 import { Replay, type Start } from './replay.js';
+import { inOrder, partsFor } from './scope-parts.js';
+import { resourcesOf } from './scoped-topic.js';
 import type { StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 
@@ -97,22 +99,19 @@ export class Replays {
 
   async #send(client: Client, replay: Replay, start: Start, found?: (start: Start) => void): Promise<void> {
     try {
-      const names = Array.from(replay.subscriptions(), ({ resource }) => resource);
-      const wanted = names.includes(EVERY_RESOURCE) ? undefined : names;
+      const topics = Array.from(replay.subscriptions(), ({ topic }) => topic);
+      const wanted = topics.includes(EVERY_RESOURCE) ? undefined : resourcesOf(topics);
       const reading =
         start === 'lost' ? undefined : await this.#feed.changesSince(start, wanted).catch(() => undefined);
       if (reading && !reading.lost) {
         found?.(start);
-        const events = reading.changes
-          .filter((change) => client.authorize(change.resource) && replay.missed(change, client.subscriptions))
-          .map((change) => this.#encoded(change));
-        client.endReplay(replay, events, reading.position);
+        client.endReplay(replay, this.#eventsOf(reading.changes, client, replay), reading.position);
       } else {
         this.#counts.resyncs += 1;
-        const resources = await resourcesToRefetch(this.#feed, names, (name) => client.authorize(name));
+        const missed = await topicsToRefetch(this.#feed, topics, client);
         found?.('lost');
-        const events = resources
-          .map((resource) => refetchOf(resource, 'resync'))
+        const events = missed
+          .map((topic) => refetchOf(topic, 'resync'))
           .filter((change) => replay.missed(change, client.subscriptions))
           .map((change) => tableUpdate(change));
         client.endReplay(replay, events);
@@ -122,6 +121,22 @@ export class Replays {
       this.#failures.happened('a client could not be told what it missed', error, { client: client.id });
       client.end('what it missed could not be read');
     }
+  }
+
+  /** Makes the events of what a client missed, of whole resources and of the scopes that it does not have as a whole. */
+  #eventsOf(changes: readonly LoggedChange[], client: Client, replay: Replay): EncodedEvent[] {
+    const current = client.subscriptions;
+    const isWhole = (change: LoggedChange) => client.authorize(change.resource) && replay.missed(change, current);
+    const scopes = replay.scopes(client);
+    if (scopes.length === 0) return changes.filter(isWhole).map((change) => this.#encoded(change));
+    const whole = new Set(changes.filter(isWhole));
+    const parts = scopes.flatMap((scope) =>
+      partsFor(scope, changes, {
+        missed: (xid) => replay.missedOf(scope.text, xid, current),
+        except: whole,
+      }),
+    );
+    return inOrder(changes, whole, parts).map((change) => this.#encoded(change));
   }
 
   /** Encodes a change once for all who missed it. */

@@ -1,5 +1,6 @@
-import { parseTopic, type Scope, type Topic } from '../scope.js';
+import { formatTopic, parseTopic, type Scope, type Topic } from '../scope.js';
 import { MAX_REMEMBERED } from './limits.js';
+import { type ScopedTopic, scopedTopic } from './scoped-topic.js';
 
 /**
  * The topics that a caller may receive: `*` for all, a list of resources (`anmeldung`) and scopes
@@ -38,23 +39,38 @@ function includes(scope: Scope, granted: Scope): boolean {
   return Object.entries(granted).every(([column, value]) => Object.hasOwn(scope, column) && scope[column] === value);
 }
 
-/** Remembers what the rights of one stream allow, so that a function is asked once for each resource. */
-export class RememberedRights {
+/** The rights of one stream or poll. It remembers each answer, so that a function is asked once for each topic. */
+export class StreamRights {
   readonly #rights: Rights;
   readonly #answers = new Map<string, boolean>();
+  #grantedScopes: readonly ScopedTopic[] | undefined;
 
   constructor(rights: Rights) {
     this.#rights = rights;
   }
 
-  /** Returns whether the stream may receive a resource. */
-  authorize(resource: string): boolean {
-    let answer = this.#answers.get(resource);
+  /** Returns whether it may receive a resource, or with `scope` a part of it. */
+  authorize(resource: string, scope?: Scope): boolean {
+    const topic = scope ? formatTopic({ resource, scope }) : resource;
+    let answer = this.#answers.get(topic);
     if (answer === undefined) {
-      answer = authorizeByRights(this.#rights, resource);
+      answer = authorizeByRights(this.#rights, resource, scope);
       if (this.#answers.size >= MAX_REMEMBERED) this.#answers.clear();
-      this.#answers.set(resource, answer);
+      this.#answers.set(topic, answer);
     }
     return answer;
+  }
+
+  /** The scopes that a subscription to `*` receives. */
+  get grantedScopes(): readonly ScopedTopic[] {
+    this.#grantedScopes ??= [...new Set(scopesIn(this.#rights).map(formatTopic))].flatMap(
+      (text) => scopedTopic(text) ?? [],
+    );
+    return this.#grantedScopes;
+  }
+
+  /** Takes a scope out of those that `*` receives: its columns are no scope any more. */
+  endScope({ text }: ScopedTopic): void {
+    this.#grantedScopes = this.grantedScopes.filter((granted) => granted.text !== text);
   }
 }

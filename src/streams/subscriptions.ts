@@ -4,6 +4,7 @@ import { readPosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
 import { NoAnswerError, TooManyCallsError, UnknownServerError } from '../feed/servers/server-calls.js';
 import { type ErrorCode, HttpError, STATUS_OF_CODE } from '../http/http-error.js';
+import { parseTopic } from '../scope.js';
 import { type SSEManager, UnknownClientError } from './manager.js';
 import { authorizeByRights, type Rights } from './rights.js';
 import { EVERY_RESOURCE } from './subscription.js';
@@ -16,8 +17,9 @@ const order = z.strictObject({
   clientId: z.string(),
   /** The `sub` of the token that asks. */
   subject: z.string(),
+  /** A resource, the text of a scope, or `*`. */
   resource: z.string(),
-  /** True where that token allows the resource. */
+  /** True where that token allows it. */
   authorized: z.boolean(),
   since: z.string().optional(),
 });
@@ -67,7 +69,8 @@ export class Subscriptions {
       if (action === 'unsubscribe') return this.#manager.unsubscribe(clientId, subject, resource);
       const client = this.#manager.requireClient(clientId, subject);
       // By the stream's own token, too: the stream ends with that one, whatever token this order came with.
-      if (!authorized || !isAuthorized((name) => client.authorize(name), resource)) throw forbidden(resource);
+      if (!authorized || !isAuthorized((name, scope) => client.authorize(name, scope), resource))
+        throw forbidden(resource);
       const { subscriptions } = client;
       if (subscriptions.size >= this.#maxSubscriptions && !subscriptions.has(resource)) {
         throw refusal('too_many_requests', given);
@@ -102,14 +105,21 @@ export function requirePosition(text: string): Position {
   return position;
 }
 
-/** Returns whether a caller may subscribe. `*` is every resource that they may receive, so it needs no right of its own. */
-export function isAuthorized(rights: Rights, resource: string): boolean {
-  return resource === EVERY_RESOURCE || authorizeByRights(rights, resource);
+/** Returns whether a caller may subscribe. `*` is all that they may receive, so it needs no right of its own. */
+export function isAuthorized(rights: Rights, topic: string): boolean {
+  if (topic === EVERY_RESOURCE) return true;
+  const { resource, scope } = parseTopic(topic);
+  return authorizeByRights(rights, resource, scope);
 }
 
-/** Makes the error that refuses a resource which the token does not allow. */
-export function forbidden(resource: string): HttpError {
-  return new HttpError('forbidden', `The token does not allow the resource ${resource}`);
+/** Checks that a caller may subscribe to all of these topics. @throws {HttpError} forbidden. */
+export function requireRights(topics: readonly string[], rights: Rights): void {
+  for (const topic of topics) if (!isAuthorized(rights, topic)) throw forbidden(topic);
+}
+
+/** Makes the error that refuses a topic which the token does not allow. */
+function forbidden(topic: string): HttpError {
+  return new HttpError('forbidden', `The token does not allow the resource ${topic}`);
 }
 
 function tooManyCalls(): HttpError {

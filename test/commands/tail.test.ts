@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,6 +87,40 @@ describe('tail', () => {
     for (const name of ['nicht', 'auch']) await emit(name);
     await until(() => tail.lines().some(({ resource }) => resource === 'auch'));
     expect(tail.lines().map(({ resource }) => resource)).not.toContain('nicht');
+  });
+
+  test('a scope, with the keys that its subscribers receive, also of what is summed up', async () => {
+    await server.psql(`create table beet (id int primary key, garten int);
+      select change_feed.watch('beet', scopes => '{garten}')`);
+    const tail = startTail(['beet?garten=7', 'anfang']);
+    await listening(tail);
+    await server.psql(`insert into beet values (1, 7), (2, 8);
+      do $$ begin for i in 1 .. 300 loop insert into beet values (100 + i, 8); end loop; end $$;
+      update beet set garten = 9 where id = 1`);
+    const ofScope = () => tail.lines().filter(({ resource }) => resource === 'beet');
+    await until(() => ofScope().length === 2);
+    const scope = { resource: 'beet', scope: { garten: '7' } };
+    expect(ofScope()).toMatchObject([
+      { ...scope, operation: 'insert', keys: [1] },
+      { ...scope, operation: 'update', keys: [1] },
+    ]);
+  });
+
+  test.each([
+    [
+      'a column that is no scope',
+      'beet?id=7',
+      /select change_feed\.watch\('public\.beet', scopes => '\{garten, id\}'\)/,
+    ],
+    ['another text of a value', 'beet?garten=07', /expected a whole number/],
+    ['no topic', 'beet?garten', /expected name=value/],
+  ])('%s is refused with what to do', (_name, topic, message) => {
+    const { status, stderr } = spawnSync(process.execPath, [CLI, 'tail', topic], {
+      env: { PATH: process.env.PATH, DATABASE_URL: server.database.url },
+      encoding: 'utf8',
+    });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(message);
   });
 
   test('Ctrl-C: exit code 130, and the line to go on with, which misses nothing', async () => {

@@ -50,7 +50,7 @@ test('a scan that fails is tried again', async () => {
 
 test('names without end cost no memory: the log is scanned again instead', async () => {
   const scan = jest.fn(async () => ['name 0', 'name 10000']);
-  const resources = new Resources({ loggedResources: scan, watchedResources: async () => [] } as unknown as ChangeLog);
+  const resources = new Resources({ loggedResources: scan, watchedTables: async () => [] } as unknown as ChangeLog);
   expect(await resources.all()).toHaveLength(2);
   const named = (number: number) => ({ resource: `name ${number}`, operation: 'emit' }) as LoggedChange;
   for (let i = 0; i <= 10_000; i += 1) resources.add([named(i)]);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createEmitter, type Emitter } from '../../src/streams/emit-table-update.js';
 import type { EventStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
@@ -94,3 +94,53 @@ const EVENT = {
   maxTeilnehmende: 1,
   teilnahmegebuehr: 0,
 };
+
+describe('an event for a scope', () => {
+  let seven: EventStream;
+  let eight: EventStream;
+
+  beforeAll(async () => {
+    await server.psql(`
+      create table raum (id int primary key, haus int, name text);
+      select change_feed.watch('raum', scopes => '{haus, haus&name}')`);
+    const query = (haus: number) => `resources=raum%3Fhaus%3D${haus},bericht%3Fhaus%3D${haus},schluss`;
+    [seven, eight] = await Promise.all([server.stream(query(7)), server.stream(query(8))]);
+    await Promise.all([seven.clientId(), eight.clientId()]);
+  });
+
+  test('reaches its subscribers alone, of a watched table and of none, also with a write', async () => {
+    await emitter.emitTableUpdate('raum', { data: 1, scope: { haus: 7 } });
+    await emitter.emitTableUpdate('bericht', { data: 2, scope: { haus: 7, jahr: '2030' } });
+    await emitter.withSSENotification('bericht', async () => {}, { data: 3, scope: { haus: 8 } });
+    await emitter.emitTableUpdate('raum', { data: 4 });
+    await emitter.emitTableUpdate('schluss');
+    const told = async (stream: EventStream) => {
+      await until(() => stream.updates.includes('schluss'));
+      return stream.events.flatMap(({ event, data }) => (event === 'table-update' ? [[data.scope, data.data]] : []));
+    };
+    const [ofSeven, ofEight] = [{ haus: '7' }, { haus: '8' }];
+    expect(await told(seven)).toEqual([
+      [ofSeven, 1],
+      [ofSeven, 2],
+      [ofSeven, undefined],
+      [undefined, undefined],
+    ]);
+    expect(await told(eight)).toEqual([
+      [ofEight, 3],
+      [ofEight, undefined],
+      [undefined, undefined],
+    ]);
+  });
+
+  test.each([
+    ['a column that is in no scope', { id: 7 }, /no scope/],
+    ['another text of a value', { haus: '07' }, /07/],
+    ['no column', {}, /1 to 4 pairs/],
+    ['no whole number', { haus: 7.5 }, /whole number/],
+    ['no value', { haus: null as unknown as string }, /whole number/],
+  ])('is refused with %s, and nothing is recorded', async (_name, scope, message) => {
+    const before = await notes('raum');
+    await expect(emitter.emitTableUpdate('raum', { scope })).rejects.toThrow(message);
+    expect(await notes('raum')).toBe(before);
+  });
+});

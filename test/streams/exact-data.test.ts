@@ -4,10 +4,12 @@ import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { pino } from 'pino';
 import type { LoggedChange } from '../../src/change.js';
-import { jsonLines } from '../../src/commands/tail-lines.js';
+import { jsonLines, tailedChanges } from '../../src/commands/tail-lines.js';
 import type { Reading } from '../../src/feed/log/reading.js';
 import { elementsOf } from '../../src/json-text.js';
 import { createEmitter } from '../../src/streams/emit-table-update.js';
+import { FollowedTopics } from '../../src/streams/followed-topics.js';
+import { StreamRights } from '../../src/streams/rights.js';
 import type { EventStream } from '../event-stream.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
@@ -60,14 +62,13 @@ test('the data of an event: live, from memory, from the log, in a poll, on the s
   const recorded = rows.map(({ data }) => data as string);
   expect(recorded.slice(0, 4)).toEqual(['9007199254740993', DATA[1], `1${'0'.repeat(400)}`, '1.0']);
   const reading: Reading = { position: server.feed.position, changes, lost: false };
+  const everything = new FollowedTopics(['*'], new StreamRights('*'));
   const received = {
     live: textOf(live),
     'from memory': textOf(fromMemory),
     'in a poll, from memory': await poll(server.url),
     'in a poll, from the log': await poll(forgetful.url),
-    tail: jsonLines(reading, server.feed.position)
-      .map(({ text }) => text)
-      .join('\n'),
+    tail: jsonLines(tailedChanges(reading, everything), server.feed.position, server.feed.position).join('\n'),
   };
   for (const [where, text] of Object.entries(received)) {
     for (const data of recorded)

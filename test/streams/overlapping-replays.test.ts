@@ -187,7 +187,7 @@ class Model {
       socket,
       subject: 'ada',
       rights: '*',
-      resources: [],
+      topics: [],
     });
     this.clientId = client.id;
   }

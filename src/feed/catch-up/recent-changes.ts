@@ -5,6 +5,9 @@ import type { Reading } from '../log/reading.js';
 /** As many changes without data take about the memory of one with it. */
 const WEIGHT_OF_DATA = 20;
 
+/** So much of a change's scopes takes about the memory of a change without, in UTF-16 units. */
+const SCOPES_PER_CHANGE = 3000;
+
 /** How many answers are kept. */
 const MAX_ANSWERS = 100;
 
@@ -72,7 +75,10 @@ export class RecentChanges {
   }
 }
 
-/** A change whose event carries data, up to 64 kB of it, counts as many. */
+/** A change whose event carries data, up to 64 kB of it, counts as many, and so does one with as much of scopes. */
 function weightOf(changes: readonly LoggedChange[]): number {
-  return changes.reduce((sum, { data }) => sum + (data === undefined ? 1 : WEIGHT_OF_DATA), 0);
+  return changes.reduce((sum, { data, statements }) => {
+    const scopes = statements?.reduce((size, statement) => size + statement.size, 0) ?? 0;
+    return sum + (data === undefined ? 1 : WEIGHT_OF_DATA) + Math.floor(scopes / SCOPES_PER_CHANGE);
+  }, 0);
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { sessionTo } from '../../database/address.js';
+import type { WatchedTable } from '../declared-scopes.js';
 import { AdaptiveTimeout, LONGEST_PATIENCE_MS } from './adaptive-timeout.js';
 import { epochId, positionInForce, resolve } from './epochs.js';
 import { formatSnapshot, isAtLeast, type Position } from './position.js';
@@ -21,8 +22,10 @@ import {
   POSITION_BEFORE,
   READ,
   READ_SUMMED_UP,
-  WATCHED_RESOURCES,
+  WATCHED_TABLES,
 } from './statements.js';
+import { type SummedUpRow, summedUpChanges } from './summed-up-changes.js';
+import { READ_SUMMED_UP_BY_SCOPE } from './summed-up-scopes.js';
 import { withoutUncertainOrder } from './uncertain-order.js';
 
 /**
@@ -71,9 +74,11 @@ export class ChangeLog {
   readonly #news: Reads;
   readonly #sharedReplay: Reads;
   readonly #now: AdaptiveTimeout<SnapshotRow>;
-  readonly #watchedResources: AdaptiveTimeout<{ resource: string }>;
+  readonly #watchedTables: AdaptiveTimeout<WatchedTable>;
   readonly #loggedResources: AdaptiveTimeout<{ resource: string }>;
   #flooded = false;
+  /** How many need to know what batches that are summed up did to scopes. */
+  #scopeReaders = 0;
 
   /**
    * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
@@ -105,7 +110,7 @@ export class ChangeLog {
     this.#news = readsOver(this.#tail, LONGEST_PATIENCE_MS);
     this.#sharedReplay = readsOver(this.#replays);
     this.#now = new AdaptiveTimeout(this.#rest, { name: 'now', text: NOW });
-    this.#watchedResources = new AdaptiveTimeout(this.#names, { text: WATCHED_RESOURCES });
+    this.#watchedTables = new AdaptiveTimeout(this.#names, { text: WATCHED_TABLES });
     this.#loggedResources = new AdaptiveTimeout(this.#names, { text: LOGGED_RESOURCES });
   }
 
@@ -166,11 +171,13 @@ export class ChangeLog {
   ): Promise<Reading> {
     const parameters = [formatSnapshot(since), resources, epochId(since)];
     const begunAt = performance.now();
-    const sumUp = () => reads.summedUp.ask([...parameters, limit]);
-    let rows = many ? await sumUp() : [];
+    const sumUp = () => (this.#scopeReaders > 0 ? reads.summedUpByScope : reads.summedUp).ask([...parameters, limit]);
+    let rows: SummedUpRow[] = many ? await sumUp() : [];
+    let isSummedUp = true;
     if (changesIn(rows) <= MAX_CHANGES_AGAIN) {
       rows = await reads.each.ask(parameters);
-      if (rows.length > MAX_CHANGES) rows = await sumUp();
+      isSummedUp = rows.length > MAX_CHANGES;
+      if (isSummedUp) rows = await sumUp();
     }
 
     const position = positionOf(rows[0]);
@@ -181,7 +188,7 @@ export class ChangeLog {
     }
     const { epoch, horizon } = rows[0] as { epoch: string } & ReadingRow;
     const from = resolve(since);
-    const told = withoutUncertainOrder(rows.flatMap(changeOf));
+    const told = isSummedUp ? summedUpChanges(rows) : withoutUncertainOrder(rows.flatMap(changeOf));
     const measured: Measured = { begunAt, agesMs: told.map(({ ageMs }) => ageMs), changes: changesIn(rows) };
     const lost =
       !isAtLeast(position, from) ||
@@ -189,6 +196,19 @@ export class ChangeLog {
       (limit !== null && measured.changes >= limit);
     if (lost) return lostReading(position);
     return { position, changes: told.map(({ change }) => change), lost, measured };
+  }
+
+  /**
+   * Tells apart from now on what batches that are summed up did to scopes. Until then, everyone subscribed to a scope is told
+   * of them that something changed. Returns how to end that.
+   */
+  tellScopes(): () => void {
+    this.#scopeReaders += 1;
+    let ended = false;
+    return () => {
+      if (!ended) this.#scopeReaders -= 1;
+      ended = true;
+    };
   }
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */
@@ -217,9 +237,9 @@ export class ChangeLog {
     return position && { position, ...(row?.firstAt && { firstAt: row.firstAt }) };
   }
 
-  /** Names of the resources that tables are watched as. */
-  async watchedResources(): Promise<string[]> {
-    return (await this.#watchedResources.ask()).map((row) => row.resource);
+  /** The tables that are watched, with the scopes whose columns they have. */
+  watchedTables(): Promise<WatchedTable[]> {
+    return this.#watchedTables.ask();
   }
 
   /** Names of all resources in the log. Scans it. */
@@ -265,11 +285,17 @@ export class ChangeLog {
 interface Reads {
   readonly each: AdaptiveTimeout<ReadingRow>;
   readonly summedUp: AdaptiveTimeout<ReadingRow>;
+  readonly summedUpByScope: AdaptiveTimeout<SummedUpRow>;
 }
 
 function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
   return {
     each: new AdaptiveTimeout(pool, { name: 'read', text: READ }, patienceMs),
     summedUp: new AdaptiveTimeout(pool, { name: 'read summed up', text: READ_SUMMED_UP }, patienceMs),
+    summedUpByScope: new AdaptiveTimeout(
+      pool,
+      { name: 'read summed up by scope', text: READ_SUMMED_UP_BY_SCOPE },
+      patienceMs,
+    ),
   };
 }

@@ -1,5 +1,6 @@
-import { type LoggedChange, type Operation, type Origin, refetchOf } from '../../change.js';
+import type { LoggedChange, Operation, Origin } from '../../change.js';
 import { learnEpochs, positionInForce } from './epochs.js';
+import { statementOf } from './logged-scopes.js';
 import type { Position } from './position.js';
 import type { AgedChange } from './uncertain-order.js';
 
@@ -85,7 +86,7 @@ export function changeOf(row: ReadingRow): AgedChange[] {
     command: row.command ?? 0,
     rang: row.operation !== 'emit' && row.data !== null,
   };
-  if (row.operation === null) return [{ ...aged, change: refetchOf(row.resource) }];
+  if (row.operation === null) return [{ ...aged, change: { resource: row.resource } }];
   const origin = originOf(row.origin);
   const change: LoggedChange = {
     resource: row.resource,
@@ -95,7 +96,9 @@ export function changeOf(row: ReadingRow): AgedChange[] {
     ...(origin && { origin }),
     ...(row.xid && { xid: BigInt(row.xid) }),
   };
-  return [{ ...aged, change }];
+  return [
+    { ...aged, change: row.scopes === null ? change : { ...change, statements: [statementOf(change, row.scopes)] } },
+  ];
 }
 
 /**

@@ -9,7 +9,7 @@ export const MAX_CHANGES = 200;
 export const MAX_CHANGES_AGAIN = 100;
 
 /** The epoch in force, e; null where none is. */
-const EPOCH_OR_NONE = '(select) as always_a_row left join change_feed.epoch_in_force e on true';
+export const EPOCH_OR_NONE = '(select) as always_a_row left join change_feed.epoch_in_force e on true';
 /**
  * What has committed since the snapshot $1. Of a transaction that is still open nothing can be seen, and it may have
  * written hundreds of thousands of rows: so the transaction ids from $1's xmax on are read as the ranges between those
@@ -17,7 +17,7 @@ const EPOCH_OR_NONE = '(select) as always_a_row left join change_feed.epoch_in_f
  * `in (select …)` would scan the whole log. The new snapshot, the epoch and the horizon come from the same statement, and
  * so from the same moment, as the rows. $3: the id of the epoch that the reader knows.
  */
-const NEWER = `
+export const NEWER = `
     select c.*, c.cmin as command from (
       select b.above, coalesce(lead(b.above) over (order by b.above), pg_snapshot_xmax(pg_current_snapshot())) as below
       from (
@@ -71,8 +71,16 @@ export const POSITION_BEFORE = `
     from change_feed.change c, change_feed.epoch_in_force e
     where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)
   limit 1`;
-export const WATCHED_RESOURCES =
-  'select change_feed.readable_name(resource) as resource from change_feed.watched_table';
+/** The watched tables. A scope stays in a trigger's arguments when one of its columns is dropped or renamed. */
+export const WATCHED_TABLES = `
+  select change_feed.readable_name(w.relation::text) as relation, change_feed.readable_name(w.resource) as resource, w.keys,
+    coalesce((
+      select jsonb_agg(s.scope order by s.place) from jsonb_array_elements(w.scopes) with ordinality s (scope, place)
+      where not exists (
+        select from jsonb_array_elements_text(s.scope -> 'columns') c (name)
+        where not exists (select from pg_attribute a where a.attrelid = w.relation and a.attname = c.name and a.attnum > 0)
+      )), '[]') as scopes
+  from change_feed.watched_table w`;
 export const LOGGED_RESOURCES = `
   select change_feed.readable_name(l.resource) as resource
   from (select distinct resource from change_feed.change) l`;

@@ -1,5 +1,6 @@
 import type { LoggedChange } from '../../change.js';
-import { elementsOf } from '../../json-text.js';
+import { statementOfAnything } from './logged-scopes.js';
+import { certainPartsOf, mixedGroups, type OperationGroup } from './operation-groups.js';
 
 /** A change as the log has it, in the order of the log. */
 export interface AgedChange {
@@ -10,16 +11,6 @@ export interface AgedChange {
   readonly command: number;
   /** The recorder ran one more command behind it, to have the servers notified. */
   readonly rang: boolean;
-}
-
-/** Changes of one resource that one transaction made, between two moments of which the log knows the order. */
-interface Group {
-  readonly changes: LoggedChange[];
-  /** Operations by the JSON of the key; those of changes that name no keys count for every key. */
-  readonly operations: Map<string, Set<string>>;
-  readonly keyless: Set<string>;
-  /** The last change that has the key; `undefined` is the last that names no keys. */
-  readonly last: Map<string | undefined, LoggedChange>;
 }
 
 /**
@@ -33,33 +24,34 @@ interface Group {
  * changed the same key, except for a deferrable key, of which the recorder tells no deletion as one.
  */
 export function withoutUncertainOrder(aged: readonly AgedChange[]): readonly AgedChange[] {
-  const groups = groupsOf(aged);
+  const stretchOf = stretches(aged);
+  const groups = mixedGroups(
+    aged.map(({ change }) => change),
+    (change) => {
+      const stretch = stretchOf.get(change);
+      if (stretch === undefined || change.operation === 'emit') return undefined;
+      return JSON.stringify([`${change.xid}`, stretch, change.resource]);
+    },
+  );
   if (groups.size === 0) return aged;
   return aged.flatMap((row) => {
     const group = groups.get(row.change);
-    return group ? certainPartsOf(row.change, group).map((change) => ({ ...row, change })) : [row];
+    return group ? toldParts(row.change, group).map((change) => ({ ...row, change })) : [row];
   });
 }
 
-/** The groups in which more than one kind of operation happened, by their changes. */
-function groupsOf(aged: readonly AgedChange[]): Map<LoggedChange, Group> {
-  const stretchOf = stretches(aged);
-  const all = new Map<string, LoggedChange[]>();
-  for (const { change } of aged) {
-    const stretch = stretchOf.get(change);
-    if (stretch === undefined || change.operation === 'emit') continue;
-    const key = JSON.stringify([`${change.xid}`, stretch, change.resource]);
-    const changes = all.get(key);
-    if (changes) changes.push(change);
-    else all.set(key, [change]);
-  }
-  const groups = new Map<LoggedChange, Group>();
-  for (const changes of all.values()) {
-    if (changes.every(({ operation }) => operation === changes[0]?.operation)) continue;
-    const group = groupOf(changes);
-    for (const change of changes) groups.set(change, group);
-  }
-  return groups;
+/**
+ * The parts of a change that are told. The statements of a whole group go with the first part of its last change, which
+ * always has one: a change that is told with a later one has no part, and a scope's subscribers receive each statement once.
+ */
+function toldParts(change: LoggedChange, group: OperationGroup): LoggedChange[] {
+  const parts = certainPartsOf(change, group);
+  if (!group.changes.some(({ statements }) => statements)) return parts;
+  const all = group.changes.flatMap((each) => each.statements ?? [statementOfAnything(each)]);
+  return parts.map((part, place) => ({
+    ...part,
+    statements: change === group.changes.at(-1) && place === 0 ? all : [],
+  }));
 }
 
 /**
@@ -86,62 +78,4 @@ function stretches(aged: readonly AgedChange[]): Map<LoggedChange, number> {
     });
   }
   return stretchOf;
-}
-
-function groupOf(changes: LoggedChange[]): Group {
-  const group: Group = { changes, operations: new Map(), keyless: new Set(), last: new Map() };
-  for (const change of changes) {
-    if (!change.keys) {
-      group.keyless.add(kindOf(change));
-      group.last.set(undefined, change);
-    }
-    for (const key of (change.keys ?? []).map((part) => JSON.stringify(part))) {
-      const operations = group.operations.get(key) ?? new Set();
-      group.operations.set(key, operations.add(kindOf(change)));
-      group.last.set(key, change);
-    }
-  }
-  return group;
-}
-
-function certainPartsOf(change: LoggedChange, group: Group): LoggedChange[] {
-  if (!change.keys) return group.last.get(undefined) === change ? [withoutOperation(change, group)] : [];
-  const certain: number[] = [];
-  const uncertain: number[] = [];
-  for (const [place, key] of change.keys.entries()) {
-    const text = JSON.stringify(key);
-    const operations = new Set([...group.keyless, ...(group.operations.get(text) ?? [])]);
-    if (operations.size === 1) certain.push(place);
-    else if (group.last.get(text) === change) uncertain.push(place);
-  }
-  if (certain.length === change.keys.length) return [change];
-  return [
-    ...(certain.length > 0 ? [{ ...change, ...keysAt(change, certain) }] : []),
-    ...(uncertain.length > 0 ? [{ ...withoutOperation(change, group), ...keysAt(change, uncertain) }] : []),
-  ];
-}
-
-/** Some of a change's keys, and their text as it was recorded. */
-function keysAt(
-  { keys = [], keysText }: LoggedChange,
-  places: readonly number[],
-): Pick<LoggedChange, 'keys' | 'keysText'> {
-  const texts = keysText === undefined ? undefined : elementsOf(keysText);
-  return {
-    keys: places.map((place) => keys[place]),
-    ...(texts && { keysText: `[${places.map((place) => texts[place]).join(',')}]` }),
-  };
-}
-
-function withoutOperation({ xid, resource, origin }: LoggedChange, group: Group): LoggedChange {
-  const origins = new Set(group.changes.map((change) => JSON.stringify(change.origin)));
-  return {
-    resource,
-    ...(origin && origins.size === 1 && { origin }),
-    ...(xid !== undefined && { xid }),
-  };
-}
-
-function kindOf({ operation }: LoggedChange): string {
-  return operation ?? '';
 }

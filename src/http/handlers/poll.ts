@@ -6,15 +6,16 @@ import { writePosition } from '../../feed/log/epochs.js';
 import type { Position } from '../../feed/log/position.js';
 import { isTooLong } from '../../streams/event-batch.js';
 import { changeJson } from '../../streams/event-format.js';
+import { FollowedTopics } from '../../streams/followed-topics.js';
 import { mergeChanges } from '../../streams/merge.js';
-import { resourcesToRefetch, summarize } from '../../streams/refetch.js';
-import { authorizeByRights, type Rights } from '../../streams/rights.js';
-import { EVERY_RESOURCE } from '../../streams/subscription.js';
-import { forbidden, isAuthorized } from '../../streams/subscriptions.js';
+import { summarize, topicsToRefetch } from '../../streams/refetch.js';
+import { StreamRights } from '../../streams/rights.js';
+import { requireRights } from '../../streams/subscriptions.js';
 import { revokedError } from '../caller.js';
+import { requireScopes } from '../declared-scopes.js';
 import { jsonAnswer } from '../exchange.js';
 import { HttpError } from '../http-error.js';
-import { requestedResources, resumePosition } from '../stream-query.js';
+import { requestedTopics, resumePosition } from '../stream-query.js';
 import type { FeedHandler, HandlerParts } from './feed-handlers.js';
 
 /** The time that a poll waits for a change, in s: the default, and the longest. */
@@ -37,14 +38,17 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
     const { subject, rights, expiresAt } = await askCaller();
-    const resources = requestedResources(parameters.resources, maxSubscriptions);
-    if (resources.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
-    for (const resource of resources) if (!isAuthorized(rights, resource)) throw forbidden(resource);
+    const topics = requestedTopics(parameters.resources, maxSubscriptions);
+    if (topics.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
+    requireRights(topics, rights);
+    await requireScopes(feed, topics, rights);
     const since = resumePosition(exchange);
     const waitMs = waitOf(parameters.wait) * 1000;
 
     if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
-    const release = limits.admit(subject);
+    const leave = limits.admit(subject);
+    const followed = new FollowedTopics(topics, new StreamRights(rights));
+    const endScopes = followed.hasScopes ? feed.tellScopes() : () => {};
     const revoked = new AbortController();
     const stopWatching = streams.revoked.watch(subject, () => revoked.abort());
     const leftMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : Math.max(expiresAt - Date.now(), 0);
@@ -57,12 +61,13 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
         revoked.signal,
         AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS))),
       ]);
-      const body = await answer({ feed, resources, rights, since, ended, late });
+      const body = await answer({ feed, followed, since, ended, late });
       if (revoked.signal.aborted) throw revokedError();
       return jsonAnswer(body);
     } finally {
+      endScopes();
       // A poll counts as a stream while it waits.
-      release();
+      leave();
       stopWatching();
     }
   };
@@ -70,8 +75,7 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
 
 interface Question {
   readonly feed: ChangeFeed;
-  readonly resources: readonly string[];
-  readonly rights: Rights;
+  readonly followed: FollowedTopics;
   readonly since: ReturnType<typeof resumePosition>;
   /** A signal that ends the wait for a change. */
   readonly ended: AbortSignal;
@@ -79,23 +83,19 @@ interface Question {
   readonly late: AbortSignal;
 }
 
-async function answer({ feed, resources, rights, since, ended, late }: Question): Promise<string> {
-  const every = resources.includes(EVERY_RESOURCE);
-  const authorize = (resource: string) => authorizeByRights(rights, resource);
-  const wanted = (resource: string) => (every ? authorize(resource) : resources.includes(resource));
+async function answer({ feed, followed, since, ended, late }: Question): Promise<string> {
   if (since === undefined) return bodyOf([], feed.position);
   for (;;) {
-    const changed = nextChange(feed, wanted, ended);
-    const reading =
-      since === 'lost' ? 'lost' : await atMost(late, feed.changesSince(since, every ? undefined : resources));
+    const changed = nextChange(feed, followed, ended);
+    const reading = since === 'lost' ? 'lost' : await atMost(late, feed.changesSince(since, followed.resources));
     if (reading === undefined) return unreadable(since as Position);
     if (reading === 'lost' || reading.lost) {
       const { position } = feed;
-      const missed = await resourcesToRefetch(feed, resources, authorize);
-      const changes = missed.map((resource) => refetchOf(resource, 'resync'));
+      const missed = await topicsToRefetch(feed, followed.topics, followed.rights);
+      const changes = missed.map((topic) => refetchOf(topic, 'resync'));
       return bodyOf(changes, position);
     }
-    const changes = reading.changes.filter(({ resource }) => wanted(resource));
+    const changes = followed.changesOf(reading.changes);
     if (changes.length > 0) return bodyOf(mergeChanges(changes), reading.position);
     // While the log cannot be read, an empty answer of memory does not mean that nothing has changed.
     if (!feed.health.database && !(await readableWithin(feed, LEAST_WAIT_MS, ended)))
@@ -105,8 +105,8 @@ async function answer({ feed, resources, rights, since, ended, late }: Question)
   }
 }
 
-/** Resolves with the next change of these resources, when the log cannot be read, and when the wait ends. */
-function nextChange(feed: ChangeFeed, wanted: (resource: string) => boolean, ended: AbortSignal): Promise<void> {
+/** Resolves with the next change of these topics, when the log cannot be read, and when the wait ends. */
+function nextChange(feed: ChangeFeed, followed: FollowedTopics, ended: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       stop();
@@ -115,7 +115,7 @@ function nextChange(feed: ChangeFeed, wanted: (resource: string) => boolean, end
       resolve();
     };
     const stop = feed.listen({
-      onChanges: (changes) => changes.some(({ resource }) => wanted(resource)) && done(),
+      onChanges: (changes) => followed.changesOf(changes).length > 0 && done(),
       onLost: done,
     });
     const checking = setInterval(() => feed.health.database || done(), CHECK_MS);

@@ -1,6 +1,7 @@
-import { forbidden, isAuthorized } from '../../streams/subscriptions.js';
+import { requireRights } from '../../streams/subscriptions.js';
+import { requireScopes } from '../declared-scopes.js';
 import { HttpError } from '../http-error.js';
-import { requestedResources, resumePosition } from '../stream-query.js';
+import { requestedTopics, resumePosition } from '../stream-query.js';
 import type { FeedHandler, HandlerParts } from './feed-handlers.js';
 
 const HEADERS = {
@@ -11,12 +12,14 @@ const HEADERS = {
 };
 
 /** Makes the handler of `GET /api/events`, which opens a stream. */
-export function streamHandler({ streams, limits, maxSubscriptions, reauthorization }: HandlerParts): FeedHandler {
+export function streamHandler(parts: HandlerParts): FeedHandler {
+  const { changes, streams, limits, maxSubscriptions, reauthorization } = parts;
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
     const { subject, rights, expiresAt } = await askCaller();
-    const resources = requestedResources(parameters.resources, maxSubscriptions);
-    for (const resource of resources) if (!isAuthorized(rights, resource)) throw forbidden(resource);
+    const topics = requestedTopics(parameters.resources, maxSubscriptions);
+    requireRights(topics, rights);
+    await requireScopes(changes, topics, rights);
     const since = resumePosition(exchange);
 
     if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
@@ -26,8 +29,8 @@ export function streamHandler({ streams, limits, maxSubscriptions, reauthorizati
       socket: exchange.openStream(HEADERS),
       subject,
       rights,
-      resources,
-      // A client that names all its resources in the URL needs no time to subscribe by POST.
+      topics,
+      // A client that names all its topics in the URL needs no time to subscribe by POST.
       hold: parameters.hold !== '0',
       onClose,
       expiresAt,

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { parseTopic } from '../../scope.js';
 import { EVERY_RESOURCE } from '../../streams/subscription.js';
 import { isAuthorized, requirePosition } from '../../streams/subscriptions.js';
+import { requireScopes } from '../declared-scopes.js';
 import { jsonAnswer } from '../exchange.js';
-import { requireResource } from '../stream-query.js';
+import { requireTopic } from '../stream-query.js';
 import type { FeedHandler, HandlerParts } from './feed-handlers.js';
 
 const body = z.strictObject({
@@ -22,18 +24,20 @@ export function subscribeHandler(
 ): FeedHandler {
   return async (exchange, askCaller) => {
     const { subject, rights } = await askCaller();
-    const { clientId, resource, since } = bodies[action].parse(await exchange.json());
-    requireResource(resource);
+    const { clientId, since, ...given } = bodies[action].parse(await exchange.json());
+    const resource = requireTopic(given.resource);
     if (since !== undefined) requirePosition(since);
+    const authorized = isAuthorized(rights, resource);
+    if (authorized && action === 'subscribe') await requireScopes(changes, [resource], rights);
     await subscriptions.carryOut({
       action,
       clientId,
       subject,
       resource,
-      authorized: isAuthorized(rights, resource),
+      authorized,
       since,
     });
-    const watched = resource === EVERY_RESOURCE || (await changes.isWatched(resource));
+    const watched = resource === EVERY_RESOURCE || (await changes.isWatched(parseTopic(resource).resource));
     return jsonAnswer({ success: true, resource, watched });
   };
 }

@@ -1,0 +1,49 @@
+import type { LoggedChange, ScopedStatement } from '../../change.js';
+import { statementOfAnything, statementOfNothing, statementOfValue } from './logged-scopes.js';
+import { changeOf, type ReadingRow } from './reading.js';
+import type { AgedChange } from './uncertain-order.js';
+
+/** A row of READ_SUMMED_UP_BY_SCOPE. */
+export interface SummedUpRow extends ReadingRow {
+  /** JSON: the scopes of which it is known what these changes did, `"*"` of all; null: of none. */
+  known?: string | null;
+  /** The columns of the scope of which the row tells one value of one change. */
+  columns?: string | null;
+  value?: string | null;
+  /** True where the change had several values of the scope. */
+  several?: boolean | null;
+}
+
+/** Makes one change of each resource of a batch that was summed up, with what its scopes' subscribers receive. */
+export function summedUpChanges(rows: readonly SummedUpRow[]): AgedChange[] {
+  const resources = new Map<string, SummedUpRow[]>();
+  for (const row of rows) {
+    if (row.resource === null) continue;
+    const known = resources.get(row.resource);
+    if (known) known.push(row);
+    else resources.set(row.resource, [row]);
+  }
+  return Array.from(resources, ([resource, own]) => {
+    const change: LoggedChange = { resource };
+    const statements = own.map((row) => statementOfRow(row, change));
+    const ageMs = Math.max(...own.map(({ age_ms }) => age_ms ?? 0));
+    const isKnown = own.some(({ known, columns }) => columns != null || known != null);
+    return { change: isKnown ? { ...change, statements } : change, ageMs, command: 0, rang: false };
+  });
+}
+
+function statementOfRow(row: SummedUpRow, summary: LoggedChange): ScopedStatement {
+  const { columns, value, keys, several, known } = row;
+  if (columns != null) {
+    const [told] = changeOf({ ...row, scopes: null });
+    return statementOfValue(told?.change ?? summary, {
+      columns,
+      value: value ?? '',
+      keys: keys ?? undefined,
+      several: several === true,
+    });
+  }
+  if (known == null) return statementOfAnything(summary);
+  const scopes = JSON.parse(known) as '*' | string[];
+  return statementOfNothing(summary, scopes === '*' ? undefined : scopes);
+}

@@ -1,0 +1,112 @@
+import { type LoggedChange, placeOf, type ScopedStatement } from '../change.js';
+import { certainPartsOf, mixedGroups } from '../feed/log/operation-groups.js';
+import { sumsUp } from './refetch.js';
+import type { ScopedTopic } from './scoped-topic.js';
+
+/** Collects what the subscribers of one scope receive of one read. */
+export class ScopeParts {
+  readonly #parts: LoggedChange[] = [];
+  /** The last change of which it is not known what it changed, and how many there are. */
+  #unknown: { readonly change: Pick<LoggedChange, 'xid' | 'place'>; readonly count: number } | undefined;
+
+  /** @param topic the scope. */
+  constructor(readonly topic: ScopedTopic) {}
+
+  /** Adds a statement, if it changed rows of the scope. @param place of its change in the read. */
+  add(statement: ScopedStatement, place: number): void {
+    const { columns, value, resource, scope } = this.topic;
+    const { change, valuesOf } = statement;
+    const values = valuesOf(columns);
+    if (!values) this.addUnknown({ ...change, place });
+    if (!values?.keys.has(value)) return;
+    const keysText = values.keys.get(value);
+    const { operation, data, dataText, origin, xid } = change;
+    this.#parts.push({
+      resource,
+      scope,
+      ...(operation && { operation }),
+      ...(keysText !== undefined && { keys: JSON.parse(keysText) as unknown[], keysText }),
+      ...(data !== undefined && { data }),
+      ...(dataText !== undefined && { dataText }),
+      // It would tell who changed rows of others.
+      ...(origin && !values.several && { origin }),
+      ...(xid !== undefined && { xid }),
+      place,
+    });
+  }
+
+  /** Adds a change of which it is not known what it changed: subscribers of every scope receive that something did. */
+  addUnknown(change: Pick<LoggedChange, 'xid' | 'place'>): void {
+    this.#unknown = { change, count: (this.#unknown?.count ?? 0) + 1 };
+  }
+
+  /**
+   * Returns them in their order, and last that something changed, if that is so. Where a transaction did different things
+   * to a row, the row comes once without operation, also where the log knows the order: it knows that from what else the
+   * transaction did, to rows of others maybe.
+   */
+  changes(): readonly LoggedChange[] {
+    const known = withoutMixedOperations(this.#parts);
+    if (!this.#unknown) return known;
+    const { resource, scope } = this.topic;
+    const { change, count } = this.#unknown;
+    const { xid, place = 0 } = change;
+    return [...known, { resource, scope, place, ...(xid !== undefined && count === 1 && { xid }) }];
+  }
+}
+
+/** Which changes count for {@link partsFor}. */
+export interface PartsOptions {
+  /** Tells whether a transaction counts. Default: each does. */
+  readonly missed?: (xid: bigint | undefined) => boolean;
+  /** Changes that do not count. Default: none. */
+  readonly except?: ReadonlySet<LoggedChange>;
+}
+
+/** Returns what the subscribers of a scope receive of these changes. */
+export function partsFor(
+  topic: ScopedTopic,
+  changes: readonly LoggedChange[],
+  { missed = () => true, except }: PartsOptions = {},
+): readonly LoggedChange[] {
+  const parts = new ScopeParts(topic);
+  for (const [place, change] of changes.entries()) {
+    if (change.resource !== topic.resource || except?.has(change)) continue;
+    if (!change.statements && missed(change.xid)) parts.addUnknown({ ...change, place });
+    for (const statement of change.statements ?? []) {
+      const values = statement.valuesOf(topic.columns);
+      if ((!values || values.keys.has(topic.value)) && missed(statement.change.xid)) parts.add(statement, place);
+    }
+  }
+  return parts.changes();
+}
+
+/** Puts whole changes and parts of changes in the order of their read. @param whole those of the read that come as a whole. */
+export function inOrder(
+  changes: readonly LoggedChange[],
+  whole: ReadonlySet<LoggedChange>,
+  parts: readonly LoggedChange[],
+): LoggedChange[] {
+  const sorted = parts.toSorted((one, other) => placeOf(one) - placeOf(other));
+  let next = 0;
+  const all: LoggedChange[] = [];
+  for (const [place, change] of changes.entries()) {
+    if (whole.has(change)) all.push(change);
+    for (; next < sorted.length && placeOf(sorted[next] as LoggedChange) <= place; next += 1) {
+      all.push(sorted[next] as LoggedChange);
+    }
+  }
+  return [...all, ...sorted.slice(next)];
+}
+
+function withoutMixedOperations(changes: readonly LoggedChange[]): readonly LoggedChange[] {
+  if (changes.length < 2) return changes;
+  const groups = mixedGroups(changes, (change) =>
+    change.xid === undefined || change.operation === 'emit' || sumsUp(change) ? undefined : String(change.xid),
+  );
+  if (groups.size === 0) return changes;
+  return changes.flatMap((change) => {
+    const group = groups.get(change);
+    return group ? certainPartsOf(change, group) : [change];
+  });
+}
