@@ -53,7 +53,7 @@ export class Requests {
     onSent = () => {},
   ): Promise<Response> {
     const { fetch, credentials } = this.#settings();
-    if (!(await this.#gate.pass(init.signal))) throw new Error('The request was given up before it was sent');
+    if (!(await this.#gate.pass(init.signal))) throw new Error('given up');
     onSent();
     return fetch(url, { cache: 'no-store', credentials, headers, ...init });
   }

@@ -281,7 +281,7 @@ export class SSEService {
   #shown(): void {
     this.#cancelHidden();
     const final = this.status === 'resting' && this.nextAttemptAt === null && this.#settings.maxAttempts !== undefined;
-    if (!final && this.status !== 'idle' && !isLive(this.#state)) this.#open();
+    if (!final && !['idle', 'revoked'].includes(this.status) && !isLive(this.#state)) this.#open();
   }
 
   #pause(): void {

@@ -87,19 +87,29 @@ test('a getToken that never answers is a failure after half a minute', async () 
 });
 
 test('rights that were withdrawn: it does not come back by itself, and connects again when it is told to', async () => {
-  listen({ getToken: () => 'a token that still holds' });
+  // A page that can be hidden, shown, and cut off
+  const page = {
+    document: Object.assign(new EventTarget(), { visibilityState: 'visible' }),
+    window: new EventTarget(),
+  };
+  Object.assign(globalThis, page);
+  listen({ getToken: () => 'a token that still holds', tabs: false });
   await pass(1000);
   server.say('event: revoked\ndata: {}\n\n');
   await pass(1000);
   expect(service.state).toMatchObject({ status: 'revoked', nextAttemptAt: null, staleSince: expect.any(Number) });
   const asked = server.requests.length;
-  // Neither by itself, nor for a further listener
+  // Neither by itself, nor for a further listener, nor when the page is shown
   service.on('b', () => {});
+  page.document.dispatchEvent(new Event('visibilitychange'));
+  page.window.dispatchEvent(new Event('online'));
   await pass(60 * 60_000);
   expect({ status: service.status, requests: server.requests.length }).toEqual({ status: 'revoked', requests: asked });
   service.connect();
   await pass(1000);
   expect(service.status).toBe('connected');
+  service.disconnect();
+  for (const name of Object.keys(page)) Reflect.deleteProperty(globalThis, name);
 });
 
 test('rights that are withdrawn while it polls, because streams are kept back: it does not come back either', async () => {
