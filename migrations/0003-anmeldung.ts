@@ -31,7 +31,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   // For duplicates: the same address or the same name
   await sql`create index anmeldung_email on anmeldung (veranstaltung_id, lower(email))`.execute(db);
   await sql`create index anmeldung_name on anmeldung (veranstaltung_id, lower(nachname), lower(vorname))`.execute(db);
-  await watch(db, 'anmeldung');
+  // So that a page follows one event's registrations, and a token may be for one event
+  await watch(db, 'anmeldung', { scopes: ['veranstaltung_id'] });
 }
 
 export async function down(db: Kysely<unknown>): Promise<void> {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
  * The longest that a test waits for anything, in ms. Nothing that works takes so long on the slowest machine, so it only
  * decides when a test that fails says so. jest.config.js gives a test several times as long.
  */
-const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 60_000;
 
 /** The real clock: a test may set another one in its place. */
 const now = performance.now.bind(performance);

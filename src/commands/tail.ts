@@ -43,17 +43,17 @@ export async function tail(given: readonly string[], options: TailOptions): Prom
   const log = new ChangeLog(listenUrl, () => {});
   const followed = new FollowedTopics(topicsOf(given), new StreamRights('*'));
   if (followed.hasScopes) log.tellScopes();
-  const asJson = options.json || !process.stdout.isTTY;
+  const forPrograms = options.json || !process.stdout.isTTY;
   const write = (texts: readonly string[]) => process.stdout.write(texts.map((text) => `${text}\n`).join(''));
   const reached = new TailReached(
     log,
-    (reach) => write([asJson ? reachedJson(reach) : reachedText(reach)]),
+    (reach) => write([forPrograms ? reachedJson(reach) : reachedText(reach)]),
     (error) => note(`The servers could not be asked: ${error instanceof Error ? error.message : error}`),
   );
   const print = (reading: Reading, before: Position) => {
     if (reading.lost) note('Changes were missed that the log does not have any more.');
     const tailed = tailedChanges(reading, followed);
-    const lines = asJson ? jsonLines(tailed, before, reading.position) : textLines(tailed);
+    const lines = forPrograms ? jsonLines(tailed, before, reading.position) : textLines(tailed);
     if (lines.length > 0) write(lines);
     if (options.reached) reached.add(tailed.map(({ change }) => change));
   };

@@ -7,6 +7,7 @@ import { ExplainedFailures } from './explained-failures.js';
 import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
 import { type FeedListener, FeedListeners } from './feed-listeners.js';
+import { FeedScopes } from './feed-scopes.js';
 import { ChangeLog } from './log/change-log.js';
 import { resolve, writePosition } from './log/epochs.js';
 import { LogReader } from './log/log-reader.js';
@@ -63,6 +64,8 @@ export class ChangeFeed {
   readonly #report: ServerReport;
   readonly #answers: ServerAnswers;
   readonly #resources: Resources;
+  /** The scopes of tables, and who needs them told apart. */
+  readonly scopes: FeedScopes;
   /** What has happened since the start, for metrics. */
   readonly counts = new FeedCounts();
   /** The number of changes that had been read when the leader last asked. */
@@ -90,6 +93,7 @@ export class ChangeFeed {
       logger: this.#logger,
     });
     this.#resources = new Resources(this.#log);
+    this.scopes = new FeedScopes(this.#log, this.#resources);
     this.#sharedReplay = new SharedReplay({
       read: (since, resources) => this.#log.replay(since, resources),
       recent: (since, resources) => this.#recent?.since(since, this.position, resources),
@@ -254,16 +258,6 @@ export class ChangeFeed {
   /** Whether a table is watched as `resource`. Known for a second. */
   isWatched(resource: string): Promise<boolean> {
     return this.#resources.isWatched(resource);
-  }
-
-  /** See {@link ChangeLog.tellScopes}. */
-  tellScopes(): () => void {
-    return this.#log.tellScopes();
-  }
-
-  /** What is known of the scopes of tables. */
-  get scopes(): Pick<Resources, 'scopeFault' | 'scopesNow'> {
-    return this.#resources;
   }
 
   /**

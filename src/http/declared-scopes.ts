@@ -22,7 +22,7 @@ export async function requireScopes(
     return scope ? [{ resource, scope }] : [];
   });
   for (const { resource, scope } of scoped) {
-    const fault = feed.scopes.scopeFault(resource, scope);
+    const fault = feed.scopes.fault(resource, scope);
     const message = typeof fault === 'object' ? await fault : fault;
     if (message !== undefined) throw new HttpError('bad_request', message);
   }

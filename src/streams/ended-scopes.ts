@@ -37,7 +37,7 @@ export class EndedScopes {
   async #look(resource: string): Promise<void> {
     this.#checking.add(resource);
     try {
-      const declared = await this.#feed.scopes.scopesNow(resource);
+      const declared = await this.#feed.scopes.now(resource);
       // A resource that no table is watched as has the scopes that the application emits.
       if (declared) this.#endAllBut(declared, resource);
     } catch (error) {

@@ -8,7 +8,6 @@ import type { Position } from '../feed/log/position.js';
 import type { Measured } from '../feed/log/reading.js';
 import type { Logger } from '../logger.js';
 import { parseTopic } from '../scope.js';
-import { broadcast } from './broadcast.js';
 import { Client, type SharedByClients } from './client.js';
 import { EndedScopes } from './ended-scopes.js';
 import { endedEvent, revokedEvent } from './event-format.js';
@@ -19,6 +18,7 @@ import { Replays } from './replays.js';
 import { RevokedSubjects } from './revoked-subjects.js';
 import type { Rights } from './rights.js';
 import { resourcesOf } from './scoped-topic.js';
+import { sendToSubscribers } from './send-to-subscribers.js';
 import { Broadcast, SentChanges } from './sent-changes.js';
 import { type EndReason, endedByOther, StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE } from './subscription.js';
@@ -244,17 +244,17 @@ export class SSEManager {
   }
 
   #broadcast(changes: readonly LoggedChange[], position: Position, measured?: Measured): void {
-    const sent = new Broadcast();
-    const receivers = broadcast(changes, this.#subscriptions, this.refetchSpread, sent);
+    const counted = new Broadcast();
+    const receivers = sendToSubscribers(changes, this.#subscriptions, this.refetchSpread, counted);
     for (const client of receivers) client.flush();
-    sent.end(changes, measured ? this.#feed.counts.lagsMs(measured) : []);
-    this.sent.add(position, sent);
+    counted.end(changes, measured ? this.#feed.counts.lagsMs(measured) : []);
+    this.sent.add(position, counted);
     this.#endedScopes.check(changes);
   }
 
   /** Has batches that are summed up tell scopes apart as long as somebody is subscribed to one. */
   #followScopes(): void {
-    if (!this.#subscriptions.scopes.isEmpty) this.#endScopes ??= this.#feed.tellScopes();
+    if (!this.#subscriptions.scopes.isEmpty) this.#endScopes ??= this.#feed.scopes.tell();
     else {
       this.#endScopes?.();
       this.#endScopes = undefined;

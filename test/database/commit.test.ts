@@ -55,7 +55,7 @@ describe('COMMIT succeeds', () => {
       'set transaction read only',
     ],
     ['with a lock_timeout', '', `set local lock_timeout = '1ms'`],
-    ['with a statement_timeout', '', `set local statement_timeout = '5ms'`],
+    ['with a statement_timeout', '', `set local statement_timeout = '250ms'`],
     ['as a role without rights', '', `set local role nobody_${process.pid}`],
     ['as another session user', '', `set session authorization nobody_${process.pid}`],
     ['with errors that end the session', 'set exit_on_error = on', ''],

@@ -52,6 +52,15 @@ describe('the log has the scopes of the changed rows', () => {
   });
 });
 
+test('keys that are given as text stay so beside the values of a scope', async () => {
+  await psql.query(`create table payment (id int8, part numeric, event_id int, primary key (id, part));
+    select change_feed.watch('payment', scopes => '{event_id}')`);
+  const keys = [['9007199254740993', '1.50']];
+  expect(await recorded('insert into payment values (9007199254740993, 1.50, 7)')).toEqual([
+    { ...change('payment', 'insert', keys), scopes: { event_id: { 7: keys } } },
+  ]);
+});
+
 describe('emit with a scope', () => {
   const event = (scopes: unknown) => ({ ...change('booking', 'emit', null), ...(scopes !== undefined && { scopes }) });
 

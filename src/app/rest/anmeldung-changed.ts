@@ -3,6 +3,7 @@ import { type Kysely, sql } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '../tables.js';
 import { idInUrl } from './fields.js';
+import type { RowRights } from './row-rights.js';
 
 const queryOf = z.object({
   veranstaltungId: idInUrl,
@@ -25,9 +26,10 @@ const WRITTEN_BY = sql`(case when xmin::text::bigint > now.low then now.high - 4
  * header `Change-Feed-Position` of a list for one. Where a statement changes many rows, an event names neither them nor
  * their number.
  */
-export function changedRoute(router: Router, db: Kysely<Database>): void {
+export function changedRoute(router: Router, db: Kysely<Database>, rights: RowRights): void {
   router.get('/geaendert', async (ctx) => {
     const { veranstaltungId, seit } = queryOf.parse(ctx.query);
+    rights.requireAll(ctx, { veranstaltungId });
     const snapshot = seit.slice(seit.indexOf('.') + 1);
     const { rows } = await sql<{ count: number }>`
       with current as (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xid),

@@ -5,6 +5,7 @@ import { HttpError } from 'pg-change-feed';
 import type { Database } from '../tables.js';
 import { matchingAnmeldungen, ORDERS, parseAnmeldungenQuery } from './anmeldung-list.js';
 import { csvOf } from './csv.js';
+import type { RowRights } from './row-rights.js';
 
 /** A file that is made in memory stays of a size that any server has. */
 const MAX_ROWS = 20_000;
@@ -18,11 +19,12 @@ const STATUS_TEXTS = { OFFEN: 'offen', BESTAETIGT: 'bestätigt', STORNIERT: 'sto
  * all rows as a file for a German Excel.
  * @throws {HttpError} 400 for a time zone that nobody knows, and for more than 20,000 rows.
  */
-export function csvRoute(router: Router, db: Kysely<Database>): void {
+export function csvRoute(router: Router, db: Kysely<Database>, rights: RowRights): void {
   router.get('/csv', async (ctx) => {
     const { zeitzone, ...filters } = ctx.query;
     const moment = momentIn(zeitzone === undefined ? 'Europe/Berlin' : String(zeitzone));
     const query = parseAnmeldungenQuery(filters);
+    rights.requireAll(ctx, query);
     const order = query.sort.map(
       ({ column, direction }) =>
         sql`${column === 'status' ? ORDERS.status : sql.ref(`anmeldung.${column}`)} ${sql.raw(direction)}`,

@@ -35,16 +35,17 @@ export function anmeldungRoutes(options: ApiOptions): Router {
   return resourceRoutes(options, {
     resource: 'anmeldung',
     path: '/api/anmeldungen',
+    scope: { column: 'veranstaltung_id', field: 'veranstaltungId' },
     parseQuery: parseAnmeldungenQuery,
     create,
     update: update.transform((values) => ({ ...values })),
     list: listAnmeldungen,
     computed: ['warteplatz', 'doppelt'],
-    more: (router, write) => {
-      duplicatesRoute(router, options.db);
-      csvRoute(router, options.db);
-      changedRoute(router, options.db);
-      statusRoute(router, write);
+    more: (router, write, rights) => {
+      duplicatesRoute(router, options.db, rights);
+      csvRoute(router, options.db, rights);
+      changedRoute(router, options.db, rights);
+      statusRoute(router, write, rights);
     },
     find: (db, id, forUpdate) =>
       db

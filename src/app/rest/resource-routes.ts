@@ -8,6 +8,7 @@ import type { Database } from '../tables.js';
 import { etagOf, matchesNone, requireMatch } from './etag.js';
 import { idInUrl } from './fields.js';
 import type { Page } from './list-query.js';
+import { type AuthorizeRequest, RowRights, type ScopeColumn } from './row-rights.js';
 import { SharedLists } from './shared-lists.js';
 
 /** Options of the REST routes of all tables. */
@@ -22,8 +23,8 @@ export interface ApiOptions {
   readonly refetchStateOf: (resource: string) => number | undefined;
   /** Tells `listener` when a resource has changed, or may have, before any client hears of it. */
   readonly onChange: (resource: string, listener: () => void) => void;
-  /** Tells whether this request may read and write a resource. */
-  readonly authorize: (ctx: Context, resource: string) => boolean;
+  /** Tells whether this request may read and write a resource, or with a scope a part of it. */
+  readonly authorize: AuthorizeRequest;
   /** The caller: the token's `sub`, the actor of what it writes. */
   readonly actorOf: (ctx: Context) => string;
 }
@@ -34,6 +35,8 @@ export interface ResourceOptions<Row extends { id: number }, Query, Create, Upda
   readonly resource: string;
   /** `/api/veranstaltungen` */
   readonly path: string;
+  /** The column by which a token may be allowed a part of the table. Default: none. */
+  readonly scope?: ScopeColumn;
   /** Another resource that its rows tell of. */
   readonly tellsOf?: string;
   readonly parseQuery: (query: Context['query']) => Query;
@@ -48,8 +51,8 @@ export interface ResourceOptions<Row extends { id: number }, Query, Create, Upda
   readonly change: (transaction: Transaction<Database>, id: number, values: Update) => Promise<Row>;
   /** `query` is the request's, for what else has to be as the client saw it. */
   readonly remove: (transaction: Transaction<Database>, id: number, query: Context['query']) => Promise<unknown>;
-  /** Further routes under the path. They come before `/:id`, and know the right to the resource as checked. */
-  readonly more?: (router: Router, write: Write) => void;
+  /** Further routes under the path, before `/:id`. They check the rights to the rows that they read and write. */
+  readonly more?: (router: Router, write: Write, rights: RowRights) => void;
 }
 
 /** Writes in a transaction that says who writes, for the change's origin. */
@@ -69,7 +72,7 @@ const expected = z.unknown().transform((given) => {
 });
 
 /** List, read, create, update and delete for one table. Mount behind authentication and a parser of JSON bodies. */
-export function resourceRoutes<Row extends { id: number }, Query, Create, Update>(
+export function resourceRoutes<Row extends { id: number }, Query extends object, Create extends object, Update>(
   { db, position, refetchStateOf, onChange, authorize, actorOf }: ApiOptions,
   table: ResourceOptions<Row, Query, Create, Update>,
 ): Router {
@@ -78,17 +81,19 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   const lists = new SharedLists<{ readonly at: string; readonly page: Page<Row> }>();
   if (table.tellsOf) onChange(table.tellsOf, () => lists.forget());
 
+  const rights = new RowRights(authorize, table.resource, table.scope);
+  const foundRow = (row: Row | undefined, ctx: Context) => found(row && rights.allows(ctx, row) ? row : undefined, ctx);
+
   router.use((ctx, next) => {
-    if (!authorize(ctx, table.resource)) {
-      throw new HttpError('forbidden', `The token does not allow the resource ${table.resource}`);
-    }
+    rights.requireSome(ctx);
     ctx.set('Cache-Control', 'no-store');
     return next();
   });
 
   router.get('/', async (ctx) => {
     const query = table.parseQuery(ctx.query);
-    // All who may read the table may read each row of it, so who asks for the same gets the same.
+    rights.requireAll(ctx, query);
+    // All who get here may read each row that the filters leave, so who asks for the same gets the same.
     const { at, page } = await lists.get(JSON.stringify(query), refetchStateOf(table.resource), async () => {
       // In a statement before the rows: who streams from here misses nothing, and may see a change twice.
       const before = await position();
@@ -98,10 +103,10 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
     ctx.body = page;
   });
 
-  table.more?.(router, write);
+  table.more?.(router, write, rights);
 
   router.get('/:id', async (ctx) => {
-    const row = found(await table.find(db, idOf(ctx), false), ctx);
+    const row = foundRow(await table.find(db, idOf(ctx), false), ctx);
     const etag = etagOf(row);
     ctx.set('ETag', etag);
     if (matchesNone(ctx.get('If-None-Match'), etag)) ctx.status = 304;
@@ -110,6 +115,7 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
 
   router.post('/', async (ctx) => {
     const values = table.create.parse(ctx.request.body);
+    rights.requireAll(ctx, values);
     const row = await write(ctx, (transaction) => table.insert(transaction, values));
     ctx.status = 201;
     ctx.set({ Location: `${table.path}/${row.id}`, ETag: etagOf(row) });
@@ -121,8 +127,9 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
     const { vorher, body } = expected.parse(ctx.request.body);
     const values = table.update.parse(body);
     const row = await write(ctx, async (transaction) => {
-      const current = found(await table.find(transaction, id, true), ctx);
+      const current = foundRow(await table.find(transaction, id, true), ctx);
       requireMatch(ctx.get('If-Match'), current);
+      rights.requireAll(ctx, { ...current, ...values });
       if (vorher) requireValues(vorher, values as object, current);
       return table.change(transaction, id, values);
     });
@@ -133,7 +140,7 @@ export function resourceRoutes<Row extends { id: number }, Query, Create, Update
   router.delete('/:id', async (ctx) => {
     const id = idOf(ctx);
     await write(ctx, async (transaction) => {
-      const current = found(await table.find(transaction, id, true), ctx);
+      const current = foundRow(await table.find(transaction, id, true), ctx);
       requireMatch(ctx.get('If-Match'), current);
       await table.remove(transaction, id, ctx.query);
     });

@@ -14,18 +14,16 @@ import {
   type ReadingRow,
   type SnapshotRow,
 } from './reading.js';
+import { type Reads, readsOver } from './reads.js';
 import {
   LOGGED_RESOURCES,
   MAX_CHANGES,
   MAX_CHANGES_AGAIN,
   NOW,
   POSITION_BEFORE,
-  READ,
-  READ_SUMMED_UP,
   WATCHED_TABLES,
 } from './statements.js';
 import { type SummedUpRow, summedUpChanges } from './summed-up-changes.js';
-import { READ_SUMMED_UP_BY_SCOPE } from './summed-up-scopes.js';
 import { withoutUncertainOrder } from './uncertain-order.js';
 
 /**
@@ -279,23 +277,4 @@ export class ChangeLog {
   async close(): Promise<void> {
     await Promise.all([this.#tail.end(), this.#replays.end(), this.#names.end(), this.#rest.end()]);
   }
-}
-
-/** A read, one by one and summed up. */
-interface Reads {
-  readonly each: AdaptiveTimeout<ReadingRow>;
-  readonly summedUp: AdaptiveTimeout<ReadingRow>;
-  readonly summedUpByScope: AdaptiveTimeout<SummedUpRow>;
-}
-
-function readsOver(pool: pg.Pool, patienceMs?: number): Reads {
-  return {
-    each: new AdaptiveTimeout(pool, { name: 'read', text: READ }, patienceMs),
-    summedUp: new AdaptiveTimeout(pool, { name: 'read summed up', text: READ_SUMMED_UP }, patienceMs),
-    summedUpByScope: new AdaptiveTimeout(
-      pool,
-      { name: 'read summed up by scope', text: READ_SUMMED_UP_BY_SCOPE },
-      patienceMs,
-    ),
-  };
 }

@@ -45,10 +45,10 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
     const since = resumePosition(exchange);
     const waitMs = waitOf(parameters.wait) * 1000;
 
-    if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    if (streams.closed) throw stopsError();
     const leave = limits.admit(subject);
     const followed = new FollowedTopics(topics, new StreamRights(rights));
-    const endScopes = followed.hasScopes ? feed.tellScopes() : () => {};
+    const endScopes = followed.hasScopes ? feed.scopes.tell() : () => {};
     const revoked = new AbortController();
     const stopWatching = streams.revoked.watch(subject, () => revoked.abort());
     const leftMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : Math.max(expiresAt - Date.now(), 0);
@@ -59,9 +59,12 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
       const late = AbortSignal.any([
         left,
         revoked.signal,
+        streams.closing,
         AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS))),
       ]);
-      const body = await answer({ feed, followed, since, ended, late });
+      const body = await answer({ feed, followed, since, ended, late }).catch((error: unknown) => {
+        throw streams.closed ? stopsError() : error;
+      });
       if (revoked.signal.aborted) throw revokedError();
       return jsonAnswer(body);
     } finally {
@@ -100,8 +103,9 @@ async function answer({ feed, followed, since, ended, late }: Question): Promise
     // While the log cannot be read, an empty answer of memory does not mean that nothing has changed.
     if (!feed.health.database && !(await readableWithin(feed, LEAST_WAIT_MS, ended)))
       return unreadable(since as Position);
-    if (ended.aborted) return bodyOf([], reading.position);
     await changed;
+    // What came with the end is told to the next poll. To read once more could be to ask a feed that has stopped.
+    if (ended.aborted) return bodyOf([], reading.position);
   }
 }
 
@@ -140,6 +144,10 @@ function bodyOf(changes: readonly LoggedChange[], position: Position): string {
   const length = events.reduce((sum, event) => sum + event.length, 0);
   if (isTooLong(events.length, length)) events = summarize(changes).map((change) => changeJson(change));
   return `{"events":[${events.join(',')}],"position":${JSON.stringify(writePosition(position))}}`;
+}
+
+function stopsError(): HttpError {
+  return new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
 }
 
 /** Reads `?wait=`. @throws {HttpError} bad_request for anything but a whole number of seconds, 0 to 55. */

@@ -1,9 +1,30 @@
+import { afterAll, beforeAll, beforeEach } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import type { TestServer } from '../../running-server.js';
+import { startTestServer, type TestServer } from '../../running-server.js';
 import { connected, type Pages } from './browser.js';
 
+/** What a test of the office has: a server, and an event for itself alone. */
+export interface Office {
+  server: TestServer;
+  /** The id of the event, which nobody has registered for when a test begins. */
+  event: number;
+}
+
+/** Starts a server before the tests of a file, stops it after them, and gives each test an event. */
+export function useOffice(): Office {
+  const office = {} as Office;
+  beforeAll(async () => {
+    office.server = await startTestServer({ readIntervalMs: 1000 });
+  });
+  afterAll(() => office.server.stop());
+  beforeEach(async () => {
+    office.event = await onlyEvent(office.server);
+  });
+  return office;
+}
+
 /** Leaves one event, with two places, and nobody who has registered. @returns its id. */
-export async function onlyEvent(server: TestServer): Promise<number> {
+async function onlyEvent(server: TestServer): Promise<number> {
   await server.psql('truncate veranstaltung cascade');
   const { rows } = await server.psql(`insert into veranstaltung
     (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
@@ -13,8 +34,7 @@ export async function onlyEvent(server: TestServer): Promise<number> {
 
 /** Adds registrations for an event, called `Nr. 001` and so on. @returns their ids. */
 export async function register(
-  server: TestServer,
-  event: number,
+  { server, event }: Office,
   count: number,
   { from = 1, status = 'OFFEN' } = {},
 ): Promise<number[]> {
@@ -28,7 +48,7 @@ export async function register(
 }
 
 /** Opens the page of an event. @param query of its address. */
-export async function openEvent(pages: Pages, server: TestServer, event: number, query = ''): Promise<Page> {
+export async function openEvent(pages: Pages, { server, event }: Office, query = ''): Promise<Page> {
   const page = await pages.open(`${server.url}/#token=${await server.token({ sub: 'ada' })}`, {
     timezoneId: 'Europe/Berlin',
     viewport: { width: 1440, height: 600 },

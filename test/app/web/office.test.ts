@@ -1,27 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { startTestServer, type TestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { connected, describeInBrowser, row } from './browser.js';
-import { namesOn, onlyEvent, openEvent, register } from './office-page.js';
+import { namesOn, openEvent, register, useOffice } from './office-page.js';
 
-let server: TestServer;
-let event: number;
-
-beforeAll(async () => {
-  server = await startTestServer({ readIntervalMs: 1000 });
-});
-
-afterAll(() => server.stop());
-
-beforeEach(async () => {
-  event = await onlyEvent(server);
-});
+const office = useOffice();
 
 describeInBrowser('the work of an office', (pages) => {
-  const open = (query?: string) => openEvent(pages, server, event, query);
-  const add = (count: number, from = 1, status = 'OFFEN') => register(server, event, count, { from, status });
+  const open = (query?: string) => openEvent(pages, office, query);
+  const add = (count: number, from = 1, status = 'OFFEN') => register(office, count, { from, status });
   const dialog = (page: Page) => page.locator('dialog');
   const fill = async (page: Page, fields: Record<string, string>) => {
     for (const [label, value] of Object.entries(fields))
@@ -53,20 +41,20 @@ describeInBrowser('the work of an office', (pages) => {
     const ids = await add(20);
     const page = await open();
     await row(page, ids[0] as number).waitFor();
-    await server.psql(`set application_name = 'Auswertung'; update anmeldung set kommentar = 'x' where id = ${ids[0]};
+    await office.server.psql(`set application_name = 'Auswertung'; update anmeldung set kommentar = 'x' where id = ${ids[0]};
       reset application_name`);
     await announced(page, /^Ada Nr\. 001: über Auswertung geändert\.$/);
-    await server.psql(`update anmeldung set kommentar = 'y'`);
+    await office.server.psql(`update anmeldung set kommentar = 'y'`);
     await page.locator('.hint').getByText('20 Zeilen geändert').waitFor();
     await announced(page, /^20 Zeilen geändert$/);
     // So many that the event names none of them
     await add(480, 21);
     await page.locator('.hint').getByText('480 Zeilen hinzugefügt').waitFor();
-    await server.psql(`update anmeldung set kommentar = 'z'`);
+    await office.server.psql(`update anmeldung set kommentar = 'z'`);
     await page.locator('.hint').getByText('500 Zeilen geändert').waitFor();
-    await server.psql(`delete from anmeldung where nachname > 'Nr. 020'`);
+    await office.server.psql(`delete from anmeldung where nachname > 'Nr. 020'`);
     await page.locator('.hint').getByText('480 Zeilen gelöscht').waitFor();
-    await server.psql('delete from anmeldung where id = $1', [ids[1]]);
+    await office.server.psql('delete from anmeldung where id = $1', [ids[1]]);
     await page.locator('tr.leaving', { hasText: 'Nr. 002' }).getByText('über psql gelöscht').waitFor();
     await page.locator('tr.leaving').waitFor({ state: 'detached' });
     expect(await namesOn(page)).toHaveLength(19);
@@ -79,17 +67,14 @@ describeInBrowser('the work of an office', (pages) => {
     await page.getByText('4 ausgewählt').waitFor();
     await page.getByRole('button', { name: 'Bestätigen' }).click();
     await dialog(page).getByText('Damit sind 4 von 2 Plätzen belegt: überbucht.').waitFor();
-    await server.psql(`update anmeldung set status = 'STORNIERT' where id = $1`, [ids[3]]);
+    await office.server.psql(`update anmeldung set status = 'STORNIERT' where id = $1`, [ids[3]]);
     await dialog(page).getByRole('button', { name: 'Bestätigen' }).click();
     await page.getByText('3 Anmeldungen: bestätigt, gespeichert.').waitFor();
     await page.getByText('Inzwischen geändert und nicht gespeichert: Ada Nr. 004.').waitFor();
     await page.getByText('3 von 2 Plätzen belegt, 1 überbucht, 0 offen').waitFor();
-    expect((await server.psql('select status from anmeldung order by id')).rows.map(({ status }) => status)).toEqual([
-      'BESTAETIGT',
-      'BESTAETIGT',
-      'BESTAETIGT',
-      'STORNIERT',
-    ]);
+    expect(
+      (await office.server.psql('select status from anmeldung order by id')).rows.map(({ status }) => status),
+    ).toEqual(['BESTAETIGT', 'BESTAETIGT', 'BESTAETIGT', 'STORNIERT']);
     await page.getByText('1 ausgewählt').waitFor();
   });
 
@@ -127,7 +112,7 @@ describeInBrowser('the work of an office', (pages) => {
   test('the waiting list stands in the order in which they came', async () => {
     await add(2, 1, 'BESTAETIGT');
     await add(2, 3);
-    await server.psql(`update anmeldung set nachname = 'A (spät)' where nachname = 'Nr. 004'`);
+    await office.server.psql(`update anmeldung set nachname = 'A (spät)' where nachname = 'Nr. 004'`);
     const page = await open();
     await page.getByLabel('Anzeigen').selectOption('Warteliste (offen, nach Eingang)');
     await page.getByText('Seite 1 von 1, 2 Anmeldungen').waitFor();
@@ -165,7 +150,7 @@ describeInBrowser('the work of an office', (pages) => {
     await page.getByText(/^Stand \d\d:\d\d Uhr$/).waitFor();
     // It would wait for ten minutes: only the button makes it try.
     await page.route('**/api/events**', (route) => route.fulfill({ status: 503, headers: { 'Retry-After': '600' } }));
-    for (const client of server.manager.clients()) client.end('its token ended');
+    for (const client of office.server.manager.clients()) client.end('its token ended');
     await page.getByRole('alert').getByText('Keine Verbindung: Änderungen anderer kommen gerade nicht an.').waitFor();
     await page.getByText(/^Nächster Versuch in \d+ s\.$/).waitFor();
     await page.locator('.as-of.old').waitFor();
@@ -185,21 +170,22 @@ describeInBrowser('the work of an office', (pages) => {
       .click();
     await until(async () => (await dialog(page).getByLabel('Vorname').inputValue()) === 'Ada');
     await fill(page, { Vorname: 'Grace' });
-    const ended = await server.token({ sub: 'ada', expiresInS: -10 });
+    const ended = await office.server.token({ sub: 'ada', expiresInS: -10 });
+    // At once: where the page notices first that the session has ended, its question covers the button.
     await page.evaluate((jwt) => {
       localStorage.setItem('jwt', jwt);
       window.dispatchEvent(new StorageEvent('storage', { key: 'jwt' }));
+      document.querySelector<HTMLButtonElement>('dialog button[type=submit]')?.click();
     }, ended);
-    await dialog(page).getByRole('button', { name: 'Speichern', exact: true }).click();
     const again = page.locator('dialog', { hasText: 'Sitzung abgelaufen' });
     await again.getByText('Was Sie eingegeben haben, bleibt erhalten.').waitFor();
-    await again.getByLabel('JSON Web Token').fill(await server.token({ sub: 'ada' }));
+    await again.getByLabel('JSON Web Token').fill(await office.server.token({ sub: 'ada' }));
     await again.getByRole('button', { name: 'Anmelden' }).click();
     await again.waitFor({ state: 'detached' });
     expect(await dialog(page).getByLabel('Vorname').inputValue()).toBe('Grace');
     await dialog(page).getByRole('button', { name: 'Speichern', exact: true }).click();
     await dialog(page).waitFor({ state: 'detached' });
-    expect((await server.psql('select vorname from anmeldung')).rows[0].vorname).toBe('Grace');
+    expect((await office.server.psql('select vorname from anmeldung')).rows[0].vorname).toBe('Grace');
     await connected(page);
   });
 
@@ -211,10 +197,10 @@ describeInBrowser('the work of an office', (pages) => {
     await row(page, ids[3] as number)
       .getByRole('button', { name: 'bearbeiten' })
       .focus();
-    await server.psql('delete from anmeldung where id = $1', [ids[3]]);
+    await office.server.psql('delete from anmeldung where id = $1', [ids[3]]);
     await until(async () => (await focused()) === 'Ada Nr. 005 bearbeiten');
     // Its row moves
-    await server.psql(`update anmeldung set nachname = 'A' where id = $1`, [ids[4]]);
+    await office.server.psql(`update anmeldung set nachname = 'A' where id = $1`, [ids[4]]);
     await until(async () => (await namesOn(page))[0]?.includes('A, Ada') ?? false);
     expect(await focused()).toBe('Ada A bearbeiten');
     await page.getByRole('button', { name: 'Weiter' }).press('Enter');
@@ -240,7 +226,7 @@ describeInBrowser('the work of an office', (pages) => {
     }, first);
     const times: number[] = [];
     for (let i = 0; i < 15; i += 1) {
-      await server.psql('update anmeldung set kommentar = $1 where id = $2', [`Stand ${i}`, first]);
+      await office.server.psql('update anmeldung set kommentar = $1 where id = $2', [`Stand ${i}`, first]);
       const committed = performance.timeOrigin + performance.now();
       const seenAt = () =>
         page.evaluate((text) => (window as unknown as { seen: Record<string, number> }).seen[text], `Stand ${i}`);

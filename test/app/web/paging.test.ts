@@ -1,45 +1,36 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { startTestServer, type TestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { connected, describeInBrowser, row } from './browser.js';
-import { namesOn, onlyEvent, openEvent, register } from './office-page.js';
+import { namesOn, openEvent, register, useOffice } from './office-page.js';
 
 // Pages of a list, and what its address holds of it.
 
-let server: TestServer;
-let event: number;
-
-beforeAll(async () => {
-  server = await startTestServer({ readIntervalMs: 1000 });
-});
-
-afterAll(() => server.stop());
-
-beforeEach(async () => {
-  event = await onlyEvent(server);
-});
+const office = useOffice();
 
 describeInBrowser('pages of a list', (pages) => {
-  const open = (query?: string) => openEvent(pages, server, event, query);
+  const open = (query?: string) => openEvent(pages, office, query);
   const pageField = (page: Page) => page.getByLabel('Seite', { exact: true });
 
   test('the last page that others have emptied goes back one', async () => {
-    await register(server, event, 41);
+    await register(office, 41);
     const page = await open('?seite=3');
     await page.getByText('Seite 3 von 3, 41 Anmeldungen').waitFor();
-    await server.psql(`delete from anmeldung where nachname = 'Nr. 041'`);
+    await office.server.psql(`delete from anmeldung where nachname = 'Nr. 041'`);
     await page.getByText('Seite 2 von 2, 40 Anmeldungen').waitFor();
-    await row(page, (await server.psql(`select id from anmeldung where nachname = 'Nr. 040'`)).rows[0].id).waitFor();
-    await server.psql('delete from anmeldung');
+    await row(
+      page,
+      (await office.server.psql(`select id from anmeldung where nachname = 'Nr. 040'`)).rows[0].id,
+    ).waitFor();
+    await office.server.psql('delete from anmeldung');
     await page.getByText('Noch keine Anmeldungen.').waitFor();
   });
 
   test('the page that is being typed stays in its field while others write; leaving it unsaid takes it back', async () => {
-    await register(server, event, 45);
+    await register(office, 45);
     const page = await open();
     await pageField(page).fill('2');
-    await server.psql(`update anmeldung set kommentar = 'vegetarisch' where nachname = 'Nr. 001'`);
+    await office.server.psql(`update anmeldung set kommentar = 'vegetarisch' where nachname = 'Nr. 001'`);
     await page.locator('td.kommentar', { hasText: 'vegetarisch' }).waitFor();
     expect(await pageField(page).inputValue()).toBe('2');
     await page.keyboard.press('Enter');
@@ -54,7 +45,7 @@ describeInBrowser('pages of a list', (pages) => {
   });
 
   test('the address holds page, size, sorting, search and filter; back and reload return there, as far down as before', async () => {
-    await register(server, event, 130);
+    await register(office, 130);
     const page = await open();
     await page.getByLabel('Zeilen je Seite').selectOption('50');
     await page.getByRole('button', { name: 'Name', exact: true }).click();
@@ -62,7 +53,9 @@ describeInBrowser('pages of a list', (pages) => {
     await page.keyboard.press('Enter');
     await page.getByText('Seite 2 von 3, 130 Anmeldungen').waitFor();
     await until(async () => (await namesOn(page))[0]?.includes('Nr. 080') ?? false);
-    expect(new URL(page.url()).hash).toBe(`#/veranstaltungen/${event}?zeilen=50&sort=-nachname%2Cvorname&seite=2`);
+    expect(new URL(page.url()).hash).toBe(
+      `#/veranstaltungen/${office.event}?zeilen=50&sort=-nachname%2Cvorname&seite=2`,
+    );
     // By script, for a wheel's movement goes on while the test reads how far it is.
     await page.evaluate(() => window.scrollTo(0, 700));
     const firstSeen = () =>
@@ -92,9 +85,9 @@ describeInBrowser('pages of a list', (pages) => {
   });
 
   test('a page that is loaded while there is no connection shows the same rows when the banner goes', async () => {
-    await register(server, event, 100);
+    await register(office, 100);
     const page = await open('?zeilen=100');
-    await row(page, (await server.psql(`select max(id) as id from anmeldung`)).rows[0].id).waitFor();
+    await row(page, (await office.server.psql(`select max(id) as id from anmeldung`)).rows[0].id).waitFor();
     await page.evaluate(() => window.scrollTo(0, 700));
     const topOf = () =>
       page.evaluate(() => document.querySelectorAll('tbody tr[data-id]')[30]?.getBoundingClientRect().top ?? 0);

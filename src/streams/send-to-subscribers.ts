@@ -15,14 +15,14 @@ interface Step {
 
 /**
  * Hands the changes of one read to the clients that receive them, in their order, each encoded once.
- * @param sent counts them.
- * @returns the clients that took one: they send it with their next flush.
+ * @param counted counts these clients.
+ * @returns the clients that took a change: they send it with their next flush.
  */
-export function broadcast(
+export function sendToSubscribers(
   changes: readonly LoggedChange[],
   subscriptions: SubscriptionIndex,
   refetchSpread: RefetchSpread,
-  sent: Broadcast,
+  counted: Broadcast,
 ): ReadonlySet<Client> {
   const receivers = new Set<Client>();
   const deliveries = [...subscriptions.scopeDeliveries(changes)];
@@ -32,7 +32,7 @@ export function broadcast(
     const ofScopes = readers.get(resource) ?? 0;
     if (delivery) {
       const event = tableUpdate(change, spreadOfScope(delivery, ofScopes));
-      const tally = sent.tallyOf(resource, delivery.topic.text);
+      const tally = counted.tallyOf(resource, delivery.topic.text);
       for (const subscription of delivery.subscriptions) {
         tally?.add(subscription.client);
         subscription.client.take(subscription, change, event);
@@ -44,7 +44,7 @@ export function broadcast(
     const spread = refetchSpread.begin(resource, audience + ofScopes);
     if (audience === 0) continue;
     const event = tableUpdate(change, spread);
-    const tally = sent.tallyOf(resource);
+    const tally = counted.tallyOf(resource);
     subscriptions.forEachTo(resource, (client, subscription) => {
       tally?.add(client);
       client.take(subscription, change, event);
