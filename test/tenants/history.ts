@@ -34,7 +34,11 @@ const ownRow = fc
 const ownRows = fc.array(ownRow, { minLength: 1, maxLength: 4 }).map(distinctIds);
 
 const ownStatement: fc.Arbitrary<OwnStatement> = fc.oneof(
-  ownRows.map((rows): OwnStatement => ({ rows: more }) => `insert into rechnung values ${rows}${more} on conflict do nothing`),
+  ownRows.map(
+    (rows): OwnStatement =>
+      ({ rows: more }) =>
+        `insert into rechnung values ${rows}${more} on conflict do nothing`,
+  ),
   ownRows.map(
     (rows): OwnStatement =>
       ({ rows: more }) =>
@@ -43,7 +47,8 @@ const ownStatement: fc.Arbitrary<OwnStatement> = fc.oneof(
   ),
   fc.tuple(ownIds, amount).map(
     ([ids, betrag]): OwnStatement =>
-      ({ ids: more }) => `update rechnung set betrag = ${betrag} where id in (${ids}${more})`,
+      ({ ids: more }) =>
+        `update rechnung set betrag = ${betrag} where id in (${ids}${more})`,
   ),
   fc.tuple(ownIds, ownTenant).map(
     ([ids, tenant]): OwnStatement =>
@@ -53,53 +58,87 @@ const ownStatement: fc.Arbitrary<OwnStatement> = fc.oneof(
   ),
   fc.tuple(ownIds, project).map(
     ([ids, projekt]): OwnStatement =>
-      ({ ids: more }) => `update rechnung set projekt_id = ${projekt ?? 'null'}::int where id in (${ids}${more})`,
+      ({ ids: more }) =>
+        `update rechnung set projekt_id = ${projekt ?? 'null'}::int where id in (${ids}${more})`,
   ),
   // The key itself changes.
-  fc.tuple(ownId, ownId).map(([from, to]): OwnStatement => () => `update rechnung set id = ${to} where id = ${from}`),
-  ownIds.map((ids): OwnStatement => ({ victims }) => `delete from rechnung where id in (${ids}${victims})`),
-  ownIds.map((ids): OwnStatement => ({ victims }) => `delete from posten where rechnung_id in (${ids}${victims})`),
-  fc.constantFrom(...OWN_TENANTS).map((tenant): OwnStatement => () => `delete from mandant where id = ${tenant}`),
+  fc.tuple(ownId, ownId).map(
+    ([from, to]): OwnStatement =>
+      () =>
+        `update rechnung set id = ${to} where id = ${from}`,
+  ),
+  ownIds.map(
+    (ids): OwnStatement =>
+      ({ victims }) =>
+        `delete from rechnung where id in (${ids}${victims})`,
+  ),
+  ownIds.map(
+    (ids): OwnStatement =>
+      ({ victims }) =>
+        `delete from posten where rechnung_id in (${ids}${victims})`,
+  ),
+  fc.constantFrom(...OWN_TENANTS).map(
+    (tenant): OwnStatement =>
+      () =>
+        `delete from mandant where id = ${tenant}`,
+  ),
   fc.tuple(ownRows, ownIds).map(
     ([rows, ids]): OwnStatement =>
-      ({ rows: more }) => `merge into rechnung r using (values ${rows}${more}) as n (id, mandant_id, projekt_id, betrag) on r.id = n.id
+      ({ rows: more }) =>
+        `merge into rechnung r using (values ${rows}${more}) as n (id, mandant_id, projekt_id, betrag) on r.id = n.id
         when matched and r.id in (${ids}) then delete
         when matched then update set betrag = n.betrag
         when not matched then insert values (n.id, n.mandant_id, n.projekt_id, n.betrag)`,
   ),
   fc.tuple(ownIds, ownRows).map(
     ([ids, rows]): OwnStatement =>
-      ({ victims, rows: more }) => `with gone as (delete from rechnung where id in (${ids}${victims}) returning id)
+      ({ victims, rows: more }) =>
+        `with gone as (delete from rechnung where id in (${ids}${victims}) returning id)
         insert into rechnung select n.* from (values ${rows}${more}) as n (id, m, p, b)
           where (select count(*) from gone) >= 0 on conflict do nothing`,
   ),
   fc.tuple(ownId, ownTenant, amount).map(
     ([id, tenant, betrag]): OwnStatement =>
-      () => `copy rechnung from program 'printf "${id}\\t${tenant ?? '\\\\N'}\\t1\\t${betrag}\\n"'`,
+      () =>
+        `copy rechnung from program 'printf "${id}\\t${tenant ?? '\\\\N'}\\t1\\t${betrag}\\n"'`,
   ),
   fc.constant<OwnStatement>(() => 'truncate posten'),
   fc.constant<OwnStatement>(() => `insert into mandant values (${OWN_TENANTS.join('), (')}) on conflict do nothing`),
   fc.constantFrom(...OWN_TENANTS).map(
-    (tenant): OwnStatement => () => `select change_feed.emit('rechnung', '{"a": 1}', '{"mandant_id": ${tenant}}')`,
+    (tenant): OwnStatement =>
+      () =>
+        `select change_feed.emit('rechnung', '{"a": 1}', '{"mandant_id": ${tenant}}')`,
   ),
 );
 
 const otherId = fc.integer({ min: 1000, max: 1200 });
 const otherTenant = fc.constantFrom(...OTHER_TENANTS);
-const otherRow = fc.tuple(otherId, otherTenant, project, amount).map(([id, ...values]) => `(${[id, ...values.map((value) => value ?? 'null::int')]})`);
+const otherRow = fc
+  .tuple(otherId, otherTenant, project, amount)
+  .map(([id, ...values]) => `(${[id, ...values.map((value) => value ?? 'null::int')]})`);
 const otherRows = (min: number, max: number) => fc.array(otherRow, { minLength: min, maxLength: max }).map(distinctIds);
 
 /** A statement on rows of others alone: few, many, and so many that a read is summed up. */
 const otherStatement = fc.oneof(
   otherRows(1, 5).map((rows) => `insert into rechnung values ${rows} on conflict do nothing`),
-  otherRows(101, 140).map((rows) => `insert into rechnung values ${rows} on conflict (id) do update set betrag = excluded.betrag`),
-  fc.tuple(otherTenant, otherTenant).map(([from, to]) => `update rechnung set mandant_id = ${to} where mandant_id = ${from} and id between 1000 and 1200`),
+  otherRows(101, 140).map(
+    (rows) => `insert into rechnung values ${rows} on conflict (id) do update set betrag = excluded.betrag`,
+  ),
+  fc
+    .tuple(otherTenant, otherTenant)
+    .map(
+      ([from, to]) => `update rechnung set mandant_id = ${to} where mandant_id = ${from} and id between 1000 and 1200`,
+    ),
   otherTenant.map((tenant) => `update rechnung set betrag = betrag + 1 where mandant_id = ${tenant}`),
   fc.array(otherId, { minLength: 1, maxLength: 20 }).map((ids) => `delete from rechnung where id in (${ids})`),
-  otherRows(1, 3).map((rows) => `merge into rechnung r using (values ${rows}) as n (id, m, p, b) on r.id = n.id
-    when matched then delete when not matched then insert values (n.id, n.m, n.p, n.b)`),
-  fc.tuple(otherId, fc.integer({ min: 1, max: 110 })).map(([id, times]) => `do $$ begin for i in 1 .. ${times} loop
-    insert into rechnung values (${id} + 1000 + i, 20, 1, i) on conflict (id) do update set betrag = rechnung.betrag + 1; end loop; end $$`),
+  otherRows(1, 3).map(
+    (rows) => `merge into rechnung r using (values ${rows}) as n (id, m, p, b) on r.id = n.id
+    when matched then delete when not matched then insert values (n.id, n.m, n.p, n.b)`,
+  ),
+  fc.tuple(otherId, fc.integer({ min: 1, max: 110 })).map(
+    ([id, times]) => `do $$ begin for i in 1 .. ${times} loop
+    insert into rechnung values (${id} + 1000 + i, 20, 1, i) on conflict (id) do update set betrag = rechnung.betrag + 1; end loop; end $$`,
+  ),
   otherTenant.map((tenant) => `select change_feed.emit('rechnung', '{"geheim": 1}', '{"mandant_id": ${tenant}}')`),
 );
 

@@ -43,7 +43,11 @@ interface Opened {
   readonly listener: Listener;
 }
 
-async function open(topics: readonly string[], at: RunningServer, { since, every = false } = {} as { since?: string | undefined; every?: boolean }): Promise<Opened> {
+async function open(
+  topics: readonly string[],
+  at: RunningServer,
+  { since, every = false } = {} as { since?: string | undefined; every?: boolean },
+): Promise<Opened> {
   const token = await server.token({ resources: [...topics, FENCE] });
   const listener = await Listener.open({
     url: at.url,
@@ -74,7 +78,8 @@ async function run({ statements, end }: TenantTransaction): Promise<void> {
   }
   const { rows } = await server.psql('select pg_current_xact_id()::text as xid');
   await server.psql(end);
-  if (end === 'commit') await until(() => servers.every(({ feed }) => hasSeen(feed.position, BigInt(rows[0].xid))), 'the read');
+  if (end === 'commit')
+    await until(() => servers.every(({ feed }) => hasSeen(feed.position, BigInt(rows[0].xid))), 'the read');
 }
 
 /** The keys of all rows that changed in a scope, by triggers that know nothing of the feed. */
