@@ -49,8 +49,6 @@ export interface LoggedChange extends Change {
    * receives that something changed.
    */
   readonly statements?: readonly ScopedStatement[];
-  /** Its place in its read, where what subscribers of scopes receive has to be put in order. */
-  readonly place?: number;
 }
 
 /** The values of a scope's columns in the rows that a statement changed, before or after the change. */
@@ -74,11 +72,6 @@ export interface ScopedStatement {
 /** Returns the topic that a change is about, as text. */
 export function topicOfChange({ resource, scope }: Change): string {
   return scope ? formatTopic({ resource, scope }) : resource;
-}
-
-/** Returns a change's place in its read; of one that stands for many, a place before all. */
-export function placeOf({ place = -1 }: LoggedChange): number {
-  return place;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { LoggedChange } from '../change.js';
 import type { StreamRights } from './rights.js';
-import { inOrder, partsFor } from './scope-parts.js';
+import { partsFor, partsOfScopes } from './scope-parts.js';
 import { resourcesOf, type ScopedTopic, scopedTopic } from './scoped-topic.js';
 import { EVERY_RESOURCE } from './subscription.js';
 
@@ -30,12 +30,11 @@ export class FollowedTopics {
     return this.#scopes.length > 0;
   }
 
-  /** Lists what it receives of these changes, in their order. */
+  /** Lists what it receives of these changes: of whole resources in their order, and then scope by scope. */
   changesOf(changes: readonly LoggedChange[]): readonly LoggedChange[] {
     const whole = changes.filter(({ resource }) => this.#followsWhole(resource));
     if (this.#scopes.length === 0) return whole;
-    const parts = this.#scopes.flatMap((scope) => partsFor(scope, changes));
-    return inOrder(changes, new Set(whole), parts);
+    return [...whole, ...partsOfScopes(this.#scopes, (scope) => partsFor(scope, changes))];
   }
 
   #followsWhole(resource: string): boolean {

@@ -57,10 +57,7 @@ function mergeNeighbours(changes: readonly LoggedChange[], topics: ReadonlySet<s
 }
 
 /** Makes one change of a run. It has no transaction id, because several may have made it. */
-function merged(
-  { resource, scope, operation, origin, keysText, place }: LoggedChange,
-  keys: Run['keys'],
-): LoggedChange {
+function merged({ resource, scope, operation, origin, keysText }: LoggedChange, keys: Run['keys']): LoggedChange {
   return {
     resource,
     ...(scope && { scope }),
@@ -68,7 +65,6 @@ function merged(
     keys: [...keys.values()],
     ...(keysText !== undefined && { keysText: `[${[...keys.keys()].join(',')}]` }),
     ...(origin && { origin }),
-    ...(place !== undefined && { place }),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Client } from './client.js';
 import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
 import { topicsToRefetch } from './refetch.js';
 import { Replay, type Start } from './replay.js';
-import { inOrder, partsFor } from './scope-parts.js';
+import { partsFor, partsOfScopes } from './scope-parts.js';
 import { resourcesOf } from './scoped-topic.js';
 import type { StreamCounts } from './stream-counts.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
@@ -130,13 +130,13 @@ export class Replays {
     const scopes = replay.scopes(client);
     if (scopes.length === 0) return changes.filter(isWhole).map((change) => this.#encoded(change));
     const whole = new Set(changes.filter(isWhole));
-    const parts = scopes.flatMap((scope) =>
+    const parts = partsOfScopes(scopes, (scope) =>
       partsFor(scope, changes, {
         missed: (xid) => replay.missedOf(scope.text, xid, current),
         except: whole,
       }),
     );
-    return inOrder(changes, whole, parts).map((change) => this.#encoded(change));
+    return [...whole, ...parts].map((change) => this.#encoded(change));
   }
 
   /** Encodes a change once for all who missed it. */

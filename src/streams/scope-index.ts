@@ -27,8 +27,8 @@ export class ScopeIndex {
 
   /** Adds a subscription to a scope. */
   add({ resource, columns, value }: ScopedTopic, subscription: Subscription): void {
-    const ofResource = entryOf(this.#resources, resource);
-    const ofColumns = entryOf(ofResource, columns);
+    const ofResource = entryOf(this.#resources, resource, () => new Map<string, Map<string, Subscribers>>());
+    const ofColumns = entryOf(ofResource, columns, () => new Map<string, Subscribers>());
     const known = ofColumns.get(value);
     if (!known) ofColumns.set(value, subscription);
     else if (known instanceof Set) known.add(subscription);
@@ -72,18 +72,13 @@ export class ScopeIndex {
 
   /** Lists what the subscribers of scopes receive of the changes of one read. */
   *deliveriesOf(changes: readonly LoggedChange[]): Iterable<ScopeDelivery> {
-    const places = new Map<string, number[]>();
-    for (const [place, { resource }] of changes.entries()) {
-      if (!this.#resources.has(resource)) continue;
-      const own = places.get(resource);
-      if (own) own.push(place);
-      else places.set(resource, [place]);
+    const changesOf = new Map<string, LoggedChange[]>();
+    for (const change of changes) {
+      if (this.#resources.has(change.resource)) entryOf(changesOf, change.resource, () => []).push(change);
     }
-    for (const [resource, own] of places) {
+    for (const [resource, own] of changesOf) {
       const ofResource = this.#resources.get(resource) ?? [];
-      for (const [columns, values] of ofResource) {
-        yield* deliveriesOver(resource, columns, values, changes, own);
-      }
+      for (const [columns, values] of ofResource) yield* deliveriesOver(resource, columns, values, own);
     }
   }
 }
@@ -93,32 +88,24 @@ function* deliveriesOver(
   columns: string,
   values: ReadonlyMap<string, Subscribers>,
   changes: readonly LoggedChange[],
-  places: readonly number[],
 ): Iterable<ScopeDelivery> {
   const parts = new Map<string, ScopeParts>();
-  const partsOf = (value: string) => {
-    let known = parts.get(value);
-    if (!known) {
-      known = new ScopeParts(scopedTopicOf(resource, columns, value));
-      parts.set(value, known);
-    }
-    return known;
-  };
-  const unknown: Pick<LoggedChange, 'xid' | 'place'>[] = [];
-  const add = (statement: ScopedStatement, place: number) => {
+  const partsOf = (value: string) =>
+    entryOf(parts, value, () => new ScopeParts(scopedTopicOf(resource, columns, value)));
+  /** The transactions of changes of which it is not known what they changed. */
+  const unknown: (bigint | undefined)[] = [];
+  const add = (statement: ScopedStatement) => {
     const changed = statement.valuesOf(columns);
-    if (!changed) unknown.push({ ...statement.change, place });
-    else for (const value of changed.keys.keys()) if (values.has(value)) partsOf(value).add(statement, place);
+    if (!changed) unknown.push(statement.change.xid);
+    else for (const value of changed.keys.keys()) if (values.has(value)) partsOf(value).add(statement);
   };
-  for (const place of places) {
-    const { statements, xid } = changes[place] ?? {};
-    if (statements) for (const statement of statements) add(statement, place);
-    else unknown.push({ ...(xid !== undefined && { xid }), place });
+  for (const { statements, xid } of changes) {
+    if (statements) for (const statement of statements) add(statement);
+    else unknown.push(xid);
   }
-  const last = unknown.at(-1);
-  if (last?.place !== undefined) {
+  if (unknown.length > 0) {
     // As one: thousands of scopes would each add up hundreds.
-    const one = unknown.length === 1 ? last : { place: last.place };
+    const one = unknown.length === 1 ? unknown[0] : undefined;
     for (const value of values.keys()) partsOf(value).addUnknown(one);
   }
   for (const [value, collected] of parts) {
@@ -137,12 +124,12 @@ function sizeOf(subscribers: Subscribers): number {
   return subscribers instanceof Set ? subscribers.size : 1;
 }
 
-/** Returns the map at a key, made where there is none. */
-function entryOf<Value>(maps: Map<string, Map<string, Value>>, key: string): Map<string, Value> {
-  let known = maps.get(key);
-  if (!known) {
-    known = new Map();
-    maps.set(key, known);
+/** Returns the entry of a key, made where there is none. */
+function entryOf<Entry>(entries: Map<string, Entry>, key: string, make: () => Entry): Entry {
+  let known = entries.get(key);
+  if (known === undefined) {
+    known = make();
+    entries.set(key, known);
   }
   return known;
 }

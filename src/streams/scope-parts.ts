@@ -1,4 +1,4 @@
-import { type LoggedChange, placeOf, type ScopedStatement } from '../change.js';
+import type { LoggedChange, ScopedStatement } from '../change.js';
 import { certainPartsOf, mixedGroups } from '../feed/log/operation-groups.js';
 import { sumsUp } from './refetch.js';
 import type { ScopedTopic } from './scoped-topic.js';
@@ -6,18 +6,18 @@ import type { ScopedTopic } from './scoped-topic.js';
 /** Collects what the subscribers of one scope receive of one read. */
 export class ScopeParts {
   readonly #parts: LoggedChange[] = [];
-  /** The last change of which it is not known what it changed, and how many there are. */
-  #unknown: { readonly change: Pick<LoggedChange, 'xid' | 'place'>; readonly count: number } | undefined;
+  /** The transaction of the last change of which it is not known what it changed, and how many such changes there are. */
+  #unknown: { readonly xid: bigint | undefined; readonly count: number } | undefined;
 
   /** @param topic the scope. */
   constructor(readonly topic: ScopedTopic) {}
 
-  /** Adds a statement, if it changed rows of the scope. @param place of its change in the read. */
-  add(statement: ScopedStatement, place: number): void {
+  /** Adds a statement, if it changed rows of the scope. */
+  add(statement: ScopedStatement): void {
     const { columns, value, resource, scope } = this.topic;
     const { change, valuesOf } = statement;
     const values = valuesOf(columns);
-    if (!values) this.addUnknown({ ...change, place });
+    if (!values) this.addUnknown(change.xid);
     if (!values?.keys.has(value)) return;
     const keysText = values.keys.get(value);
     const { operation, data, dataText, origin, xid } = change;
@@ -31,13 +31,12 @@ export class ScopeParts {
       // It would tell who changed rows of others.
       ...(origin && !values.several && { origin }),
       ...(xid !== undefined && { xid }),
-      place,
     });
   }
 
   /** Adds a change of which it is not known what it changed: subscribers of every scope receive that something did. */
-  addUnknown(change: Pick<LoggedChange, 'xid' | 'place'>): void {
-    this.#unknown = { change, count: (this.#unknown?.count ?? 0) + 1 };
+  addUnknown(xid: bigint | undefined): void {
+    this.#unknown = { xid, count: (this.#unknown?.count ?? 0) + 1 };
   }
 
   /**
@@ -49,9 +48,8 @@ export class ScopeParts {
     const known = withoutMixedOperations(this.#parts);
     if (!this.#unknown) return known;
     const { resource, scope } = this.topic;
-    const { change, count } = this.#unknown;
-    const { xid, place = 0 } = change;
-    return [...known, { resource, scope, place, ...(xid !== undefined && count === 1 && { xid }) }];
+    const { xid, count } = this.#unknown;
+    return [...known, { resource, scope, ...(xid !== undefined && count === 1 && { xid }) }];
   }
 }
 
@@ -70,33 +68,31 @@ export function partsFor(
   { missed = () => true, except }: PartsOptions = {},
 ): readonly LoggedChange[] {
   const parts = new ScopeParts(topic);
-  for (const [place, change] of changes.entries()) {
+  for (const change of changes) {
     if (change.resource !== topic.resource || except?.has(change)) continue;
-    if (!change.statements && missed(change.xid)) parts.addUnknown({ ...change, place });
+    if (!change.statements && missed(change.xid)) parts.addUnknown(change.xid);
     for (const statement of change.statements ?? []) {
       const values = statement.valuesOf(topic.columns);
-      if ((!values || values.keys.has(topic.value)) && missed(statement.change.xid)) parts.add(statement, place);
+      if ((!values || values.keys.has(topic.value)) && missed(statement.change.xid)) parts.add(statement);
     }
   }
   return parts.changes();
 }
 
-/** Puts whole changes and parts of changes in the order of their read. @param whole those of the read that come as a whole. */
-export function inOrder(
-  changes: readonly LoggedChange[],
-  whole: ReadonlySet<LoggedChange>,
-  parts: readonly LoggedChange[],
-): LoggedChange[] {
-  const sorted = parts.toSorted((one, other) => placeOf(one) - placeOf(other));
-  let next = 0;
-  const all: LoggedChange[] = [];
-  for (const [place, change] of changes.entries()) {
-    if (whole.has(change)) all.push(change);
-    for (; next < sorted.length && placeOf(sorted[next] as LoggedChange) <= place; next += 1) {
-      all.push(sorted[next] as LoggedChange);
-    }
-  }
-  return [...all, ...sorted.slice(next)];
+/** Compares scopes by their text: see {@link partsOfScopes}. */
+export function compareScopes({ text: one }: ScopedTopic, { text: other }: ScopedTopic): number {
+  return one < other ? -1 : Number(one > other);
+}
+
+/**
+ * Returns what the subscriber of these scopes receives, scope by scope, in the order of their text. The order of the read would
+ * tell of others: a read that has many of their changes is summed up, and then has no order across scopes.
+ */
+export function partsOfScopes(
+  topics: readonly ScopedTopic[],
+  partsOf: (topic: ScopedTopic) => readonly LoggedChange[],
+): readonly LoggedChange[] {
+  return topics.toSorted(compareScopes).flatMap(partsOf);
 }
 
 function withoutMixedOperations(changes: readonly LoggedChange[]): readonly LoggedChange[] {

@@ -1,9 +1,10 @@
-import { type LoggedChange, placeOf } from '../change.js';
+import type { LoggedChange } from '../change.js';
 import type { Client } from './client.js';
 import { tableUpdate } from './event-format.js';
 import { mergeChanges } from './merge.js';
 import { type RefetchSpread, readersOf, spreadOfScope } from './refetch-spread.js';
 import type { ScopeDelivery } from './scope-index.js';
+import { compareScopes } from './scope-parts.js';
 import type { Broadcast } from './sent-changes.js';
 import type { SubscriptionIndex } from './subscription-index.js';
 
@@ -14,7 +15,8 @@ interface Step {
 }
 
 /**
- * Hands the changes of one read to the clients that receive them, in their order, each encoded once.
+ * Hands the changes of one read to the clients that receive them, each encoded once: those of whole resources in their order,
+ * and then those of scopes, scope by scope.
  * @param counted counts these clients.
  * @returns the clients that took a change: they send it with their next flush.
  */
@@ -55,11 +57,9 @@ export function sendToSubscribers(
 }
 
 function stepsOf(changes: readonly LoggedChange[], deliveries: readonly ScopeDelivery[]): Step[] {
-  if (deliveries.length === 0) return mergeChanges(changes).map((change) => ({ change }));
-  const placed = changes.map((change, place) => ({ ...change, place }));
-  const steps: Step[] = mergeChanges(placed).map((change) => ({ change }));
-  for (const delivery of deliveries) {
+  const steps: Step[] = mergeChanges(changes).map((change) => ({ change }));
+  for (const delivery of deliveries.toSorted((one, other) => compareScopes(one.topic, other.topic))) {
     for (const change of mergeChanges(delivery.changes)) steps.push({ change, delivery });
   }
-  return steps.sort((one, other) => placeOf(one.change) - placeOf(other.change));
+  return steps;
 }

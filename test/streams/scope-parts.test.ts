@@ -26,7 +26,7 @@ describe('subscribers of a scope receive', () => {
   test('the keys of their rows and no others', () => {
     const change = logged('update', { m: { '7': [1, 2], '8': [3] } }, { keys: [1, 2, 3], keysText: '[1,2,3]' });
     expect(partsFor(seven, [change])).toEqual([
-      { resource: 'a', scope: { m: '7' }, operation: 'update', keys: [1, 2], keysText: '[1,2]', xid: 1n, place: 0 },
+      { resource: 'a', scope: { m: '7' }, operation: 'update', keys: [1, 2], keysText: '[1,2]', xid: 1n },
     ]);
     expect(told(logged('delete', { m: { '8': [3] } }), logged('insert', { m: {} }))).toEqual([]);
   });
@@ -38,7 +38,7 @@ describe('subscribers of a scope receive', () => {
     const [many] = partsFor(seven, [logged('update', { m: ['7', '8'] }, { origin })]);
     expect(alone?.origin).toEqual(origin);
     expect(both).not.toHaveProperty('origin');
-    expect(many).toEqual({ resource: 'a', scope: { m: '7' }, operation: 'update', xid: 1n, place: 0 });
+    expect(many).toEqual({ resource: 'a', scope: { m: '7' }, operation: 'update', xid: 1n });
   });
 
   test('the origin by the scope of several columns that they are subscribed to', () => {
@@ -49,7 +49,7 @@ describe('subscribers of a scope receive', () => {
     );
     expect(partsFor(seven, [change])[0]?.origin).toEqual({ actor: 'ada' });
     expect(partsFor(of('a?p=2&m=7'), [change])).toEqual([
-      { resource: 'a', scope: { m: '7', p: '2' }, operation: 'update', keys: [2], keysText: '[2]', xid: 1n, place: 0 },
+      { resource: 'a', scope: { m: '7', p: '2' }, operation: 'update', keys: [2], keysText: '[2]', xid: 1n },
     ]);
   });
 
@@ -61,7 +61,7 @@ describe('subscribers of a scope receive', () => {
     expect(partsFor(seven, [logged('emit', { m: ['8'] }, { data })])).toEqual([]);
     expect(partsFor(seven, [logged('emit', { n: ['7'] }, { data })])).toEqual([]);
     expect(partsFor(seven, [logged('emit', null, { data, origin: { actor: 'ada' } })])).toEqual([
-      { resource: 'a', scope: { m: '7' }, xid: 1n, place: 0 },
+      { resource: 'a', scope: { m: '7' }, xid: 1n },
     ]);
   });
 

@@ -60,12 +60,12 @@ describe.each([
     expect(replay).toHaveBeenCalledTimes(reads);
   });
 
-  test('two scopes and a whole resource receive it in its order', async () => {
+  test('of two scopes and a whole resource it comes one by one, each in its order', async () => {
     const topics = ['rechnung?mandant_id=7', 'rechnung?mandant_id=8', 'mandant', 'notiz'];
     const statements = `insert into rechnung values (1, 7); select change_feed.emit('notiz'); insert into rechnung values (2, 8), (3, 7)`;
     expect(await missed(topics, statements, at())).toEqual([
-      { ...seven, operation: 'insert', keys: [1] },
       { resource: 'notiz', operation: 'emit' },
+      { ...seven, operation: 'insert', keys: [1] },
       { ...seven, operation: 'insert', keys: [3] },
       { ...scope('8'), operation: 'insert', keys: [2] },
     ]);

@@ -113,8 +113,8 @@ describe('a stream of a scope receives', () => {
     const own = { resource: 'auswertung', operation: 'emit', data: { a: 3 } };
     expect(told).toEqual([
       [
-        { ...seven, operation: 'emit', data: { a: 1 } },
         { ...own, scope: { mandant_id: '7' } },
+        { ...seven, operation: 'emit', data: { a: 1 } },
       ],
       [{ ...own, scope: { jahr: '2030', mandant_id: '7' } }],
     ]);
@@ -153,8 +153,8 @@ describe('a client that has', () => {
       `insert into rechnung values (1, 7), (2, 9); select change_feed.emit('auswertung', null, '{"a": 1}')`,
     );
     expect(told).toEqual([
-      { ...seven, operation: 'insert', keys: [1] },
       { resource: 'auswertung', scope: { a: '1' }, operation: 'emit' },
+      { ...seven, operation: 'insert', keys: [1] },
     ]);
   });
 });

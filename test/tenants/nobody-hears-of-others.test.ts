@@ -20,6 +20,8 @@ const FOLLOWED: readonly (readonly string[])[] = [
 ];
 /** Shows that a stream has all that came before it. */
 const FENCE = 'zaun?x=1';
+/** What fills the stream of one that does not read, and reaches no other. */
+const FILLING = 'fuellung?x=1';
 
 let server: TestServer;
 let servers: readonly RunningServer[];
@@ -76,7 +78,8 @@ async function run({ statements, end }: TenantTransaction): Promise<void> {
     // One that fails is undone with its savepoint.
     await server.psql(statement).catch(() => server.psql('rollback to anweisung'));
   }
-  const { rows } = await server.psql('select pg_current_xact_id()::text as xid');
+  // Of a transaction that changes nothing, no server would hear.
+  const { rows } = await server.psql(`select change_feed.emit('ende'), pg_current_xact_id()::text as xid`);
   await server.psql(end);
   if (end === 'commit')
     await until(() => servers.every(({ feed }) => hasSeen(feed.position, BigInt(rows[0].xid))), 'the read');
@@ -106,7 +109,8 @@ async function expectWhole({ topics, listener }: Opened): Promise<void> {
 async function stall({ listener }: Opened, at: RunningServer): Promise<void> {
   listener.pause();
   const isBehind = () => [...at.manager.clients()].some(({ behind }) => behind > 0);
-  while (!isBehind()) await server.psql(`select change_feed.emit('zaun', to_jsonb(repeat('x', 60000)), '{"x": 1}')`);
+  while (!isBehind())
+    await server.psql(`select change_feed.emit('fuellung', to_jsonb(repeat('x', 60000)), '{"x": 1}')`);
 }
 
 /** Runs one history. @returns the bytes of each stream that was open all the time, and of those that resume after it. */
@@ -118,7 +122,8 @@ async function bytesOf(history: readonly TenantTransaction[], seed: number, away
     live.push(await open(topics, servers[(i + 1) % 2] as RunningServer, { every: true }));
   }
   await reached(live);
-  const slow = await open(FOLLOWED[0] as readonly string[], server);
+  const [topics = []] = FOLLOWED;
+  const slow = { ...(await open([...topics, FILLING], server)), topics };
   await stall(slow, server);
   const begun = live[0]?.listener.position;
   const from = live.map(({ listener }) => listener.bytes.length);

@@ -86,17 +86,13 @@ function keysAt(
   };
 }
 
-function withoutOperation(
-  { xid, resource, scope, origin, place }: LoggedChange,
-  { changes }: OperationGroup,
-): LoggedChange {
+function withoutOperation({ xid, resource, scope, origin }: LoggedChange, { changes }: OperationGroup): LoggedChange {
   const origins = new Set(changes.map((change) => JSON.stringify(change.origin)));
   return {
     resource,
     ...(scope && { scope }),
     ...(origin && origins.size === 1 && { origin }),
     ...(xid !== undefined && { xid }),
-    ...(place !== undefined && { place }),
   };
 }
 

@@ -62,9 +62,11 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
         streams.closing,
         AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS))),
       ]);
-      const body = await answer({ feed, followed, since, ended, late }).catch((error: unknown) => {
-        throw streams.closed ? stopsError() : error;
-      });
+      const body = await answer({ feed, followed, since, ended, late, closing: streams.closing }).catch(
+        (error: unknown) => {
+          throw streams.closed ? stopsError() : error;
+        },
+      );
       if (revoked.signal.aborted) throw revokedError();
       return jsonAnswer(body);
     } finally {
@@ -84,14 +86,16 @@ interface Question {
   readonly ended: AbortSignal;
   /** A signal that ends the wait for a read under way, too. */
   readonly late: AbortSignal;
+  /** A signal that says that the server stops. */
+  readonly closing: AbortSignal;
 }
 
-async function answer({ feed, followed, since, ended, late }: Question): Promise<string> {
+async function answer({ feed, followed, since, ended, late, closing }: Question): Promise<string> {
   if (since === undefined) return bodyOf([], feed.position);
   for (;;) {
     const changed = nextChange(feed, followed, ended);
     const reading = since === 'lost' ? 'lost' : await atMost(late, feed.changesSince(since, followed.resources));
-    if (reading === undefined) return unreadable(since as Position);
+    if (reading === undefined) return closing.aborted ? bodyOf([], since as Position) : unreadable(since as Position);
     if (reading === 'lost' || reading.lost) {
       const { position } = feed;
       const missed = await topicsToRefetch(feed, followed.topics, followed.rights);
