@@ -28,12 +28,15 @@ const post = async (action: 'subscribe' | 'unsubscribe', body: Record<string, un
   return { status: response.status, headers: response.headers, body: (await response.json()) as any };
 };
 
-/** The first answer that is not 503: on a busy machine the other server may need more than its two seconds. */
+/**
+ * The first answer that is neither 503 nor 429: on a busy machine the other server may need more than its two seconds, and
+ * only fifty calls of a subject may wait at once.
+ */
 async function answered(...request: Parameters<typeof post>) {
   let answer = await post(...request);
   await until(async () => {
-    if (answer.status === 503) answer = await post(...request);
-    return answer.status !== 503;
+    if (answer.status === 503 || answer.status === 429) answer = await post(...request);
+    return answer.status !== 503 && answer.status !== 429;
   });
   return answer;
 }
@@ -180,13 +183,13 @@ test('anyone can NOTIFY: forged calls and answers subscribe nobody, and stop not
   expect([...server.manager.requireClient(clientId, 'ada').subscriptions.keys()]).toEqual(['b']);
 });
 
-test('two hundred at once are all answered', async () => {
+test('two hundred at once are all answered, those beyond the limit when they come again', async () => {
   const token = await server.token();
   const stream = await openStream(`${server.url}/api/events`, { Authorization: `Bearer ${token}` });
   const clientId = await stream.clientId();
   const names = Array.from({ length: 200 }, (_, i) => `viele_${i}`);
   const answers = await Promise.all(names.map((resource) => answered('subscribe', { clientId, resource }, token)));
-  expect(answers.every(({ status }) => status === 200)).toBe(true);
+  expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
   expect(server.manager.requireClient(clientId, 'ada').subscriptions.size).toBe(200);
   stream.close();
 });

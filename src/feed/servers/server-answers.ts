@@ -9,6 +9,8 @@ import type { ServerReportOptions } from './server-report.js';
 const QUESTION = 'reached';
 /** The time between two looks for a question of a session that cannot notify before it has its answer, in ms. */
 const LOOK_MS = 400;
+/** The time until the next look where one has failed, in ms: a database that refuses is not asked at once again. */
+const REST_MS = 2000;
 /** The time that a read may take before the answer is given without it, in ms. */
 const READ_MS = 300;
 /** The time after which an answer is emptied, in ms: whoever asked has taken it. */
@@ -37,6 +39,8 @@ export class ServerAnswers {
   readonly #looking: OneAtATime;
   #timer: NodeJS.Timeout | undefined;
   #emptying: NodeJS.Timeout | undefined;
+  /** No look before this moment, of performance.now(). */
+  #restsUntil = 0;
   /** The question of its last answer, until that is emptied. */
   #answered: unknown;
   /** Whether a notification has said that there is a question: all others have received it, too. */
@@ -50,7 +54,7 @@ export class ServerAnswers {
   /** Begins to look for questions. */
   start(): void {
     this.#timer = setInterval(() => {
-      if (this.#options.looks()) void this.#looking.run();
+      if (this.#options.looks() && performance.now() >= this.#restsUntil) void this.#looking.run();
     }, LOOK_MS);
   }
 
@@ -87,6 +91,7 @@ export class ServerAnswers {
       clearTimeout(this.#emptying);
       this.#emptying = setTimeout(() => void this.#empty(), KEEP_MS);
     } catch (error) {
+      this.#restsUntil = performance.now() + REST_MS;
       logger.debug({ err: error }, 'a question could not be answered');
     }
   }
