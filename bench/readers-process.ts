@@ -5,7 +5,15 @@ import { performance } from 'node:perf_hooks';
 
 /** What the parent asks for. */
 export type Order =
-  | { readonly do: 'open'; readonly port: number; readonly count: number; readonly request: string }
+  | {
+      readonly do: 'open';
+      readonly port: number;
+      readonly count: number;
+      /** `{n}` in it stands for the reader's number. */
+      readonly request: string;
+      /** The number of readers in processes before this one. */
+      readonly before: number;
+    }
   | { readonly do: 'pause' | 'resume' | 'close' | 'report' | 'forget' };
 
 /** What the readers have seen. */
@@ -63,19 +71,19 @@ function open(port: number, request: string): Promise<void> {
   });
 }
 
-async function openAll(port: number, total: number, request: string): Promise<void> {
-  let left = total;
+async function openAll(port: number, total: number, request: string, before: number): Promise<void> {
+  let opened = 0;
   const worker = async () => {
-    for (; left > 0; ) {
-      left -= 1;
-      await open(port, request);
+    while (opened < total) {
+      opened += 1;
+      await open(port, request.replace('{n}', String(before + opened)));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
 process.on('message', async (order: Order) => {
-  if (order.do === 'open') await openAll(order.port, order.count, order.request);
+  if (order.do === 'open') await openAll(order.port, order.count, order.request, order.before);
   if (order.do === 'pause') for (const socket of sockets) socket.pause();
   if (order.do === 'resume') for (const socket of sockets) socket.resume();
   if (order.do === 'close') for (const socket of sockets) socket.destroy();

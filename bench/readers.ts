@@ -11,7 +11,7 @@ const PER_PROCESS = 8000;
 /** How readers ask for their stream. */
 export interface StreamAddress {
   readonly port: number;
-  /** Path and query. */
+  /** Path and query; `{n}` stands for the reader's number, from 1. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -41,7 +41,7 @@ export class Readers {
   async openAgain({ port, path, headers = {} }: StreamAddress): Promise<void> {
     const lines = Object.entries({ Host: 'bench', Accept: 'text/event-stream', ...headers });
     const request = `GET ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
-    await this.#each((count) => ({ do: 'open', port, count, request }));
+    await this.#each((count, before) => ({ do: 'open', port, count, request, before }));
   }
 
   pause = () => this.#each(() => ({ do: 'pause' }));
@@ -64,11 +64,11 @@ export class Readers {
     await Promise.all(this.#processes.map(({ child }) => endProcess(child)));
   }
 
-  async #each(orderFor: (count: number) => Order): Promise<Report> {
+  async #each(orderFor: (count: number, before: number) => Order): Promise<Report> {
     const reports = await Promise.all(
-      this.#processes.map(async ({ child, count }) => {
+      this.#processes.map(async ({ child, count }, place) => {
         const answer = once(child, 'message') as Promise<[Report]>;
-        child.send(orderFor(count));
+        child.send(orderFor(count, PER_PROCESS * place));
         return (await answer)[0];
       }),
     );

@@ -10,6 +10,7 @@ import { latency } from './latency.js';
 import { lists } from './lists.js';
 import { memory } from './memory.js';
 import { reconnectStorm } from './reconnect-storm.js';
+import { scopes } from './scopes.js';
 import { servers } from './servers.js';
 import { slowReaders } from './slow-readers.js';
 import { writers } from './writers.js';
@@ -24,6 +25,7 @@ const benches: readonly Bench[] = [
   reconnectStorm,
   growth,
   lists,
+  scopes,
   servers,
 ];
 

@@ -62,10 +62,7 @@ export class SSEService {
       onStreamGone: () => this.#connection.lose('its stream is gone'),
     });
     this.#connection = new Connection(settings, requests, {
-      begin: (by) => ({
-        from: registrations.start(),
-        topics: by === 'stream' ? this.#subscriptions.forUrl() : wanted(),
-      }),
+      begin: (by) => ({ from: registrations.start(), topics: by === 'poll' ? wanted() : this.#subscriptions.forUrl() }),
       onOpen: ({ clientId, topics, from, resumed, signal }) => {
         this.#clientIds.add(clientId);
         this.#bring({ type: 'begin', topics, from, resumed, anew: true }, signal);
@@ -156,8 +153,7 @@ export class SSEService {
 
   /** Ends what {@link SSEService.on} began: the oldest registration of this listener. */
   off(resource: Resource, listener: ChangeListener): void {
-    const registration = this.#registrations.find(formatTopic(topicFrom(resource)), listener);
-    if (registration) this.#off(registration);
+    this.#off(this.#registrations.find(formatTopic(topicFrom(resource)), listener));
   }
 
   /**
@@ -186,8 +182,8 @@ export class SSEService {
 
   #isInert = () => !isBrowser() && (this === sseService || !/^[a-z]+:/i.test(this.#settings.url));
 
-  #off(registration: Registration): void {
-    if (!this.#registrations.remove(registration)) return;
+  #off(registration: Registration | undefined): void {
+    if (!registration || !this.#registrations.remove(registration)) return;
     this.#listenersChanged();
     if (!this.#registrations.isEmpty) return;
     this.#cancelUnused = later(UNUSED_MS, () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../logger.js';
-import { RecentChanges } from './catch-up/recent-changes.js';
+import { beginWithRecent } from './catch-up/begin.js';
+import type { RecentChanges } from './catch-up/recent-changes.js';
 import { SharedReplay } from './catch-up/shared-replay.js';
 import type { ChangeFeedOptions } from './change-feed-options.js';
 import { ExplainedFailures } from './explained-failures.js';
@@ -29,9 +30,6 @@ import { checkDatabaseServer } from './start-check.js';
  * TRANSACTION fails after NOTIFY.
  */
 const SILENT_WRITERS_MS = 100;
-
-/** How far back the memory reaches at the start, in seconds, where that is not too much. */
-const PRELOAD_S = 300;
 
 const LISTENER_FAILED = 'the connection that listens failed, connecting again';
 /** How often a query of one client is tried while the feed itself can read. */
@@ -166,8 +164,8 @@ export class ChangeFeed {
     const { mayPrepare } = await checkDatabaseServer(this.#log, this.#options.listenDatabaseUrl);
     this.#polling = mayPrepare;
     await this.#listener.start((payload) => this.#options.notify(CHANNEL, payload));
-    const { start, position } = await this.#startingPoint();
-    this.#recent = start;
+    const { recent, position } = await beginWithRecent(this.#log, this.#options.recentChanges);
+    this.#recent = recent;
     this.#reader = new LogReader(this.#log, position, this.#explained, (reading) => this.#tell(reading));
     // What was notified of while it was being made; the first report says how that went.
     await this.#reader.read();
@@ -258,21 +256,6 @@ export class ChangeFeed {
   /** Whether a table is watched as `resource`. Known for a second. */
   isWatched(resource: string): Promise<boolean> {
     return this.#resources.isWatched(resource);
-  }
-
-  /**
-   * Begins at now, with the last minutes in memory: after a deployment all clients come back at once, and each would
-   * ask the log.
-   */
-  async #startingPoint(): Promise<{ start: RecentChanges; position: Position }> {
-    const size = this.#options.recentChanges ?? 2000;
-    const now = await this.#log.begin();
-    const earlier = size > 0 ? await this.#log.earlierPosition(PRELOAD_S) : undefined;
-    if (!earlier) return { start: new RecentChanges(size, now), position: now };
-    const start = new RecentChanges(size, earlier);
-    const reading = await this.#log.read(earlier);
-    start.add(reading);
-    return { start, position: reading.position };
   }
 
   #wake(): void {

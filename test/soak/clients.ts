@@ -14,6 +14,8 @@ export interface Habits {
   readonly steadyAt?: number;
   /** Subscribes to `*`. */
   readonly toAll?: boolean;
+  /** Receives the rows of this tenant alone, by scopes. */
+  readonly tenant?: number;
   /** Comes back without its position, and refetches as a page does that was loaded anew. */
   readonly forgetful?: boolean;
   /** Leaves also while it has no position to come back with. */
@@ -22,6 +24,11 @@ export interface Habits {
   readonly pausesMs?: number;
   /** Stays away for so many ms each time it leaves. */
   readonly awayMs?: number;
+}
+
+/** The tables, or the part of them that a tenant has, and the fence at the end. */
+export function topicsOf(tenant: number | undefined): string[] {
+  return [...TABLES.map((table) => (tenant === undefined ? table : `${table}?mandant=${tenant}`)), 'zaun'];
 }
 
 /** A client over a real socket, on any of the servers, that notes all that it is told. */
@@ -55,7 +62,8 @@ export class SoakClient {
 
   account(): Account {
     const steady = this.habits.steadyAt !== undefined && !this.#exempt;
-    return { name: this.name, since: this.since, told: this.told, steady };
+    const { tenant } = this.habits;
+    return { name: this.name, since: this.since, told: this.told, steady, ...(tenant !== undefined && { tenant }) };
   }
 
   /** Its server hangs: how long changes take to it does not count, for now. */
@@ -99,8 +107,9 @@ export class SoakClient {
 
   async #stream(url: string): Promise<void> {
     const id = this.habits.forgetful ? undefined : this.#lastEventId;
-    const resources = this.habits.toAll ? '*' : `${TABLES.join(',')},zaun`;
-    const response = await this.#open(`${url}/api/events?resources=${resources}`, id);
+    const topics = this.habits.toAll ? ['*'] : topicsOf(this.habits.tenant);
+    const query = topics.map((topic) => `resources=${encodeURIComponent(topic)}`).join('&');
+    const response = await this.#open(`${url}/api/events?${query}`, id);
     this.server = url;
     const parser = createStreamParser(({ event, data }) => {
       if (event === 'connected') this.#onConnected(data.resumed);

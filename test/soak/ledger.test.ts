@@ -48,3 +48,13 @@ test.each<[string, Written[], Told[], RegExp]>([
 ])('a change that was %s is wrong', (_name, written, told, wrong) => {
   expect(judged(written, told).wrongs).toEqual([expect.stringMatching(wrong)]);
 });
+
+test('a tenant has to be told of its rows, and must not be told the keys of others', () => {
+  const judgeTenant = (told: Told[]) =>
+    judge([insert({ key: 5 }), insert({ key: 6 })], [{ name: 'client', since: 0, told, steady: true, tenant: 1 }]);
+  expect(judgeTenant([event({ keys: [5] })])).toMatchObject({ pairs: 1, coveredByName: 1, wrongs: [] });
+  expect(judgeTenant([]).wrongs).toEqual([expect.stringMatching(/insert soak_a 5 missed/)]);
+  expect(judgeTenant([event({ keys: [5, 6] })]).wrongs).toEqual([
+    expect.stringMatching(/6 is a row of another tenant/),
+  ]);
+});

@@ -1,3 +1,6 @@
+/** Each row belongs to one of so many tenants: to the one with the number of its key modulo this. */
+export const TENANTS = 4;
+
 /** What became of a row that a writer has written; `lost`: committed, and gone with a crash or a failover. */
 export type Outcome = 'committed' | 'rolled back' | 'unknown' | 'lost';
 
@@ -33,6 +36,8 @@ export interface Account {
   readonly told: readonly Told[];
   /** Whether its connection was never cut on purpose: then the delay of each change counts. */
   readonly steady: boolean;
+  /** It may receive the rows of this tenant alone. Absent: all rows. */
+  readonly tenant?: number;
 }
 
 /** The outcome of a stretch. */
@@ -69,8 +74,8 @@ export function judge(written: readonly Written[], accounts: readonly Account[])
   for (const account of accounts) {
     const heard = new Heard(account);
     for (const name of heard.names()) if (never.has(name)) verdict.wrongs.push(`${account.name}: ${name} rolled back`);
-    verdict.wrongs.push(...disordersIn(account, firstKey));
-    for (const change of committed) cover(verdict, change, account, heard);
+    verdict.wrongs.push(...disordersIn(account, firstKey), ...keysOfOthersIn(account));
+    for (const change of committed) if (concerns(change, account)) cover(verdict, change, account, heard);
     for (const change of lost) {
       // Whoever was told before it was lost has to hear that it may not be so.
       const told = heard.lastOf(nameOf(change));
@@ -79,6 +84,20 @@ export function judge(written: readonly Written[], accounts: readonly Account[])
     }
   }
   return verdict;
+}
+
+/** A statement that names no keys changes rows of each tenant. */
+function concerns({ key, unnamed }: Written, { tenant }: Account): boolean {
+  return tenant === undefined || unnamed || key % TENANTS === tenant;
+}
+
+/** Says of each event that names a row of another tenant that it must not be. */
+function keysOfOthersIn({ name, told, tenant }: Account): string[] {
+  if (tenant === undefined) return [];
+  const others = told.flatMap(({ resource, keys = [] }) =>
+    keys.filter((key) => key % TENANTS !== tenant).map((key) => `${resource} ${key}`),
+  );
+  return others.map((row) => `${name}: ${row} is a row of another tenant`);
 }
 
 function cover(verdict: Verdict, change: Written, { name, since, steady }: Account, heard: Heard): void {

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import type { Change } from '../../src/change.js';
 import { packageRoot } from '../../src/package-root.js';
-import { SILENCE_MS } from './clients.js';
+import { SILENCE_MS, topicsOf } from './clients.js';
 import type { Account, Told } from './ledger.js';
-import { TABLES } from './writers.js';
 
 /** What is used here of the browser's service; its own types need those of the DOM. */
 interface Service {
@@ -21,6 +20,7 @@ export class ServiceClient {
     readonly name: string,
     private readonly servers: () => readonly string[],
     private readonly token: string,
+    private readonly tenant?: number,
   ) {}
 
   async start(): Promise<void> {
@@ -36,8 +36,8 @@ export class ServiceClient {
       logger: { debug: () => {}, warn: () => {} },
     });
     this.#service = service;
-    for (const resource of [...TABLES, 'zaun']) {
-      service.on(resource, ({ operation, keys, reason }) => {
+    for (const topic of topicsOf(this.tenant)) {
+      service.on(topic, ({ resource, operation, keys, reason }) => {
         const at = performance.now();
         if (this.since === Number.POSITIVE_INFINITY) this.since = at;
         const named = { ...(operation && { operation }), ...(keys && { keys: keys as number[] }) };
@@ -54,7 +54,8 @@ export class ServiceClient {
 
   /** It comes back when the server has advised: how long changes take meanwhile is no delay of the feed. */
   account(): Account {
-    return { name: this.name, since: this.since, told: this.told, steady: false };
+    const { name, since, told, tenant } = this;
+    return { name, since, told, steady: false, ...(tenant !== undefined && { tenant }) };
   }
 
   stop(): void {

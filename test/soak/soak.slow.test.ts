@@ -4,13 +4,13 @@ import { createDatabase } from '../../src/app/database.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { signToken } from '../../src/http/token.js';
 import { until } from '../until.js';
-import { type Habits, HEARTBEAT_S, SoakClient } from './clients.js';
+import { type Habits, HEARTBEAT_S, SoakClient, topicsOf } from './clients.js';
 import type { Fault, Target } from './fault.js';
 import { NETWORK_FAULTS } from './faults/network.js';
 import { POSTGRES_FAULTS } from './faults/postgres.js';
 import { SERVER_FAULTS } from './faults/servers.js';
 import { SESSION_FAULTS } from './faults/sessions.js';
-import { judge, type Verdict } from './ledger.js';
+import { judge, TENANTS, type Verdict } from './ledger.js';
 import { SoakPostgres } from './postgres.js';
 import { line, Report } from './report.js';
 import { Servers } from './servers.js';
@@ -51,6 +51,10 @@ const HABITS: readonly (readonly [string, Habits])[] = [
   ['forgetful', { forgetful: true }],
   ['slow', { pausesMs: 1000 }],
   ['slow', { pausesMs: 1000 }],
+  ['steady tenant', { steadyAt: 0, tenant: 1 }],
+  ['steady tenant', { steadyAt: 1, tenant: 2, toAll: true }],
+  ['restless tenant', { tenant: 1 }],
+  ['slow tenant', { pausesMs: 1000, tenant: 3 }],
 ];
 
 let postgres: SoakPostgres;
@@ -66,15 +70,30 @@ beforeAll(async () => {
   await migrateChangeFeed(db);
   await db.destroy();
   for (const table of TABLES) {
-    await postgres.sql(`create table ${table} (id int primary key, stand int not null default 0);
-      select change_feed.watch('${table}')`);
+    await postgres.sql(`create table ${table} (id int primary key, stand int not null default 0,
+        mandant int generated always as (id % ${TENANTS}) stored);
+      select change_feed.watch('${table}', scopes => '{mandant}')`);
   }
   servers = new Servers(() => postgres.url, { JWT_SECRET: SECRET, HEARTBEAT_S: String(HEARTBEAT_S) });
   for (let i = 0; i < 3; i += 1) await servers.start();
   // Good for servers whose clocks are days wrong, too
-  const token = await signToken({ sub: 'soak', expiresInS: 30 * 86_400, secret: SECRET });
-  clients = HABITS.map(([name, habits], i) => new SoakClient(`${name} ${i}`, servers.urls, token, habits));
-  services = [1, 2].map((i) => new ServiceClient(`browser ${i}`, servers.urls, token));
+  const tokenOf = (tenant?: number) =>
+    signToken({
+      sub: 'soak',
+      expiresInS: 30 * 86_400,
+      secret: SECRET,
+      ...(tenant !== undefined && { resources: topicsOf(tenant) }),
+    });
+  clients = await Promise.all(
+    HABITS.map(async ([name, habits], i) => {
+      return new SoakClient(`${name} ${i}`, servers.urls, await tokenOf(habits.tenant), habits);
+    }),
+  );
+  services = await Promise.all(
+    [undefined, undefined, 1].map(async (tenant, i) => {
+      return new ServiceClient(`browser ${i}`, servers.urls, await tokenOf(tenant), tenant);
+    }),
+  );
   for (const service of services) await service.start();
   await until(() => everybody().every(({ since }) => since < Number.POSITIVE_INFINITY), 'all clients to connect');
   target = { postgres, servers, clients, long: LONG };

@@ -1,6 +1,11 @@
 /** The path of the registrations. */
 export const ANMELDUNGEN = '/api/anmeldungen';
 
+/** The registrations for one event, in the feed. */
+export function anmeldungenOf(veranstaltungId: number) {
+  return { resource: 'anmeldung', scope: { veranstaltung_id: veranstaltungId } } as const;
+}
+
 /** The status of a registration. */
 export type Status = 'OFFEN' | 'BESTAETIGT' | 'STORNIERT' | 'ABGELEHNT';
 

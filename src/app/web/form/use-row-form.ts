@@ -1,5 +1,5 @@
 import { useQueryClient } from '@tanstack/vue-query';
-import { sseService } from 'pg-change-feed/client';
+import { type Resource, sseService } from 'pg-change-feed/client';
 import { useLiveQuery } from 'pg-change-feed/vue-query';
 import { computed, onScopeDispose, type Ref, reactive, shallowReactive, shallowRef, watch } from 'vue';
 import { ApiError } from '../api/request.js';
@@ -14,8 +14,8 @@ const MAX_TRIES = 3;
 
 /** Options of a form for one row. */
 export interface RowFormOptions<Row, Fields extends object> {
-  /** Its resource in the feed. */
-  resource: string;
+  /** Its resource in the feed, or a scope that it is in. */
+  resource: Resource;
   /** Its list: `/api/veranstaltungen`. */
   path: string;
   /** The row that is edited; none: a new one. */

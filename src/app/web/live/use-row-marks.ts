@@ -1,4 +1,4 @@
-import { type Change, sseService } from 'pg-change-feed/client';
+import { type Change, type Resource, sseService } from 'pg-change-feed/client';
 import { computed, onScopeDispose, type Ref, reactive, shallowRef } from 'vue';
 import { describeBurst, describeChange } from './describe-change.js';
 import { announce } from './notices.js';
@@ -58,7 +58,7 @@ export interface BurstCounter<Before> {
  * @param counter where it is missing, such a burst is said to be of many rows.
  */
 export function useRowMarks<Row extends { id: number }, Before = unknown>(
-  resource: string,
+  resource: Resource,
   items: Ref<readonly Row[]>,
   nameOf: (row: Row) => string,
   counter?: BurstCounter<Before>,

@@ -1,4 +1,5 @@
 import { keepPreviousData, useQueryClient } from '@tanstack/vue-query';
+import type { Resource } from 'pg-change-feed/client';
 import { useLiveQuery } from 'pg-change-feed/vue-query';
 import { computed, type MaybeRefOrGetter, shallowRef, toValue, watch } from 'vue';
 import { fetchList, type ListParameters, type Page } from '../api/rows.js';
@@ -11,8 +12,8 @@ const DEFAULT_SIZE = 20;
 
 /** Options of a list of rows. */
 export interface RowsOptions {
-  /** The resources of its data, in the feed. */
-  resource: string | readonly string[];
+  /** The resources of its data in the feed, or scopes of them. */
+  resource: Resource | readonly Resource[];
   /** `/api/veranstaltungen` */
   path: string;
   /** The filters of the rows. */
