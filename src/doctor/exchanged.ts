@@ -1,8 +1,9 @@
 import type { Check, Finding } from './finding.js';
+import { watchCallOf } from './watch-call.js';
 
 /** Tables that have taken the place of a watched one, by a rename or anew: they have no triggers. */
 const EXCHANGED = `
-  select u.oid::regclass::text as relation, w.relation::text as former, w.resource
+  select u.oid::regclass::text as relation, w.relation::text as former, w.resource, ${watchCallOf('w', { relation: 'u.oid' })} as cure
   from change_feed.watched_table w
   join pg_class o on o.oid = w.relation
   join pg_class u on u.relnamespace = o.relnamespace and u.relname = w.resource and u.relkind in ('r', 'p')
@@ -23,16 +24,16 @@ const ORPHANS = `
 
 /** Watched tables that were exchanged for others: by ALTER TABLE … RENAME, or by DROP and CREATE. */
 export const checkExchanged: Check = async (client) => {
-  const exchanged = await client.query<{ relation: string; former: string; resource: string }>(EXCHANGED);
+  const exchanged = await client.query<{ relation: string; former: string; resource: string; cure: string }>(EXCHANGED);
   const orphans = await client.query<{ recorder: string; relation: string | null }>(ORPHANS);
   const literal = (name: string) => client.escapeLiteral(name);
   return [
     ...exchanged.rows.map(
-      ({ relation, former, resource }): Finding => ({
+      ({ relation, former, resource, cure }): Finding => ({
         level: 'fail',
         about: `triggers of ${relation}`,
         says: `it is not watched, and ${former} is watched as ${literal(resource)}: the two were exchanged by a rename`,
-        cure: `select change_feed.unwatch(${literal(former)}); select change_feed.watch(${literal(relation)})`,
+        cure: `select change_feed.unwatch(${literal(former)}); ${cure}`,
       }),
     ),
     ...orphans.rows.map(

@@ -1,8 +1,11 @@
 import type pg from 'pg';
 import type { Check, Finding } from './finding.js';
+import { watchCallOf } from './watch-call.js';
 
 interface TriggerRow {
   root: string;
+  /** What watches it again as it is watched. */
+  cure: string;
   relation: string;
   operation: string;
   present: boolean;
@@ -18,12 +21,13 @@ interface TriggerRow {
 export const checkTriggers: Check = async (client) => {
   const { rows } = await client.query<TriggerRow>(`
     with root as (
-      select distinct r.relation from change_feed.recorder_trigger r
+      select distinct on (r.relation) r.relation, ${watchCallOf('r')} as cure from change_feed.recorder_trigger r
       where not exists (
         select from pg_partition_ancestors(r.relation) a join change_feed.recorder_trigger p on p.relation = a.relid
         where a.relid <> r.relation)
+      order by r.relation, r.name = 'change_feed_insert' desc, r.name
     )
-    select root.relation::text as root, m.relid::regclass::text as relation, o.operation,
+    select root.relation::text as root, root.cure, m.relid::regclass::text as relation, o.operation,
       t.tgname is not null as present, coalesce(t.tgenabled = 'A', false) as enabled,
       array(select x.name::text from change_feed.recorder_trigger x where x.relation = m.relid
         and x.name <> all (array['change_feed_insert', 'change_feed_update', 'change_feed_delete', 'change_feed_truncate'])) as extra
@@ -33,14 +37,13 @@ export const checkTriggers: Check = async (client) => {
     cross join unnest(array['insert', 'update', 'delete', 'truncate']) o (operation)
     left join pg_trigger t on t.tgrelid = m.relid and t.tgname = 'change_feed_' || o.operation and not t.tgisinternal
     where not (c.relkind = 'f' and o.operation = 'truncate')
-    order by 1, 2, 3`);
+    order by 1, 3, 4`);
   const findings: Finding[] = [];
   let well = 0;
   for (const relation of new Set(rows.map((row) => row.relation))) {
     const triggers = rows.filter((row) => row.relation === relation);
-    const { root = relation } = triggers[0] ?? {};
+    const { root = relation, cure = '' } = triggers[0] ?? {};
     const about = `triggers of ${relation}`;
-    const cure = `select change_feed.watch('${root.replaceAll("'", "''")}')`;
     const missing = triggers.filter(({ present }) => !present).map(({ operation }) => operation);
     const off = triggers.filter(({ present, enabled }) => present && !enabled).map(({ operation }) => operation);
     if (missing.length === triggers.length) {
@@ -79,24 +82,24 @@ export const checkTriggers: Check = async (client) => {
 
 /** The recorders: each is compared with the one that watch() would make now, for a key may have another name or type since. */
 export const checkRecorders: Check = async (client) => {
-  const { rows } = await client.query<{ relation: string }>(`
-    select distinct w.relation::text as relation
+  const { rows } = await client.query<{ relation: string; cure: string }>(`
+    select distinct w.relation::text as relation, ${watchCallOf('w')} as cure
     from change_feed.watched_table w
     join change_feed.recorder_trigger r on r.relation = w.relation
     join pg_proc p on p.oid = r.function
     where p.prosrc <> change_feed.recorder_source(w.relation, w.resource, w.keys, w.scopes, p.proname)`);
-  return rows.map(({ relation }) => ({
+  return rows.map(({ relation, cure }) => ({
     level: 'fail',
     about: `triggers of ${relation}`,
     says: 'they are of another version of the table, or of this package: events may name no keys',
-    cure: `select change_feed.watch('${relation.replaceAll("'", "''")}')`,
+    cure,
   }));
 };
 
 /** Foreign tables that have become a partition or an heir of a table watched with keys: writes to their rows fail. */
 export const checkForeignMembers: Check = async (client) => {
-  const { rows } = await client.query<{ relation: string; resource: string; member: string }>(`
-    select w.relation::text as relation, w.resource, m.relation::text as member
+  const { rows } = await client.query<{ relation: string; cure: string; member: string }>(`
+    select w.relation::text as relation, ${watchCallOf('w', { keys: 'false' })} as cure, m.relation::text as member
     from change_feed.watched_table w
     join lateral (
       with recursive tree (relation) as (
@@ -105,11 +108,11 @@ export const checkForeignMembers: Check = async (client) => {
     ) m on true
     where w.keys
     order by 1`);
-  return rows.map(({ relation, resource, member }) => ({
+  return rows.map(({ relation, cure, member }) => ({
     level: 'fail',
     about: `triggers of ${relation}`,
     says: `the foreign table ${member} belongs to it since it was watched with keys: writes to its rows fail`,
-    cure: `select change_feed.watch(${client.escapeLiteral(relation)}, ${client.escapeLiteral(resource)}, keys => false)`,
+    cure,
   }));
 };
 

@@ -87,18 +87,18 @@ describe('finds, and says what to run: ', () => {
     [
       'a trigger that is missing',
       'drop trigger change_feed_update on anmeldung',
-      `select change_feed.watch('anmeldung')`,
+      `select change_feed.watch('anmeldung', scopes => '{veranstaltung_id}')`,
       {
         level: 'fail',
         about: 'triggers of anmeldung',
         says: 'that for update is missing',
-        cure: `select change_feed.watch('anmeldung')`,
+        cure: `select change_feed.watch('anmeldung', scopes => '{veranstaltung_id}')`,
       },
     ],
     [
       'a trigger that is disabled',
       'alter table anmeldung disable trigger change_feed_delete',
-      `select change_feed.watch('anmeldung')`,
+      `select change_feed.watch('anmeldung', scopes => '{veranstaltung_id}')`,
       { level: 'fail', about: 'triggers of anmeldung', says: 'that for delete is disabled, or does not fire always' },
     ],
     [
@@ -143,6 +143,17 @@ describe('finds, and says what to run: ', () => {
       `alter function change_feed.position() rename to standort`,
       'alter function change_feed.standort() rename to position',
       { level: 'fail', about: 'functions', says: 'change_feed.position() is missing' },
+    ],
+    [
+      'a recorder of before, of a table with another name, without keys and with a scope',
+      `create table teile (id int primary key, lager int); select change_feed.watch('teile', 'parts', false, '{lager}');
+        drop trigger change_feed_update on teile`,
+      `select change_feed.watch('teile', 'parts', keys => false, scopes => '{lager}')`,
+      {
+        level: 'fail',
+        about: 'triggers of teile',
+        cure: `select change_feed.watch('teile', 'parts', keys => false, scopes => '{lager}')`,
+      },
     ],
     [
       'a trigger of ours under a name that watch() does not make',
@@ -241,13 +252,13 @@ describe('finds, and says what to run: ', () => {
   test('--json prints the findings, and the exit code is 1 where one fails', async () => {
     await psql.query('drop trigger change_feed_update on anmeldung');
     const { status, stdout } = await doctor(['--json']);
-    await psql.query(`select change_feed.watch('anmeldung')`);
+    await psql.query(`select change_feed.watch('anmeldung', scopes => '{veranstaltung_id}')`);
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toContainEqual({
       level: 'fail',
       about: 'triggers of anmeldung',
       says: 'that for update is missing',
-      cure: `select change_feed.watch('anmeldung')`,
+      cure: `select change_feed.watch('anmeldung', scopes => '{veranstaltung_id}')`,
     });
   });
 
