@@ -6,6 +6,7 @@ import { bulkUpdate } from './bulk-update.js';
 import { openPostgres } from './database.js';
 import { fanOut } from './fan-out.js';
 import { growth } from './growth.js';
+import { instructions } from './instructions.js';
 import { latency } from './latency.js';
 import { lists } from './lists.js';
 import { memory } from './memory.js';
@@ -18,6 +19,7 @@ import { writers } from './writers.js';
 const benches: readonly Bench[] = [
   writers,
   bulkUpdate,
+  instructions,
   latency,
   fanOut,
   memory,
