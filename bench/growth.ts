@@ -41,8 +41,8 @@ async function reading({ postgres, scale }: Parameters<Bench['run']>[0]): Promis
   for (const until of [100_000, 1_000_000, 10_000_000].slice(0, scale(3, 1))) {
     // Of many transactions, as a log is
     for (; length < until; length += 100_000) {
-      await session.query(`insert into change_feed.change (xid, resource, operation, keys)
-        select (pg_current_xact_id()::text::int8 - 1)::text::xid8, 'alt', 'update', '[1]' from generate_series(1, 100000)`);
+      await session.query(`insert into change_feed.change (xid, resource, details, keys)
+        select (pg_current_xact_id()::text::int8 - 1)::text::xid8, 'alt', '{update}', '[1]' from generate_series(1, 100000)`);
     }
     await session.query('vacuum analyze change_feed.change');
     await note(`${until.toLocaleString('en')} rows in the log`);
@@ -50,8 +50,8 @@ async function reading({ postgres, scale }: Parameters<Bench['run']>[0]): Promis
   const open = await connect(database.url);
   await open.query('begin');
   const changes = scale(360_000, 10_000);
-  await open.query(`insert into change_feed.change (resource, operation, keys)
-    select 'offen', 'update', '[1]' from generate_series(1, ${changes})`);
+  await open.query(`insert into change_feed.change (resource, details, keys)
+    select 'offen', '{update}', '[1]' from generate_series(1, ${changes})`);
   await note(`and ${changes.toLocaleString('en')} of one open transaction`);
   await open.query('rollback');
   await open.end();

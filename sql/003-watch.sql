@@ -46,55 +46,67 @@ where r.name = 'change_feed_insert'
   );
 comment on view change_feed.watched_table is 'The tables that watch() has put into the feed';
 
--- The function that records target's changes: made, replaced or left as it is.
-create function change_feed.ensure_recorder(
-  target regclass, resource text, keys boolean, scopes jsonb, out recorder regprocedure, out made boolean)
+-- True unless a function of this name is the trigger function of a table that is neither target nor a partition of it.
+create function change_feed.is_free(function_name text, target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select not exists (
+    select from pg_depend d join pg_trigger t on t.oid = d.objid
+    where d.refclassid = 'pg_proc'::regclass and d.refobjid = to_regproc(format('change_feed.%I', function_name))
+      and d.classid = 'pg_trigger'::regclass and t.tgrelid <> target and t.tgrelid not in (select relid from pg_partition_tree(target)))
+$$;
+revoke execute on function change_feed.is_free(text, regclass) from public;
+
+-- The functions that record target's changes, one for each operation: made, replaced or left as they are.
+--   base  what their names begin with; the operation follows
+create function change_feed.ensure_recorders(
+  target regclass, resource text, keys boolean, scopes jsonb, out base text, out made boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  operations constant text[] := '{INSERT,UPDATE,DELETE,TRUNCATE}';
+  operation text;
+  function_name text;
   source text;
   -- A key has one text, whatever the writer's session has set.
   settings constant text[] := case
     when keys and exists (select from change_feed.key_column(target) k where k.settings)
     then array['search_path=pg_catalog, pg_temp', 'TimeZone=UTC', 'DateStyle=ISO', 'IntervalStyle=postgres',
       'bytea_output=hex', 'extra_float_digits=1'] end;
-  base text;
-  function_name text;
+  stem text;
 begin
-  -- One that other tables use is theirs: of a partition that was detached, its former parent's.
-  select r.function, p.proname into recorder, function_name
+  -- Its own, but for those that other tables use: of a partition that was detached, its former parent's.
+  select left(p.proname, -length(substr(r.name, 12))) into base
     from change_feed.recorder_trigger r join pg_proc p on p.oid = r.function
-    where r.relation = target and not exists (
-      select from change_feed.recorder_trigger o where o.function = r.function
-        and o.relation <> target and o.relation not in (select relid from pg_partition_tree(target)))
-    order by r.name = 'change_feed_insert' desc limit 1;
+    where r.relation = target and p.proname like 'record%' || substr(r.name, 12) and change_feed.is_free(p.proname, target)
+    order by r.name limit 1;
   if not found then
-    -- A readable name that no other table's trigger uses (one that a dropped table left behind is taken over).
-    select 'record_' || left(regexp_replace(lower(relname collate "C"), '[^a-z0-9]+', '_', 'g'), 40) into base
+    -- A readable name that no other table's triggers use (those that a dropped table left behind are taken over).
+    select 'record_' || left(regexp_replace(lower(relname collate "C"), '[^a-z0-9]+', '_', 'g'), 40) into stem
       from pg_class where oid = target;
-    function_name := base;
+    base := stem;
     for i in 2 .. 100000 loop
-      exit when not exists (
-        select from change_feed.recorder_trigger where recorder_trigger.function = to_regproc(format('change_feed.%I', function_name)));
-      function_name := base || '_' || i;
+      exit when (select bool_and(change_feed.is_free(base || '_' || lower(o collate "C"), target)) from unnest(operations) as o);
+      base := stem || '_' || i;
     end loop;
   end if;
-  source := change_feed.recorder_source(target, resource, keys, scopes, function_name);
-  perform from pg_proc p where p.oid = recorder and p.prosrc = source and p.proconfig is not distinct from settings;
-  made := not found;
-  if not made then
-    return;
-  end if;
-  execute format('create or replace function change_feed.%I() returns trigger language plpgsql security definer %s as %L',
-    function_name,
-    (select string_agg(format('set %s = %s', split_part(s, '=', 1), split_part(s, '=', 2)), ' ') from unnest(settings) s),
-    source);
-  execute format('alter function change_feed.%I() owner to change_feed_owner', function_name);
-  execute format('revoke execute on function change_feed.%I() from public', function_name);
-  execute format('comment on function change_feed.%I() is %L', function_name, 'Records the changes of ' || target);
-  recorder := format('change_feed.%I()', function_name)::regprocedure;
+  made := false;
+  foreach operation in array operations loop
+    function_name := base || '_' || lower(operation collate "C");
+    source := change_feed.recorder_source(target, resource, operation, keys, scopes, function_name);
+    perform from pg_proc p where p.oid = to_regproc(format('change_feed.%I', function_name))
+      and p.prosrc = source and p.proconfig is not distinct from settings;
+    continue when found;
+    made := true;
+    execute format('create or replace function change_feed.%I() returns trigger language plpgsql security definer %s as %L',
+      function_name,
+      (select string_agg(format('set %s = %s', split_part(s, '=', 1), split_part(s, '=', 2)), ' ') from unnest(settings) s),
+      source);
+    execute format('alter function change_feed.%I() owner to change_feed_owner', function_name);
+    execute format('revoke execute on function change_feed.%I() from public', function_name);
+    execute format('comment on function change_feed.%I() is %L', function_name, 'Records the changes of ' || target);
+  end loop;
 end
 $$;
-revoke execute on function change_feed.ensure_recorder(regclass, text, boolean, jsonb) from public;
+revoke execute on function change_feed.ensure_recorders(regclass, text, boolean, jsonb) from public;
 
 -- One trigger of ours on one table, made only where it is missing or different: CREATE OR REPLACE TRIGGER locks out
 -- writers even when nothing changes. Returns whether anything was done.
@@ -156,7 +168,7 @@ create function change_feed.watch(
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
   named text;
-  recorder regprocedure;
+  recorders text;
   changed boolean;
   member regclass;
   inheriting record;
@@ -172,12 +184,13 @@ begin
   perform change_feed.check_same_scopes(target, named, parsed);
 
   former := array(select r.resource from change_feed.recorder_trigger r where r.relation = target);
-  select e.recorder, e.made into recorder, changed from change_feed.ensure_recorder(target, named, keys, parsed) e;
+  select e.base, e.made into recorders, changed from change_feed.ensure_recorders(target, named, keys, parsed) e;
   for member in select target union select relid from pg_partition_tree(target) loop
     foreach operation in array array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] loop
       -- before Postgres 16 a foreign table has no TRUNCATE trigger
       continue when operation = 'TRUNCATE' and (select relkind = 'f' from pg_class where oid = member);
-      changed := change_feed.ensure_trigger(member, operation, recorder, named, keys, parsed) or changed;
+      changed := change_feed.ensure_trigger(member, operation,
+        format('change_feed.%I()', recorders || '_' || lower(operation collate "C"))::regprocedure, named, keys, parsed) or changed;
     end loop;
   end loop;
   for inheriting in

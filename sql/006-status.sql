@@ -45,12 +45,12 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.forget_server(text) from public;
 
--- A server that has not reported for 30 s is gone. The last changes are looked for among the newest 10,000: by the
--- primary key, for a look must not scan a log of ten million.
+-- A server that has not reported for 30 s is gone. The last changes are looked for among the newest 10,000: by the index,
+-- and in no other order, for a look must not scan a log, or a transaction, of ten million.
 create view change_feed.status as
   with newest as materialized (
-    select distinct on (c.resource) c.resource, c.operation, c.origin, c.at
-    from (select * from change_feed.change order by xid desc, lsn desc limit 10000) c
+    select distinct on (c.resource) c.resource, c.details, c.at
+    from (select * from change_feed.change order by xid desc limit 10000) c
     order by c.resource, c.xid desc, c.lsn desc
   )
   select 'server' as what, r.id as name, r.reported_at as at,
@@ -66,12 +66,12 @@ create view change_feed.status as
   select 'resource', change_feed.readable_name(coalesce(w.resource, n.resource)), n.at,
     concat_ws(', ',
       case when n.resource is null then 'not among the last 10,000 changes'
-        else concat_ws(' ', n.operation, 'via ' || nullif(split_part(change_feed.readable_lines(n.origin), chr(10), 1), ''),
-          'by ' || nullif(split_part(change_feed.readable_lines(n.origin), chr(10), 3), '')) end,
+        else concat_ws(' ', n.details[1], 'via ' || nullif(change_feed.readable_origin(n.details)::json ->> 0, ''),
+          'by ' || nullif(change_feed.readable_origin(n.details)::json ->> 1, '')) end,
       case when w.resource is null then 'no table is watched as it' end)
   from (select distinct resource from change_feed.watched_table) w full join newest n on n.resource = w.resource
   union all
-  select 'log', 'change_feed.change', (select c.at from change_feed.change c order by c.xid, c.lsn limit 1),
+  select 'log', 'change_feed.change', (select c.at from change_feed.change c order by c.xid limit 1),
     format('%s, %s',
       case when few.changes = 0 then 'no changes'
         when few.changes = 1 then 'since then, 1 change'

@@ -47,7 +47,7 @@ comment on view change_feed.relation_now is 'The tables behind each resource, as
 create function change_feed.note_change(resource text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  insert into change_feed.change (resource, operation) values (note_change.resource, 'change');
+  insert into change_feed.change (resource, details) values (note_change.resource, '{change}');
   if pg_sequence_last_value('change_feed.leader_idle'::regclass) is not null then
     begin
       insert into change_feed.pending_notification default values on conflict do nothing;

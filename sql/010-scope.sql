@@ -168,66 +168,6 @@ end
 $$;
 revoke execute on function change_feed.is_canonical(text, text) from public;
 
--- The part of a recorder that takes the scopes of the changed rows from the transition tables.
---   key_of_row  the key of a row r, as jsonb; null where keys are not named
-create function change_feed.scopes_source(scopes jsonb, key_of_row text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $source$
-declare
-  scope jsonb;
-  value text; -- of a row r, as text
-  fits text; -- true where it belongs to a scope
-  key constant text := coalesce(key_of_row, 'null::pg_catalog.jsonb'); -- with % in it, so never part of a format string
-  rows_of constant text := 'select %1$s as value, %2$s as key from %3$s as r where %4$s';
-  members constant text := $sql$select %L::pg_catalog.text as spec, (
-              select case when pg_catalog.count(*) operator(pg_catalog.<=) 1000 then case when named is null
-                then coalesce(pg_catalog.jsonb_agg(v.value), '[]') else coalesce(pg_catalog.jsonb_object_agg(v.value, v.keys), '{}') end end
-              from (select s.value, pg_catalog.jsonb_agg(distinct s.key) as keys from (%s) as s group by s.value limit 1001) as v) as members$sql$;
-  inserted text[];
-  deleted text[];
-  updated text[];
-  collect constant text := $sql$
-          select pg_catalog.jsonb_object_agg(p.spec, p.members) filter (where p.members is not null) into scoped from (
-            %s) as p;$sql$;
-begin
-  for scope in select * from jsonb_array_elements(scopes) loop
-    select case count(*) when 1 then min(c.value) else format('pg_catalog.jsonb_build_array(%s)::pg_catalog.text', string_agg(c.value, ', ' order by c.place)) end,
-      string_agg(c.fits, ' and ' order by c.place)
-      into value, fits
-      from (
-        select n.place,
-          case n.type when 'bool' then format($sql$case when r.%I then 'true' when not r.%1$I then 'false' end$sql$, n.name)
-            else format($sql$pg_catalog.format('%%s', r.%I) collate pg_catalog."C"$sql$, n.name) end as value,
-          format('r.%I is not null', n.name) || case n.type when 'text' then
-            format($sql$ and pg_catalog.octet_length(pg_catalog.format('%%s', r.%I)) operator(pg_catalog.<=) 200$sql$, n.name) else '' end as fits
-        from rows from (jsonb_array_elements_text(scope -> 'columns'), jsonb_array_elements_text(scope -> 'types'))
-          with ordinality as n (name, type, place)
-      ) c;
-    inserted := inserted || format(members, change_feed.scope_spec(scope -> 'columns'), format(rows_of, value, key, 'new_rows', fits));
-    deleted := deleted || format(members, change_feed.scope_spec(scope -> 'columns'), format(rows_of, value, key, 'old_rows', fits));
-    updated := updated || format(members, change_feed.scope_spec(scope -> 'columns'),
-      format(rows_of, value, key, 'new_rows', fits) || ' union all ' || format(rows_of, value, key, 'old_rows', fits));
-  end loop;
-  return format($sql$
-    if tg_op operator(pg_catalog.<>) 'TRUNCATE' then
-      -- A scope's column that was renamed, dropped or given another type since must not fail the write.
-      begin
-        if tg_op operator(pg_catalog.=) 'INSERT' then%s
-        elsif tg_op operator(pg_catalog.=) 'DELETE' then%s
-        else%s
-        end if;
-        if pg_catalog.octet_length(scoped::pg_catalog.text) operator(pg_catalog.>) 65536 then
-          scoped := null;
-        end if;
-      exception when others then
-        scoped := null;
-      end;
-    end if;$sql$,
-    format(collect, array_to_string(inserted, ' union all ')), format(collect, array_to_string(deleted, ' union all ')),
-    format(collect, array_to_string(updated, ' union all ')));
-end
-$source$;
-revoke execute on function change_feed.scopes_source(jsonb, text) from public;
-
 do $$
 begin
   perform change_feed.end_file('010-scope.sql');

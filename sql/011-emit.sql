@@ -27,16 +27,14 @@ end
 $$;
 revoke execute on function change_feed.check_resource(text) from public;
 
--- Who writes, as the column origin says it: the same expression as in the recorders.
-create function change_feed.writer() returns text
+-- What is done and who does it, as the column details says it: the same as in the recorders.
+create function change_feed.details(operation text) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select concat(current_setting('application_name'), chr(10),
-    translate(left(current_setting('change_feed.client', true), 200), chr(10), ' '), chr(10),
-    left(current_setting('change_feed.actor', true), 200))
+  select array[operation, current_setting('application_name'), current_setting('change_feed.actor', true), current_setting('change_feed.client', true)]
 $$;
-revoke execute on function change_feed.writer() from public;
+revoke execute on function change_feed.details(text) from public;
 
--- The column scopes of an application's own event: the values alone, one of each scope whose columns are all given.
+-- The scopes of an application's own event: the values alone, one of each scope whose columns are all given.
 --   scope  column -> string, number or boolean; null: all scopes are told
 -- Of a watched resource only its own scopes count. A resource that no table has takes any columns, up to four.
 create function change_feed.event_scopes(resource text, scope jsonb) returns text
@@ -113,8 +111,8 @@ begin
     raise program_limit_exceeded using message = format(
       'the data of an event has at most 65536 bytes, these are %s', octet_length(data::text));
   end if;
-  insert into change_feed.change (resource, operation, scopes, data, origin)
-  values (emit.resource, 'emit', change_feed.event_scopes(emit.resource, emit.scope), emit.data, change_feed.writer());
+  insert into change_feed.change (resource, keys, details)
+  values (emit.resource, emit.data::text, array_append(change_feed.details('emit'), change_feed.event_scopes(emit.resource, emit.scope)));
   if pg_sequence_last_value('change_feed.leader_idle'::regclass) is not null then
     begin
       insert into change_feed.pending_notification default values on conflict do nothing;

@@ -29,10 +29,10 @@ begin
       message = format('%L is of an epoch that has ended', at_position),
       hint = 'Clients that come back with it are told to refetch.';
   end if;
-  select c.xid, c.operation, split_part(c.origin, chr(10), 1) as application, clock_timestamp() - c.at as age into newest
-    from (select * from change_feed.change order by xid desc, lsn desc limit 10000) c
+  select c.xid, c.details[1] as operation, c.details[2] as application, clock_timestamp() - c.at as age into newest
+    from (select * from change_feed.change order by xid desc limit 10000) c
     where (find_change.resource is null or c.resource = find_change.resource)
-      and (find_change.application is null or split_part(c.origin, chr(10), 1) = find_change.application)
+      and (find_change.application is null or c.details[2] = find_change.application)
       and (seen is null or pg_visible_in_snapshot(c.xid, seen))
     order by c.xid desc, c.lsn desc limit 1;
   if found then

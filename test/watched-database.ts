@@ -55,11 +55,14 @@ export async function createWatchedDatabase(template?: string): Promise<WatchedD
       const last = await psql.query(`select coalesce(max(lsn), '0/0') as lsn from change_feed.change`);
       await writer.query(statements);
       const log = await psql.query(
-        'select resource, operation, keys::json, scopes::json from change_feed.change where lsn > $1 order by lsn',
+        'select resource, details[1] as operation, keys::json, details[5]::json as scopes from change_feed.change where lsn > $1 order by lsn',
         [last.rows[0].lsn],
       );
       return log.rows.map(({ resource, operation, keys, scopes }) => ({
-        ...(Array.isArray(keys) ? change(resource, operation, keys) : change(resource, operation, null, keys)),
+        // Of an own event the log has there what it was given.
+        ...(Array.isArray(keys) && operation !== 'emit'
+          ? change(resource, operation, keys)
+          : change(resource, operation, null, operation === 'emit' ? null : keys)),
         ...(scopes && { scopes }),
       }));
     },

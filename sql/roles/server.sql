@@ -33,8 +33,8 @@ grant select on
   to change_feed_server;
 grant execute on function
   change_feed.ensure_epoch(), change_feed.new_epoch(text), change_feed.position(),
-  change_feed.readable(text), change_feed.readable(jsonb), change_feed.readable_name(text),
-  change_feed.readable_lines(text)
+  change_feed.readable(text), change_feed.readable_name(text),
+  change_feed.readable_origin(text[])
   to change_feed_server;
 
 -- Leading: writers notify only while the leader is idle

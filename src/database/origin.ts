@@ -21,6 +21,6 @@ export interface WriteOrigin {
  * });
  */
 export async function setOrigin(transaction: QueryExecutorProvider, { actor, client }: WriteOrigin): Promise<void> {
-  await sql`select pg_catalog.set_config('change_feed.actor', ${actor ?? ''}, true),
-    pg_catalog.set_config('change_feed.client', ${client ?? ''}, true)`.execute(transaction);
+  await sql`select pg_catalog.set_config('change_feed.actor', pg_catalog.left(${actor ?? ''}, 200), true),
+    pg_catalog.set_config('change_feed.client', pg_catalog.left(${client ?? ''}, 200), true)`.execute(transaction);
 }

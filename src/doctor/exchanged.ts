@@ -11,21 +11,22 @@ const EXCHANGED = `
     and not exists (select from change_feed.recorder_trigger r where r.relation = u.oid)
   order by 1`;
 
-/** Recorders without a table, and the table that has the name of theirs now. The comment of a recorder names its table. */
+/** Recorders without a table, and the table that has the name of theirs now. The comments of recorders name their table. */
 const ORPHANS = `
-  select p.oid::regprocedure::text as recorder, u.oid::regclass::text as relation
+  select string_agg(p.oid::regprocedure::text, ', ' order by p.proname) as recorders, u.oid::regclass::text as relation
   from pg_proc p
   left join pg_class u on u.relkind in ('r', 'p')
     and u.oid = to_regclass(substring(obj_description(p.oid, 'pg_proc') from '^Records the changes of (.*)$'))
     and not exists (select from change_feed.recorder_trigger r where r.relation = u.oid)
   where p.pronamespace = 'change_feed'::regnamespace and p.prorettype = 'trigger'::regtype and p.proname like 'record%'
     and not exists (select from pg_trigger t where t.tgfoid = p.oid)
+  group by u.oid, obj_description(p.oid, 'pg_proc')
   order by 1`;
 
 /** Watched tables that were exchanged for others: by ALTER TABLE … RENAME, or by DROP and CREATE. */
 export const checkExchanged: Check = async (client) => {
   const exchanged = await client.query<{ relation: string; former: string; resource: string; cure: string }>(EXCHANGED);
-  const orphans = await client.query<{ recorder: string; relation: string | null }>(ORPHANS);
+  const orphans = await client.query<{ recorders: string; relation: string | null }>(ORPHANS);
   const literal = (name: string) => client.escapeLiteral(name);
   return [
     ...exchanged.rows.map(
@@ -37,7 +38,7 @@ export const checkExchanged: Check = async (client) => {
       }),
     ),
     ...orphans.rows.map(
-      ({ recorder, relation }): Finding =>
+      ({ recorders, relation }): Finding =>
         relation
           ? {
               level: 'fail',
@@ -48,8 +49,8 @@ export const checkExchanged: Check = async (client) => {
           : {
               level: 'info',
               about: 'triggers',
-              says: `${recorder} belongs to a table that was dropped`,
-              cure: `drop function ${recorder}`,
+              says: `${recorders} belong to a table that was dropped`,
+              cure: `drop function ${recorders}`,
             },
     ),
   ];

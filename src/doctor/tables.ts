@@ -87,7 +87,7 @@ export const checkRecorders: Check = async (client) => {
     from change_feed.watched_table w
     join change_feed.recorder_trigger r on r.relation = w.relation
     join pg_proc p on p.oid = r.function
-    where p.prosrc <> change_feed.recorder_source(w.relation, w.resource, w.keys, w.scopes, p.proname)`);
+    where p.prosrc <> change_feed.recorder_source(w.relation, w.resource, upper(substr(r.name, 13)), w.keys, w.scopes, p.proname)`);
   return rows.map(({ relation, cure }) => ({
     level: 'fail',
     about: `triggers of ${relation}`,

@@ -24,7 +24,11 @@ test.each<[string, string, string]>([
     `leader_idle belongs to ${ROLE}`,
   ],
   ['another owner of a view', `alter view change_feed.open_writer owner to ${ROLE}`, `open_writer belongs to ${ROLE}`],
-  ['another owner of a recorder', `alter function change_feed.record_t() owner to ${ROLE}`, `belongs to ${ROLE}`],
+  [
+    'another owner of a recorder',
+    `alter function change_feed.record_t_insert() owner to ${ROLE}`,
+    `belongs to ${ROLE}`,
+  ],
   ['another owner of the schema', `alter schema change_feed owner to ${ROLE}`, `schema change_feed belongs to ${ROLE}`],
   ['REASSIGN OWNED', `reassign owned by change_feed_owner to ${ROLE}`, `belongs to ${ROLE}`],
   [
@@ -50,7 +54,7 @@ test.each<[string, string, string]>([
   ],
   [
     "a recorder with the writer's rights",
-    'alter function change_feed.record_t() security invoker',
+    'alter function change_feed.record_t_insert() security invoker',
     'rights of the writer',
   ],
 ])('%s: no write fails, watch() refuses with the cure, and repair() mends it', async (_name, breakIt, fault) => {

@@ -123,7 +123,7 @@ test('the functions of all watched tables are renewed by one statement, that cha
   await watch('frisch', 'umgetauft');
   await watch('privat', undefined, false);
   // As after an upgrade: the function was made by an older version.
-  await psql.query(`create or replace function change_feed.record_frisch() returns trigger language plpgsql security definer
+  await psql.query(`create or replace function change_feed.record_frisch_insert() returns trigger language plpgsql security definer
     as $$ begin return null; end $$`);
   expect(await recorded('insert into frisch values (1)')).toEqual([]);
   const { rows } = await psql.query(

@@ -209,7 +209,7 @@ describe('fails whole, with a sentence:', () => {
     ['table told', `create table told (id int default change_feed.prune('1 day', 1))`],
     [
       'table veranstaltung',
-      'create trigger own after insert on veranstaltung for each statement execute function change_feed.record_anmeldung()',
+      'create trigger own after insert on veranstaltung for each statement execute function change_feed.record_anmeldung_insert()',
     ],
     [
       'function asking(change_feed.change)',

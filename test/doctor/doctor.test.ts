@@ -158,7 +158,7 @@ describe('finds, and says what to run: ', () => {
     [
       'a trigger of ours under a name that watch() does not make',
       `create trigger "change_feed_ınsert" after insert on anmeldung for each statement
-        execute function change_feed.record_anmeldung('anmeldung')`,
+        execute function change_feed.record_anmeldung_insert('anmeldung')`,
       'drop trigger "change_feed_ınsert" on anmeldung',
       {
         level: 'fail',

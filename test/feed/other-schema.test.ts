@@ -46,7 +46,7 @@ afterEach(async () => {
 
 test('a server that cannot read a newer schema says so in one sentence, and reads again when it can', async () => {
   await makeVersion(admin, SCHEMA_VERSION + 1);
-  await admin.query(`alter table change_feed.change rename operation to op;
+  await admin.query(`alter table change_feed.change rename details to op;
     alter function change_feed.begin_idle() rename to start_idle; alter function change_feed.prune(interval, bigint, integer) rename to p`);
   await until(() => !feed.changes.health.database, 'the server to see that it cannot read');
   await until(() => logged.some(({ level }) => level === 'error'), 'a line of the log');
@@ -56,7 +56,7 @@ test('a server that cannot read a newer schema says so in one sentence, and read
       `^This build of pg-change-feed \\(.*\\) is older than the schema change_feed, which is of version ${SCHEMA_VERSION + 1} and`,
     ),
   );
-  await admin.query(`alter table change_feed.change rename op to operation;
+  await admin.query(`alter table change_feed.change rename op to details;
     alter function change_feed.start_idle() rename to begin_idle; alter function change_feed.p(interval, bigint, integer) rename to prune`);
   await until(() => feed.changes.health.database, 'the server to read again');
   expect(logged.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([sentence]);

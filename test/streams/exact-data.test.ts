@@ -57,7 +57,7 @@ test('the data of an event: live, from memory, from the log, in a poll, on the s
     });
     return response.text();
   };
-  const { rows } = await server.psql(`select data::text as data from change_feed.change where resource = 'genau'
+  const { rows } = await server.psql(`select keys as data from change_feed.change where resource = 'genau'
     order by lsn, at`);
   const recorded = rows.map(({ data }) => data as string);
   expect(recorded.slice(0, 4)).toEqual(['9007199254740993', DATA[1], `1${'0'.repeat(400)}`, '1.0']);

@@ -26,7 +26,7 @@ const STATE = `
   left join lateral (
     select c.at from change_feed.change c
     where c.xid >= coalesce((select pg_snapshot_xmin(h.snapshot) from change_feed.horizon h), '0')
-    order by c.xid, c.lsn limit 1
+    order by c.xid limit 1
   ) first on true`;
 
 /** @throws what pg throws when the database can't be reached. */

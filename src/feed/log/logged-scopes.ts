@@ -5,7 +5,7 @@ import { elementsOf, membersOf } from '../../json-text.js';
 const NO_VALUES: ChangedValues = { keys: new Map(), several: false };
 
 /**
- * Makes a statement of the log's column `scopes`, which is parsed when somebody asks for it: most changes are of no interest
+ * Makes a statement of the scopes in the log, which is parsed when somebody asks for it: most changes are of no interest
  * to a scope's subscribers.
  * @param text JSON: `{"veranstaltung_id":{"7":[1,2],"8":[3]}}`, or the values alone: `{"veranstaltung_id":["7","8"]}`.
  */

@@ -59,14 +59,16 @@ export interface ReadingRow extends SnapshotRow {
   resource: string | null;
   /** `change`: something changed, and it is not known how. */
   operation: Operation | 'change' | null;
-  /** JSON: an array, or the number of rows whose keys are not named. */
+  /** JSON: an array, or the number of rows whose keys are not named; null of an own event. */
   keys: string | null;
   /** JSON: the keys, or the values alone, of each scope. */
   scopes: string | null;
-  /** JSON */
+  /** JSON: what an own event was given. */
   data: string | null;
   /** See {@link originOf}. */
   origin: string | null;
+  /** The recorder ran one more command behind the INSERT; absent where changes were summed up. */
+  rang?: boolean | null;
   /** Postgres' cmin; absent where changes were summed up. */
   command?: number | null;
   age_ms: number | null;
@@ -84,7 +86,7 @@ export function changeOf(row: ReadingRow): AgedChange[] {
   const aged = {
     ageMs: row.age_ms ?? 0,
     command: row.command ?? 0,
-    rang: row.operation !== 'emit' && row.data !== null,
+    rang: row.rang === true,
   };
   if (row.operation === null) return [{ ...aged, change: { resource: row.resource } }];
   const origin = originOf(row.origin);
@@ -92,7 +94,7 @@ export function changeOf(row: ReadingRow): AgedChange[] {
     resource: row.resource,
     ...(row.operation !== 'change' && { operation: row.operation }),
     ...(row.keys?.startsWith('[') && { keys: JSON.parse(row.keys) as unknown[], keysText: row.keys }),
-    ...(row.operation === 'emit' && row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
+    ...(row.data !== null && { data: JSON.parse(row.data), dataText: row.data }),
     ...(origin && { origin }),
     ...(row.xid && { xid: BigInt(row.xid) }),
   };
@@ -101,14 +103,10 @@ export function changeOf(row: ReadingRow): AgedChange[] {
   ];
 }
 
-/**
- * Reads the column `origin`: the application and the client are its first lines, neither has a line break, and all the rest
- * is the actor.
- */
+/** Reads what `change_feed.readable_origin()` returns, JSON: an array of the application, the actor and the client. */
 function originOf(text: string | null): Origin | undefined {
   if (text === null) return undefined;
-  const [application, client, ...lines] = text.split('\n');
-  const actor = lines.join('\n');
+  const [application, actor, client] = JSON.parse(text) as (string | null)[];
   if (!application && !client && !actor) return undefined;
   return { ...(application && { application }), ...(actor && { actor }), ...(client && { client }) };
 }

@@ -36,9 +36,11 @@ export const NEWER = `
 export const READ = `
   select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
-    c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation,
-    change_feed.readable(c.keys) as keys, change_feed.readable(c.data)::text as data,
-    change_feed.readable(c.scopes) as scopes, change_feed.readable_lines(c.origin) as origin, c.command::text::float8 as command,
+    c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.details[1] as operation,
+    case when c.details[1] <> 'emit' then change_feed.readable(c.keys) end as keys,
+    case when c.details[1] = 'emit' then change_feed.readable(c.keys) end as data,
+    change_feed.readable(c.details[5]) as scopes, change_feed.readable_origin(c.details) as origin,
+    c.details[6] is not null as rang, c.command::text::float8 as command,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, 1 as made
   from ${EPOCH_OR_NONE}
   left join lateral (
@@ -66,7 +68,6 @@ export const POSITION_BEFORE = `
     from change_feed.tick t, change_feed.epoch_in_force e
     where t.at <= clock_timestamp() - $1 * interval '1 s' order by t.id desc limit 1)
   union all
-  -- The key begins with the transaction id and holds the time: nothing but it is read.
   (select e.id, e.earlier, format('%1$s:%1$s:', c.xid), c.at
     from change_feed.change c, change_feed.epoch_in_force e
     where c.at > clock_timestamp() - $1 * interval '1 s' order by c.xid limit 1)

@@ -3,7 +3,7 @@ import { EPOCH_OR_NONE, MAX_CHANGES, NEWER } from './statements.js';
 /** More values than this, of one resource in one read, are not told apart: everyone subscribed to a scope of it is told. */
 const MAX_VALUES = 10_000;
 
-/** The same for the length of the column `scopes`, in bytes: what Postgres takes apart for one read stays bounded. */
+/** The same for the length of scopes in the log, in bytes: what Postgres takes apart for one read stays bounded. */
 const MAX_SCOPES_BYTES = 16_000_000;
 
 /**
@@ -17,12 +17,13 @@ export const READ_SUMMED_UP_BY_SCOPE = `
   select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.operation, c.keys,
-    change_feed.readable(c.data)::text as data, null as scopes, change_feed.readable_lines(c.origin) as origin,
+    change_feed.readable(c.data) as data, null as scopes, change_feed.readable_origin(c.details) as origin,
     (1000 * extract(epoch from clock_timestamp() - c.at))::float8 as age_ms, c.made, c.known, c.columns, c.value, c.several
   from ${EPOCH_OR_NONE}
   left join lateral (
     with newer as materialized (
-      select n.xid, n.lsn, n.at, n.resource, n.operation, change_feed.readable(n.scopes)::json as scopes, n.data, n.origin
+      select n.xid, n.lsn, n.at, n.resource, n.details[1] as operation, change_feed.readable(n.details[5])::json as scopes,
+        case when n.details[1] = 'emit' then n.keys end as data, n.details
       from (${NEWER} limit $4) n
     ),
     fitting as materialized (
@@ -53,13 +54,13 @@ export const READ_SUMMED_UP_BY_SCOPE = `
         when n.operation = 'emit' and n.scopes is not null then '"*"'
         else (select json_agg(k.name)::text from json_object_keys(n.scopes) k (name))
       end as known,
-      null as columns, null as value, null as several, null as xid, null as operation, null as keys, null as data, null as origin
+      null as columns, null as value, null as several, null as xid, null as operation, null as keys, null as data, null::text[] as details
     from newer n
     group by n.resource, known
     union all
     select t.resource, t.lsn, t.at, 0, null, t.columns, t.value, t.several,
       case when not t.often then t.xid end, case when not t.often then t.operation end,
-      case when not t.often then t.keys end, case when not t.often then t.data end, case when not t.often then t.origin end
+      case when not t.often then t.keys end, case when not t.often then t.data end, case when not t.often then t.details end
     from told t
     where t.resource not in (select m.resource from too_many m)
   ) c on true
