@@ -101,7 +101,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
           then format('change_feed.type_of(case when false then %s%I end) operator(pg_catalog.=) %s', prefix, n.name, a.atttypid)
           else format('change_feed.has_scope_type(case when false then %s%I end, %L)', prefix, n.name, n.type) end, ' and ' order by n.place) as fits,
       string_agg(format('%s%I is not null', prefix, n.name)
-        || case when not r.quoted then format(' and pg_catalog.octet_length(%s) operator(pg_catalog.<=) 200', r.plain) else '' end,
+        || case when n.type = 'text' then format(' and pg_catalog.octet_length(%s) operator(pg_catalog.<=) 200', r.plain) else '' end,
         ' and ' order by n.place) as present,
       string_agg(r.plain, ', ' order by n.place) as text,
       string_agg(r.part_of_json, ', ' order by n.place) as part_of_json,
