@@ -6,7 +6,9 @@
 export type { Change, LoggedChange, Operation, Origin } from './change.js';
 export { installChangeFeed, removeChangeFeed } from './database/install.js';
 export { migrateChangeFeed } from './database/migrate.js';
+export type { MigrationDatabase, RunStatement } from './database/migration-database.js';
 export { setOrigin, type WriteOrigin } from './database/origin.js';
+export { changeFeedSql, removeChangeFeedSql, unwatchSql, watchSql } from './database/sql-text.js';
 export { unwatch, type WatchOptions, watch } from './database/watch.js';
 export type { ChangeFeed } from './feed/change-feed.js';
 export type { FeedListener } from './feed/feed-listeners.js';

@@ -1,10 +1,12 @@
-import { CompiledQuery, type Kysely, sql } from 'kysely';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { OperatorError } from '../operator-error.js';
+import { packageRoot } from '../package-root.js';
 import { carryOver, type Kept, keep } from './kept-settings.js';
+import { inTransaction, type MigrationDatabase } from './migration-database.js';
 import { removeSchema } from './remove-schema.js';
 import { type Query, schemaFault, schemaState } from './schema-state.js';
 import { shippedSchema } from './shipped-schema.js';
-import { applySqlFile } from './sql-file.js';
 
 /**
  * Puts the schema `change_feed` into the database of an application with migrations of its own, or brings it to the
@@ -17,12 +19,15 @@ import { applySqlFile } from './sql-file.js';
  * role where there is none.
  * @returns the files of sql/ that were applied now; none where the schema is that of this package already.
  * @throws {OperatorError} where the schema is newer, or cannot be replaced; what Postgres says. Then nothing is changed.
+ * @param db is used in the transaction that it is in, or else in one of its own.
  * @example export const up = (db) => installChangeFeed(db)
  */
-// biome-ignore lint/suspicious/noExplicitAny: a migration's database has no types
-export async function installChangeFeed(db: Kysely<any>): Promise<string[]> {
-  if (!db.isTransaction) return db.transaction().execute((transaction) => installChangeFeed(transaction));
-  const query = queryOver(db);
+export function installChangeFeed(db: MigrationDatabase): Promise<string[]> {
+  return inTransaction(db, install);
+}
+
+/** Does the work of {@link installChangeFeed} in a transaction. */
+export async function install(query: Query): Promise<string[]> {
   const state = await schemaState(query);
   if (state.kind === 'current' && state.differs.length === 0) return [];
   if (state.kind === 'newer' || state.kind === 'foreign') throw new OperatorError(schemaFault(state) ?? '');
@@ -33,7 +38,7 @@ export async function installChangeFeed(db: Kysely<any>): Promise<string[]> {
     await removeSchema(query);
   }
   const { files } = await shippedSchema();
-  for (const name of files) await applySqlFile(db, name);
+  for (const name of files) await query(await readFile(join(packageRoot, 'sql', name), 'utf8'));
   if (kept) await carryOver(query, kept);
   return [...files];
 }
@@ -43,19 +48,6 @@ export async function installChangeFeed(db: Kysely<any>): Promise<string[]> {
  * other databases of the cluster may use it.
  * @throws {OperatorError} where an object outside of the schema depends on it, or a table cannot be locked.
  */
-// biome-ignore lint/suspicious/noExplicitAny: as above
-export async function removeChangeFeed(db: Kysely<any>): Promise<void> {
-  if (!db.isTransaction) return db.transaction().execute((transaction) => removeChangeFeed(transaction));
-  await removeSchema(queryOver(db));
-}
-
-/** Runs statements of a migration without its plugins, which would rename the columns. */
-// biome-ignore lint/suspicious/noExplicitAny: as above
-export function queryOver(db: Kysely<any>): Query {
-  const plain = db.withoutPlugins();
-  return async <Row extends object>(text: string, values: unknown[] = []) => {
-    // Without values several statements may stand in one text.
-    const run = values.length > 0 ? plain.executeQuery(CompiledQuery.raw(text, values)) : sql.raw(text).execute(plain);
-    return (await run).rows as Row[];
-  };
+export function removeChangeFeed(db: MigrationDatabase): Promise<void> {
+  return inTransaction(db, removeSchema);
 }

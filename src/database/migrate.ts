@@ -1,7 +1,7 @@
-import type { Kysely, Transaction } from 'kysely';
-import pg from 'pg';
 import { OperatorError } from '../operator-error.js';
-import { installChangeFeed, queryOver } from './install.js';
+import { install } from './install.js';
+import { inTransaction, type MigrationDatabase, postgresErrorOf } from './migration-database.js';
+import type { Query } from './schema-state.js';
 
 /** The longest wait for another migration of the same database, in seconds. */
 const MIGRATION_S = 30;
@@ -19,15 +19,15 @@ const MAX_ATTEMPTS = 3;
  * @throws {OperatorError} when the schema cannot be brought up to date; what pg throws when the database can't be used.
  *   Then nothing is changed.
  */
-// biome-ignore lint/suspicious/noExplicitAny: the tables of the application's database are no concern of ours
-export async function migrateChangeFeed(db: Kysely<any>): Promise<string[]> {
+export async function migrateChangeFeed(db: MigrationDatabase): Promise<string[]> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await db.transaction().execute(migrateInTransaction);
+      return await inTransaction(db, migrate);
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError) || error.severity !== 'ERROR' || error.code === LACKS_RIGHT) throw error;
-      if (MADE_MEANWHILE.has(error.code) && attempt < MAX_ATTEMPTS) continue;
-      const reason = [error.message, error.hint].filter(Boolean).join('. ');
+      const refusal = postgresErrorOf(error);
+      if (refusal?.severity !== 'ERROR' || refusal.code === LACKS_RIGHT) throw error;
+      if (MADE_MEANWHILE.has(refusal.code) && attempt < MAX_ATTEMPTS) continue;
+      const reason = [refusal.message, refusal.hint].filter(Boolean).join('. ');
       throw new OperatorError(
         `The schema change_feed could not be brought up to date, and nothing was changed: ${reason}`,
       );
@@ -39,9 +39,7 @@ export async function migrateChangeFeed(db: Kysely<any>): Promise<string[]> {
  * One migration at a time: the second waits for the table that the first replaces, or for the schema that it makes, and
  * fails then. A lock on a table needs a right on it. Anybody may take an advisory lock, and so keep others from migrating.
  */
-// biome-ignore lint/suspicious/noExplicitAny: as above
-async function migrateInTransaction(transaction: Transaction<any>): Promise<string[]> {
-  const query = queryOver(transaction);
+async function migrate(query: Query): Promise<string[]> {
   const [found] = await query<{ there: boolean }>(
     `select exists (select from pg_tables where schemaname = 'change_feed' and tablename = 'sql_file') as there`,
   );
@@ -50,7 +48,7 @@ async function migrateInTransaction(transaction: Transaction<any>): Promise<stri
     try {
       await query('lock table change_feed.sql_file in access exclusive mode');
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError) || error.code !== LOCK_NOT_AVAILABLE) throw error;
+      if (postgresErrorOf(error)?.code !== LOCK_NOT_AVAILABLE) throw error;
       throw new OperatorError(
         `Another session has worked on the schema change_feed for ${MIGRATION_S} s: wait for it, or look for it with ` +
           `\`select pid from pg_locks where relation = 'change_feed.sql_file'::regclass\`.`,
@@ -58,5 +56,5 @@ async function migrateInTransaction(transaction: Transaction<any>): Promise<stri
     }
     await query('set local lock_timeout to default');
   }
-  return installChangeFeed(transaction);
+  return install(query);
 }

@@ -1,4 +1,4 @@
-import { type QueryExecutorProvider, sql } from 'kysely';
+import { type MigrationDatabase, queryOf } from './migration-database.js';
 
 /** The writer of a change, as events name it. Each is cut to 200 characters. */
 export interface WriteOrigin {
@@ -7,6 +7,9 @@ export interface WriteOrigin {
   /** The page's `clientId`, from the header `Change-Feed-Client`: `origin.client`, by which the page knows its own change. */
   readonly client?: string | null | undefined;
 }
+
+const SET_ORIGIN = `select pg_catalog.set_config('change_feed.actor', pg_catalog.left($1, 200), true),
+  pg_catalog.set_config('change_feed.client', pg_catalog.left($2, 200), true)`;
 
 /**
  * Says who writes, for the events of this transaction: the settings `change_feed.actor` and `change_feed.client`, which end
@@ -20,7 +23,6 @@ export interface WriteOrigin {
  *   await transaction.updateTable('kunde').set({ name }).where('id', '=', id).execute();
  * });
  */
-export async function setOrigin(transaction: QueryExecutorProvider, { actor, client }: WriteOrigin): Promise<void> {
-  await sql`select pg_catalog.set_config('change_feed.actor', pg_catalog.left(${actor ?? ''}, 200), true),
-    pg_catalog.set_config('change_feed.client', pg_catalog.left(${client ?? ''}, 200), true)`.execute(transaction);
+export async function setOrigin(transaction: MigrationDatabase, { actor, client }: WriteOrigin): Promise<void> {
+  await queryOf(transaction)(SET_ORIGIN, [actor ?? '', client ?? '']);
 }

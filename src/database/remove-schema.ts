@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { OperatorError } from '../operator-error.js';
+import { postgresErrorOf } from './migration-database.js';
 import type { Query } from './schema-state.js';
 import { shippedSchema } from './shipped-schema.js';
 
@@ -114,7 +115,7 @@ async function lock(query: Query, tables: readonly TableRow[]): Promise<void> {
       await query('release savepoint change_feed_lock');
       return;
     } catch (error) {
-      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE) throw error;
+      if (postgresErrorOf(error)?.code !== LOCK_NOT_AVAILABLE) throw error;
       await query('rollback to savepoint change_feed_lock');
       if (performance.now() > end) {
         throw new OperatorError(

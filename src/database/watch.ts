@@ -1,4 +1,5 @@
-import { type Kysely, sql } from 'kysely';
+import { type MigrationDatabase, queryOf } from './migration-database.js';
+import { unwatchSql, watchSql } from './sql-text.js';
 
 /** Settings of a watched table. */
 export interface WatchOptions {
@@ -25,18 +26,14 @@ export interface WatchOptions {
  * await watch(db, 'veranstaltung');
  * await watch(db, 'rechnung', { scopes: ['mandant_id', 'mandant_id&projekt_id'] });
  */
-// biome-ignore lint/suspicious/noExplicitAny: a migration's database has no types
-export async function watch(db: Kysely<any>, table: string, options: WatchOptions = {}): Promise<void> {
-  const { resource, keys, scopes } = options;
-  await sql`select change_feed.watch(${table}::text::regclass, ${resource ?? null}::text, ${keys ?? true},
-    array(select json_array_elements_text(${JSON.stringify(scopes ?? [])}::json)))`.execute(db);
+export async function watch(db: MigrationDatabase, table: string, options: WatchOptions = {}): Promise<void> {
+  await queryOf(db)(watchSql(table, options));
 }
 
 /**
  * Takes a table out of the feed, for migrations: before the table is dropped. One that isn't watched stays so.
  * @throws what Postgres says: no such table, not its owner.
  */
-// biome-ignore lint/suspicious/noExplicitAny: a migration's database has no types
-export async function unwatch(db: Kysely<any>, table: string): Promise<void> {
-  await sql`select change_feed.unwatch(${table}::text::regclass)`.execute(db);
+export async function unwatch(db: MigrationDatabase, table: string): Promise<void> {
+  await queryOf(db)(unwatchSql(table));
 }
