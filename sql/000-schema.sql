@@ -132,7 +132,9 @@ object as (
       where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and c.relkind = 'S' and d.deptype in ('a', 'i'))
   union all
   select 3, 'routine', p.oid::regprocedure::text, p.oid, p.proowner, p.prosecdef or p.prorettype <> 'pg_catalog.trigger'::regtype
-  from pg_catalog.pg_proc p where p.pronamespace = 'change_feed'::regnamespace
+  from pg_catalog.pg_proc p
+  where p.pronamespace = 'change_feed'::regnamespace
+    and p.prorettype <> 'pg_catalog.event_trigger'::regtype -- of a superuser: see 016-watch-all.sql
   union all
   select 4, 'type', t.oid::regtype::text, t.oid, t.typowner, true
   from pg_catalog.pg_type t left join pg_catalog.pg_class c on c.oid = t.typrelid

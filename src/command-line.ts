@@ -8,7 +8,7 @@ import { sql } from './commands/sql.js';
 import { status } from './commands/status.js';
 import { type TailOptions, tail } from './commands/tail.js';
 import { token } from './commands/token.js';
-import { unwatchTables, type WatchCommandOptions, watchTables } from './commands/watch.js';
+import { unwatchTables, type WatchCommandOptions, watchAllTables, watchTables } from './commands/watch.js';
 import { parseDuration } from './config.js';
 import { redact } from './http/redaction.js';
 import { OperatorError } from './operator-error.js';
@@ -90,7 +90,11 @@ function program(): Command {
   command
     .command('watch')
     .description('put tables into the feed: all of them, or on an error none')
-    .argument('<tables...>', 'as in SQL: anmeldung, verein.mitglied, \'"Groß"\'')
+    .argument('[tables...]', 'as in SQL: anmeldung, verein.mitglied, \'"Groß"\'')
+    .option('--all', 'all tables that are not in it yet, instead of some')
+    .option('--except <tables...>', 'of all: not these; table, schema.table or schema.*, with * for any text')
+    .option('--future', 'of all: tables that are made later, too, by an event trigger')
+    .option('--no-future', 'of all: those no more')
     .option('--resource <name>', "the name in the feed (default: the table's own)")
     .option('--no-keys', 'name no keys in events: where they are personal data, and for wide rows')
     .option(
@@ -99,7 +103,11 @@ function program(): Command {
       appended,
       [],
     )
-    .action((tables: string[], options: WatchCommandOptions) => watchTables(tables, options))
+    .action((tables: string[], options: WatchCommandOptions & AllOptions, self: Command) => {
+      const fault = watchFault(tables, options);
+      if (fault) self.error(`error: ${fault}`);
+      return options.all ? watchAllTables(options) : watchTables(tables, options);
+    })
     .addHelpText(
       'after',
       `\nExamples:
@@ -107,6 +115,7 @@ function program(): Command {
   pg-change-feed watch verein.mitglied --resource verein.mitglied
   pg-change-feed watch kunde --no-keys
   pg-change-feed watch anmeldung --scope veranstaltung_id
+  pg-change-feed watch --all --except 'audit.*' kysely_migration --future
   pg-change-feed watch '"Groß"'              a name in capitals: quoted as in SQL, and once more for the shell`,
     );
   command
@@ -164,6 +173,23 @@ Examples:
     .action(reached)
     .addHelpText('after', '\nThe same in psql, for what this session changed: select * from change_feed.reached()');
   return command;
+}
+
+interface AllOptions {
+  readonly all?: boolean;
+  readonly except?: string[];
+  readonly future?: boolean;
+}
+
+/** Finds what contradicts itself in the options of `watch`. */
+function watchFault(tables: readonly string[], options: WatchCommandOptions & AllOptions): string | undefined {
+  const { all, except, future, resource, scope } = options;
+  if (!all && (except || future !== undefined)) return '--except and --future are for --all';
+  if (!all && tables.length === 0) return 'name a table, or give --all';
+  if (all && tables.length > 0) return '--all takes no tables: leave some out with --except';
+  if (all && (resource !== undefined || scope.length > 0))
+    return '--resource and --scope are for tables that are named';
+  return undefined;
 }
 
 function asDuration(text: string): number {

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { type WatchAllOptions, watchAll } from '../database/watch.js';
 import { OperatorError } from '../operator-error.js';
 import { connectToDatabase } from './database.js';
 
@@ -34,19 +35,30 @@ export function unwatchTables(tables: readonly string[]): Promise<void> {
   });
 }
 
-/** In one transaction; what was done is printed when it has committed. */
-async function eachTable(
+/**
+ * Puts all tables of the user into the feed that are not in it yet, and prints for each what was done. What cannot be watched
+ * is named on stderr.
+ * @throws {OperatorError} one sentence that says why it did nothing.
+ */
+export function watchAllTables(options: WatchAllOptions): Promise<void> {
+  return inTransaction('watch', async (client) => {
+    try {
+      const said = await watchAll(client, options);
+      return said.length > 0 ? said : ['nothing new to watch'];
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      throw new OperatorError(sentencesOf(error));
+    }
+  });
+}
+
+function eachTable(
   command: string,
   tables: readonly string[],
   work: (client: pg.Client, table: string) => Promise<string>,
 ): Promise<void> {
-  const client = await connectToDatabase(command);
-  const advice: string[] = [];
-  client.on('notice', ({ message, hint }) => advice.push([message, hint].filter(Boolean).join('. ')));
-  try {
-    await checkFeed(client);
+  return inTransaction(command, async (client) => {
     const said: string[] = [];
-    await client.query('begin');
     for (const table of tables) {
       try {
         said.push(await work(client, table));
@@ -56,6 +68,19 @@ async function eachTable(
         throw new OperatorError(await explain(client, table, error));
       }
     }
+    return said;
+  });
+}
+
+/** Works in one transaction, and prints what was done when it has committed, and then what Postgres has advised. */
+async function inTransaction(command: string, work: (client: pg.Client) => Promise<string[]>): Promise<void> {
+  const client = await connectToDatabase(command);
+  const advice: string[] = [];
+  client.on('notice', ({ message, hint }) => advice.push([message, hint].filter(Boolean).join('. ')));
+  try {
+    await checkFeed(client);
+    await client.query('begin');
+    const said = await work(client);
     await client.query('commit');
     console.log(said.join('\n'));
     if (advice.length > 0) console.error(advice.join('\n'));
@@ -96,6 +121,10 @@ async function explain(client: pg.Client, table: string, { code, message, hint }
     return `There is no table ${table}.${other}`;
   }
   if (code === INVALID_NAME) return `${JSON.stringify(table)} is not a table's name: ${message}.`;
+  return sentencesOf({ message, hint });
+}
+
+function sentencesOf({ message, hint }: Pick<pg.DatabaseError, 'message' | 'hint'>): string {
   return [message, hint]
     .filter(Boolean)
     .map((sentence) => `${sentence?.replace(/\.$/, '')}.`)

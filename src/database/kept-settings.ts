@@ -7,6 +7,13 @@ import type { Query } from './schema-state.js';
 export interface Kept {
   readonly watched: readonly WatchedRow[];
   readonly grants: readonly GrantRow[];
+  /** What watch_all() was told of new tables; undefined where they are not watched. */
+  readonly future: FutureRow | undefined;
+}
+
+interface FutureRow {
+  omit: string[];
+  keys: boolean;
 }
 
 interface WatchedRow {
@@ -73,16 +80,22 @@ const GRANTS = `
   where a.grantee <> o.owner and r.rolname <> 'change_feed_owner'
   group by o.kind, o.name, r.rolname, a.is_grantable`;
 
-/** Reads from a schema of any version what has to survive it. */
+/** Reads from a schema of any version what has to survive it. @throws what Postgres says where a right is missing. */
 export async function keep(query: Query): Promise<Kept> {
-  return { watched: await query<WatchedRow>(WATCHED), grants: await query<GrantRow>(GRANTS) };
+  const watched = await query<WatchedRow>(WATCHED);
+  const grants = await query<GrantRow>(GRANTS);
+  const [table] = await query<{ there: boolean }>(
+    `select exists (select from pg_catalog.pg_tables where schemaname = 'change_feed' and tablename = 'future_rule') as there`,
+  );
+  const [future] = table?.there ? await query<FutureRow>('select omit, keys from change_feed.future_rule') : [];
+  return { watched, grants, future };
 }
 
 /**
  * Watches the same tables again, under the same names, and grants the same rights on what is still there.
  * @throws what change_feed.watch() says of a table that it refuses.
  */
-export async function carryOver(query: Query, { watched, grants }: Kept): Promise<void> {
+export async function carryOver(query: Query, { watched, grants, future }: Kept): Promise<void> {
   for (const { relation, resource, keys, scopes } of watched) {
     const declared = (JSON.parse(scopes ?? '[]') as { columns: string[] }[]).map(({ columns }) =>
       columns.map(encodeURIComponent).join('&'),
@@ -91,6 +104,12 @@ export async function carryOver(query: Query, { watched, grants }: Kept): Promis
       'select change_feed.watch($1::oid::regclass, $2, $3, array(select json_array_elements_text($4::json)))',
       [relation, resource, keys, JSON.stringify(declared)],
     );
+  }
+  if (future) {
+    await query('select change_feed.watch_future(array(select json_array_elements_text($1::json)), $2)', [
+      JSON.stringify(future.omit),
+      future.keys,
+    ]);
   }
   for (const { kind, name, statement } of grants) {
     const lookUp = kind === 'schema' ? 'to_regnamespace' : kind === 'function' ? 'to_regprocedure' : 'to_regclass';

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { packageRoot } from '../package-root.js';
-import type { WatchOptions } from './watch.js';
+import type { WatchAllOptions, WatchOptions } from './watch.js';
 
 /**
  * Returns the SQL that makes the schema `change_feed`: all files of sql/, in their order. It can be run as one query, in a
@@ -42,6 +42,19 @@ export function watchSql(table: string, { resource, keys, scopes }: WatchOptions
     scopes?.length ? `, scopes => array[${scopes.map(pg.escapeLiteral).join(', ')}]` : '',
   ];
   return `select change_feed.watch(${pg.escapeLiteral(table)}${options.join('')});\n`;
+}
+
+/**
+ * Returns the SQL that puts all tables into the feed: one statement. It may be run again.
+ * @example pgm.sql(watchAllSql({ except: ['pgmigrations'] }))
+ */
+export function watchAllSql({ except, keys, future }: WatchAllOptions = {}): string {
+  const options = [
+    except?.length ? `omit => array[${except.map(pg.escapeLiteral).join(', ')}]` : '',
+    keys === undefined ? '' : `keys => ${keys}`,
+    future === undefined ? '' : `future => ${future}`,
+  ];
+  return `select change_feed.watch_all(${options.filter(Boolean).join(', ')});\n`;
 }
 
 /** Returns the SQL that takes a table out of the feed, before the table is dropped: one statement. */

@@ -1,5 +1,5 @@
 import { type MigrationDatabase, queryOf } from './migration-database.js';
-import { unwatchSql, watchSql } from './sql-text.js';
+import { unwatchSql, watchAllSql, watchSql } from './sql-text.js';
 
 /** Settings of a watched table. */
 export interface WatchOptions {
@@ -18,6 +18,19 @@ export interface WatchOptions {
   readonly scopes?: readonly string[];
 }
 
+/** Settings of all tables. */
+export interface WatchAllOptions {
+  /** Tables to leave out: `table`, `schema.table` or `schema.*`, with `*` for any text. Default: none. */
+  readonly except?: readonly string[];
+  /** See {@link WatchOptions.keys}. */
+  readonly keys?: boolean;
+  /**
+   * True: an event trigger watches tables that are made later and new partitions, too; it takes a superuser to make one.
+   * False: it does so no more. Default: as before.
+   */
+  readonly future?: boolean;
+}
+
 /**
  * Puts a table into the feed, for migrations: one line after the table is made. May be called again.
  * @param table as in SQL: `anmeldung`, `verein.mitglied`, `"Groß"`.
@@ -28,6 +41,18 @@ export interface WatchOptions {
  */
 export async function watch(db: MigrationDatabase, table: string, options: WatchOptions = {}): Promise<void> {
   await queryOf(db)(watchSql(table, options));
+}
+
+/**
+ * Puts all tables of the caller into the feed, for migrations. Tables that are watched stay as they are. One that cannot be
+ * watched is named in a notice of Postgres.
+ * @returns what was done with each table that was not watched before.
+ * @throws what Postgres says: the tables could not be locked within 10 s; no right to make an event trigger.
+ * @example await watchAll(db, { except: ['kysely_*', 'audit.*'] });
+ */
+export async function watchAll(db: MigrationDatabase, options: WatchAllOptions = {}): Promise<string[]> {
+  const rows = await queryOf(db)<{ watch_all: string }>(watchAllSql(options));
+  return rows.map((row) => row.watch_all);
 }
 
 /**

@@ -111,6 +111,33 @@ test('a database without the feed, a user without the right, and a table that is
   }
 });
 
+test('watch --all takes what is not watched yet, but not what is excepted', async () => {
+  expect(cli(['watch', '--all', '--except', 'verein.*', 'Groß*', 'kysely_*', '--no-keys'])).toEqual({
+    status: 0,
+    stdout: `watching public."Album" as 'Album'\nwatching public.eins as 'eins'\nwatching public.kind as 'eins'\n`,
+    stderr: '',
+  });
+  expect(cli(['watch', '--all', '--except', 'verein.*', 'Groß*', 'kysely_*']).stdout).toBe('nothing new to watch\n');
+  expect(await watched()).toEqual(['"Album" Album f', 'eins eins f', 'kind eins f']);
+  expect(cli(['watch', '--all', '--except', 'verein.*', 'Groß*', 'kysely_*', '--future']).status).toBe(0);
+  await database.psql.query('create table spaeter (id int primary key)');
+  expect(await watched()).toContain('spaeter spaeter t');
+  expect(cli(['watch', '--all', '--except', '*', '--no-future']).status).toBe(0);
+  await database.psql.query('drop table spaeter; create table spaeter (id int primary key)');
+  expect(await watched()).not.toContain('spaeter spaeter t');
+  expect(cli(['unwatch', 'eins', 'kind', '"Album"']).status).toBe(0);
+});
+
+test.each([
+  [['--all', 'eins'], '--all takes no tables: leave some out with --except'],
+  [['--except', 'eins'], '--except and --future are for --all'],
+  [['--no-future'], '--except and --future are for --all'],
+  [['--all', '--scope', 'id'], '--resource and --scope are for tables that are named'],
+  [[], 'name a table, or give --all'],
+])('watch %j cannot be understood', (args, message) => {
+  expect(cli(['watch', ...args])).toEqual({ status: 2, stdout: '', stderr: `error: ${message}\n` });
+});
+
 test('a table that somebody works on is given up after 5 s, with a sentence', async () => {
   const writer = await database.session();
   await writer.query('begin; insert into eins values (1)');

@@ -4,8 +4,8 @@ import { installChangeFeed, removeChangeFeed } from '../../src/database/install.
 import { migrateChangeFeed } from '../../src/database/migrate.js';
 import type { MigrationDatabase } from '../../src/database/migration-database.js';
 import { setOrigin } from '../../src/database/origin.js';
-import { changeFeedSql, removeChangeFeedSql, unwatchSql, watchSql } from '../../src/database/sql-text.js';
-import { unwatch, watch } from '../../src/database/watch.js';
+import { changeFeedSql, removeChangeFeedSql, unwatchSql, watchAllSql, watchSql } from '../../src/database/sql-text.js';
+import { unwatch, watch, watchAll } from '../../src/database/watch.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 import { sqlFiles } from './sql-statements.js';
 
@@ -64,6 +64,7 @@ describe.each(databases)('%s', (_what, database) => {
     await unwatch(db, 'kunde');
     await psql.query('insert into kunde values (8)');
     expect(await changes()).toHaveLength(1);
+    expect(await watchAll(db, { except: ['nie'] })).toEqual([`watching public.kunde as 'kunde'`]);
     await removeChangeFeed(db);
     expect(await isInstalled()).toBe(false);
   });
@@ -104,6 +105,7 @@ describe('in a transaction of the tool', () => {
   test('an upgrade watches the same tables again', async () => {
     await installChangeFeed(psql);
     await watch(psql, 'kunde', { resource: 'kunden', keys: false, scopes: ['name'] });
+    await watchAll(psql, { except: ['kunde', `d'Este`], keys: false, future: true });
     await psql.query(
       'create or replace function change_feed.check_resource(resource text) returns void language sql as $$ $$',
     );
@@ -114,6 +116,8 @@ describe('in a transaction of the tool', () => {
       'select resource, keys, change_feed.scope_names(scopes) as scopes from change_feed.watched_table',
     );
     expect(rows).toEqual([{ resource: 'kunden', keys: false, scopes: ['name'] }]);
+    const { rows: rules } = await psql.query('select omit, keys from change_feed.future_rule, pg_event_trigger');
+    expect(rules).toEqual([{ omit: ['kunde', `d'Este`], keys: false }]);
   });
 
   test('setOrigin() names who writes, until the transaction ends', async () => {
@@ -151,6 +155,13 @@ describe('the SQL as text', () => {
     ['kunde', { scopes: ['a', 'a&b'] }, `select change_feed.watch('kunde', scopes => array['a', 'a&b']);\n`],
   ])('of %s with %j is one statement', (table, options, text) => {
     expect(watchSql(table, options)).toBe(text);
+  });
+
+  test('of all tables is one statement, too', () => {
+    expect(watchAllSql()).toBe('select change_feed.watch_all();\n');
+    expect(watchAllSql({ except: [`d'Este`, 'b'], keys: false, future: true })).toBe(
+      `select change_feed.watch_all(omit => array['d''Este', 'b'], keys => false, future => true);\n`,
+    );
   });
 
   test('lets no name break out of it', async () => {
