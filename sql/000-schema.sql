@@ -5,6 +5,8 @@
 
 -- The role change_feed_owner owns everything in the schema and has no other rights. So a SECURITY DEFINER function of the
 -- schema can do nothing but write the log. Who applies the files becomes its member, because watch() asks for that.
+-- Where nobody may make roles, set the setting change_feed.without_role to on before: then everything belongs to the user who
+-- applies the files, and the functions run with all rights of that user.
 -- One statement makes the schema and checks the role: where the role is refused, the statements below make nothing.
 do $do$
 begin
@@ -21,19 +23,37 @@ begin
   if not exists (select from pg_catalog.pg_namespace where nspname = 'change_feed') then
     execute 'create schema change_feed';
   end if;
+  if current_setting('change_feed.without_role', true) = 'on' and (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+    raise invalid_parameter_value using
+      message = 'change_feed.without_role is not for a superuser, as whom every recorder would run',
+      hint = 'Reset it: a superuser can make the role change_feed_owner.';
+  end if;
+  execute format($sql$
+    create function change_feed.feed_owner() returns name
+    language sql immutable parallel safe as %L
+  $sql$, format('select %L::pg_catalog.name',
+    case when current_setting('change_feed.without_role', true) = 'on' then current_user else 'change_feed_owner' end));
   execute $sql$
     create function change_feed.acts_as_owner() returns boolean
     language sql stable set search_path = pg_catalog, pg_temp as $body$
       select coalesce((
         select pg_has_role(oid, 'USAGE') and case when current_setting('server_version_num')::int >= 160000
           then pg_has_role(oid, 'SET') else true end
-        from pg_roles where rolname = 'change_feed_owner'), false)
+        from pg_roles where rolname = change_feed.feed_owner()), false)
     $body$
   $sql$;
   execute $sql$
     create function change_feed.ensure_owner() returns void
     language plpgsql set search_path = pg_catalog, pg_temp as $body$
     begin
+      if change_feed.feed_owner() <> 'change_feed_owner' then
+        if not change_feed.acts_as_owner() then
+          raise insufficient_privilege using
+            message = format('the schema change_feed belongs to %I, and %I has not its rights', change_feed.feed_owner(), current_user),
+            hint = format('Do this as %I', change_feed.feed_owner());
+        end if;
+        return;
+      end if;
       if not exists (select from pg_roles where rolname = 'change_feed_owner') then
         begin
           create role change_feed_owner nologin;
@@ -48,6 +68,9 @@ begin
         raise insufficient_privilege; -- a member without INHERIT
       end if;
     exception when insufficient_privilege then
+      if change_feed.feed_owner() <> 'change_feed_owner' then
+        raise;
+      end if;
       raise insufficient_privilege using
         message = format('%I may not make the role change_feed_owner, or is no member of it', current_user),
         hint = format('As a superuser: create role change_feed_owner; grant change_feed_owner to %I%s', current_user,
@@ -62,8 +85,10 @@ end
 $do$;
 
 comment on schema change_feed is 'pg-change-feed: the log of changes, and the functions that watch tables';
-comment on function change_feed.acts_as_owner() is 'Tells whether the current user has the rights of change_feed_owner and may hand objects over to it';
+comment on function change_feed.feed_owner() is 'The role that owns everything in the schema: change_feed_owner, or with change_feed.without_role the user who applied the files';
+comment on function change_feed.acts_as_owner() is 'Tells whether the current user has the rights of feed_owner() and may hand objects over to it';
 comment on function change_feed.ensure_owner() is 'Makes the role change_feed_owner and the current user its member';
+revoke execute on function change_feed.feed_owner() from public;
 revoke execute on function change_feed.acts_as_owner() from public;
 revoke execute on function change_feed.ensure_owner() from public;
 
@@ -118,7 +143,7 @@ revoke execute on function change_feed.end_file(text) from public;
 create view change_feed.owner_fault as
 with feed_owner as materialized (
   -- one row always; null where the role is missing
-  select (select r.oid from pg_catalog.pg_roles r where r.rolname = 'change_feed_owner') as oid
+  select (select r.oid from pg_catalog.pg_roles r where r.rolname = change_feed.feed_owner()) as oid
 ),
 object as (
   select 1 as place, 'schema' as kind, 'change_feed' as name, n.oid, n.nspowner as owner, true as definer
@@ -140,12 +165,12 @@ object as (
   from pg_catalog.pg_type t left join pg_catalog.pg_class c on c.oid = t.typrelid
   where t.typnamespace = 'change_feed'::regnamespace and (t.typtype in ('e', 'd', 'r') or c.relkind = 'c')
 )
-select o.place, format('the %s %s belongs to %I, not to change_feed_owner', o.kind, o.name, pg_catalog.pg_get_userbyid(o.owner)) as fault,
-  format('alter %s %s owner to change_feed_owner', o.kind, o.name) as cure
+select o.place, format('the %s %s belongs to %I, not to %I', o.kind, o.name, pg_catalog.pg_get_userbyid(o.owner), change_feed.feed_owner()) as fault,
+  format('alter %s %s owner to %I', o.kind, o.name, change_feed.feed_owner()) as cure
 from object o, feed_owner w where o.owner is distinct from w.oid
 union all
-select o.place, format('change_feed_owner has lost a right on the %s %s', o.kind, o.name),
-  format('grant all on %s %s to change_feed_owner', o.kind, o.name)
+select o.place, format('%I has lost a right on the %s %s', change_feed.feed_owner(), o.kind, o.name),
+  format('grant all on %s %s to %I', o.kind, o.name, change_feed.feed_owner())
 from object o join feed_owner w on w.oid = o.owner
 where not case o.kind
   when 'schema' then has_schema_privilege(w.oid, o.oid, 'USAGE') and has_schema_privilege(w.oid, o.oid, 'CREATE')
@@ -169,8 +194,8 @@ declare
 begin
   if not change_feed.acts_as_owner() then
     raise insufficient_privilege using
-      message = format('%I may not hand a recorder over to change_feed_owner', current_user),
-      hint = format('As a superuser: grant change_feed_owner to %I with inherit true, set true', current_user);
+      message = format('%I may not hand a recorder over to %I', current_user, change_feed.feed_owner()),
+      hint = format('As a superuser: grant %I to %I with inherit true, set true', change_feed.feed_owner(), current_user);
   end if;
   if found_fault is not null then
     raise insufficient_privilege using
@@ -211,7 +236,7 @@ begin
     where c.relnamespace = 'change_feed'::regnamespace and c.relkind in ('r', 'p')
       and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'feed_owner')
   loop
-    execute format($policy$create policy feed_owner on %s using (current_user = 'change_feed_owner')$policy$, guarded);
+    execute format($policy$create policy feed_owner on %s using (current_user = %L)$policy$, guarded, change_feed.feed_owner());
   end loop;
   if mended > 0 and to_regclass('change_feed.epoch') is not null then
     delete from change_feed.epoch; -- changes may not have been recorded: every client has to refetch
@@ -219,7 +244,7 @@ begin
   return case mended when 0 then 'nothing to repair' else format('repaired %s', mended) end;
 end
 $$;
-comment on function change_feed.repair() is 'Hands everything in the schema change_feed over to change_feed_owner';
+comment on function change_feed.repair() is 'Hands everything in the schema change_feed over to feed_owner()';
 revoke execute on function change_feed.repair() from public;
 
 do $$

@@ -100,7 +100,7 @@ begin
       function_name,
       (select string_agg(format('set %s = %s', split_part(s, '=', 1), split_part(s, '=', 2)), ' ') from unnest(settings) s),
       source);
-    execute format('alter function change_feed.%I() owner to change_feed_owner', function_name);
+    execute format('alter function change_feed.%I() owner to %I', function_name, change_feed.feed_owner());
     execute format('revoke execute on function change_feed.%I() from public', function_name);
     execute format('comment on function change_feed.%I() is %L', function_name, 'Records the changes of ' || target);
   end loop;

@@ -47,7 +47,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     and exists (select from pg_policy p where p.polrelid = 'change_feed.change'::regclass and p.polname = 'feed_owner')
     -- With several jobs it makes them in any order. Who may restore the schema is a member of its owner.
     and not exists (select from pg_stat_activity a
-      where a.datname = current_database() and a.application_name = 'pg_restore' and pg_has_role(a.usesysid, 'change_feed_owner', 'MEMBER'))
+      where a.datname = current_database() and a.application_name = 'pg_restore' and pg_has_role(a.usesysid, change_feed.feed_owner(), 'MEMBER'))
 $$;
 revoke execute on function change_feed.is_whole() from public;
 

@@ -33,11 +33,12 @@ begin
     raise insufficient_privilege using message = format('only the owner of %s can have it watched', other);
   end if;
   -- The role is missing where a dump was restored without owners.
-  if not exists (select from pg_roles r where r.rolname = 'change_feed_owner' and pg_has_role(r.oid, 'USAGE')) then
+  if not exists (select from pg_roles r where r.rolname = change_feed.feed_owner() and pg_has_role(r.oid, 'USAGE')) then
     raise insufficient_privilege using
       message = format('%I may not change what is watched', current_user),
-      hint = format('As a superuser: %sgrant change_feed_owner to %I',
-        case when to_regrole('change_feed_owner') is null then 'create role change_feed_owner; ' end, current_user);
+      hint = format('As a superuser: %sgrant %I to %I',
+        case when to_regrole('change_feed_owner') is null and change_feed.feed_owner() = 'change_feed_owner' then 'create role change_feed_owner; ' end,
+        change_feed.feed_owner(), current_user);
   end if;
 end
 $$;

@@ -212,13 +212,13 @@ begin
   begin
     drop event trigger if exists change_feed_new_table;
     execute format('create or replace function change_feed.%I() returns event_trigger language plpgsql set search_path = pg_catalog, pg_temp as %L',
-      'watch_new_table', $source$
+      'watch_new_table', format($source$
 declare
   stack text;
   made oid[];
 begin
   get diagnostics stack = pg_context;
-  if stack like '%change_feed.ensure_trigger(%' then
+  if stack like '%%change_feed.ensure_trigger(%%' then
     return; -- watch() itself alters a table
   end if;
   made := array(select distinct c.objid from pg_event_trigger_ddl_commands() c
@@ -230,19 +230,21 @@ begin
   end if;
   if (select rolsuper from pg_roles where rolname = current_user) then
     if exists (select from pg_auth_members m join pg_roles r on r.oid = m.member
-      where m.roleid = 'change_feed_owner'::regrole and not r.rolsuper) then
+      where m.roleid = (select o.oid from pg_roles o where o.rolname = %1$L) and not r.rolsuper)
+      or %1$L <> 'change_feed_owner'
+    then
       raise notice 'a superuser has made a table or a partition: watch it with change_feed.watch_all()';
       return;
     end if;
-  elsif not pg_has_role('change_feed_owner', 'USAGE') then
+  elsif not pg_has_role(%1$L, 'USAGE') then
     return;
   end if;
   perform change_feed.watch_made(made);
 exception when others then
   -- Nobody's DDL fails because of the feed, not even after a restore of half of it.
-  raise warning 'a new table is not watched: %', sqlerrm;
+  raise warning 'a new table is not watched: %%', sqlerrm;
 end
-$source$);
+$source$, change_feed.feed_owner()));
     execute $$create event trigger change_feed_new_table on ddl_command_end
       when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE')
       execute function change_feed.watch_new_table()$$;

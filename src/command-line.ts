@@ -59,6 +59,7 @@ function program(): Command {
   command
     .command('migrate')
     .description('make the schema change_feed in the database of DATABASE_URL, or bring it to this version')
+    .option('--without-role', 'where nobody may make roles: all of it belongs to the user of DATABASE_URL')
     .action(migrate);
   command
     .command('token')

@@ -4,7 +4,8 @@
  * @packageDocumentation
  */
 export type { Change, LoggedChange, Operation, Origin } from './change.js';
-export { installChangeFeed, removeChangeFeed } from './database/install.js';
+export type { FindPassword } from './database/address.js';
+export { type InstallOptions, installChangeFeed, removeChangeFeed } from './database/install.js';
 export { migrateChangeFeed } from './database/migrate.js';
 export type { MigrationDatabase, RunStatement } from './database/migration-database.js';
 export { setOrigin, type WriteOrigin } from './database/origin.js';

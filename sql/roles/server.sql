@@ -78,6 +78,7 @@ grant execute on function
   to change_feed_server;
 
 -- Looking for faults, for pg-change-feed doctor
+grant execute on function change_feed.feed_owner() to change_feed_server;
 grant select on change_feed.owner_fault, change_feed.recorder_trigger to change_feed_server;
 grant execute on function change_feed.trigger_argument(bytea, integer) to change_feed_server;
 

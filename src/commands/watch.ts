@@ -92,14 +92,14 @@ async function inTransaction(command: string, work: (client: pg.Client) => Promi
 /** @throws {OperatorError} unless the database has the feed, and its user the role that may change what is watched. */
 async function checkFeed(client: pg.Client): Promise<void> {
   const { rows } = await client.query(`select format('%I', current_user) as user,
-    to_regnamespace('change_feed') is not null as migrated, (
-      select pg_has_role(oid, 'USAGE') from pg_roles where rolname = 'change_feed_owner') as member`);
-  const { user, migrated, member } = rows[0];
+    to_regnamespace('change_feed') is not null as migrated, format('%I', o.name) as owner, (
+      select pg_has_role(oid, 'USAGE') from pg_roles where rolname = o.name) as member
+    from coalesce((select substring(prosrc from '''(.*)''') from pg_proc
+      where pronamespace = to_regnamespace('change_feed') and proname = 'feed_owner'), 'change_feed_owner') as o (name)`);
+  const { user, migrated, member, owner } = rows[0];
   if (!migrated) throw new OperatorError('The database has no schema change_feed: run `pg-change-feed migrate` first.');
   if (!member) {
-    throw new OperatorError(
-      `${user} may not change what is watched. As a superuser: grant change_feed_owner to ${user}.`,
-    );
+    throw new OperatorError(`${user} may not change what is watched. As a superuser: grant ${owner} to ${user}.`);
   }
 }
 

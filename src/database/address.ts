@@ -2,7 +2,7 @@ import pg from 'pg';
 import { parse, toClientConfig } from 'pg-connection-string';
 import { OperatorError } from '../operator-error.js';
 import { guardedStream } from './guarded-stream.js';
-import { readsPasswordFile } from './password-file.js';
+import { asksForPassword, readsPasswordFile } from './password-file.js';
 
 /** The form of an address. */
 const EXAMPLE = 'postgres://user:password@host:port/database';
@@ -13,6 +13,20 @@ const CODES = 'write # as %23, / as %2F, ? as %3F, @ as %40 and % as %25 in its 
 /** Modes that pg 8 takes as verify-full and warns of, because its next major version will take them as psql does. */
 const STRICT_MODES = ['prefer', 'require', 'verify-ca', 'verify-full'];
 const SSL_MODES = [...STRICT_MODES, 'disable', 'no-verify'];
+
+/** The session that a password is for. */
+export interface SessionTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+}
+
+/**
+ * Finds the password of a new connection: a token of a cloud's IAM, or one that a vault rotates. It has the time that the
+ * connection has, 5 s; an error counts as one of the connection.
+ */
+export type FindPassword = (target: SessionTarget) => string | Promise<string>;
 
 /** A database's address, taken apart. */
 export interface Address {
@@ -79,17 +93,28 @@ export function parseAddress(given: string | undefined, variable = 'DATABASE_URL
 
 /**
  * Makes the options with which a session connects, for pg.Client, pg.Pool and pg-listen alike.
- * @param session its application_name, and settings that go before those which the address asks for.
+ * @param session its application_name, settings that go before those which the address asks for, and where its password
+ *   comes from; default: the address, PGPASSWORD or PGPASSFILE.
  * @throws {OperatorError} as {@link parseAddress} does.
  */
 export function sessionTo(
   databaseUrl: string,
-  { name, options }: { readonly name: string; readonly options?: string },
+  {
+    name,
+    options,
+    password,
+  }: { readonly name: string; readonly options?: string; readonly password?: FindPassword | undefined },
 ): pg.ClientConfig {
   const address = parseAddress(databaseUrl);
   // Of several Postgres takes the last.
   const settings = [address.options, options].filter(Boolean).join(' ');
-  return { ...address.config, application_name: name, ...(settings && { options: settings }) };
+  const { host = '', port = 0, user = '', database = '' } = address.config;
+  return {
+    ...address.config,
+    application_name: name,
+    ...(settings && { options: settings }),
+    ...(password && { password: asksForPassword(async () => password({ host, port, user, database })) }),
+  };
 }
 
 /** A database's address for messages and logs. */

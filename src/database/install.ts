@@ -8,6 +8,15 @@ import { removeSchema } from './remove-schema.js';
 import { type Query, schemaFault, schemaState } from './schema-state.js';
 import { shippedSchema } from './shipped-schema.js';
 
+/** Settings of an installation. */
+export interface InstallOptions {
+  /**
+   * True for a cluster in which nobody may make roles: everything belongs to the current user then, and the recorders run with
+   * all rights of that user (docs/security.md). An upgrade keeps it. Not for a superuser. Default false.
+   */
+  readonly withoutRole?: boolean;
+}
+
 /**
  * Puts the schema `change_feed` into the database of an application with migrations of its own, or brings it to the
  * version of this package. Call it again, in a new migration, after an upgrade of this package.
@@ -22,12 +31,12 @@ import { shippedSchema } from './shipped-schema.js';
  * @param db is used in the transaction that it is in, or else in one of its own.
  * @example export const up = (db) => installChangeFeed(db)
  */
-export function installChangeFeed(db: MigrationDatabase): Promise<string[]> {
-  return inTransaction(db, install);
+export function installChangeFeed(db: MigrationDatabase, options: InstallOptions = {}): Promise<string[]> {
+  return inTransaction(db, (query) => install(query, options));
 }
 
 /** Does the work of {@link installChangeFeed} in a transaction. */
-export async function install(query: Query): Promise<string[]> {
+export async function install(query: Query, { withoutRole = false }: InstallOptions): Promise<string[]> {
   const state = await schemaState(query);
   if (state.kind === 'current' && state.differs.length === 0) return [];
   if (state.kind === 'newer' || state.kind === 'foreign') throw new OperatorError(schemaFault(state) ?? '');
@@ -37,6 +46,7 @@ export async function install(query: Query): Promise<string[]> {
     kept = await keep(query);
     await removeSchema(query);
   }
+  if (withoutRole || kept?.withoutRole) await query(`select set_config('change_feed.without_role', 'on', true)`);
   const { files } = await shippedSchema();
   for (const name of files) await query(await readFile(join(packageRoot, 'sql', name), 'utf8'));
   if (kept) await carryOver(query, kept);

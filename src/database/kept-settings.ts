@@ -7,6 +7,8 @@ import type { Query } from './schema-state.js';
 export interface Kept {
   readonly watched: readonly WatchedRow[];
   readonly grants: readonly GrantRow[];
+  /** True where everything belongs to the user who made the schema, for there is no role change_feed_owner. */
+  readonly withoutRole: boolean;
   /** What watch_all() was told of new tables; undefined where they are not watched. */
   readonly future: FutureRow | undefined;
 }
@@ -88,7 +90,12 @@ export async function keep(query: Query): Promise<Kept> {
     `select exists (select from pg_catalog.pg_tables where schemaname = 'change_feed' and tablename = 'future_rule') as there`,
   );
   const [future] = table?.there ? await query<FutureRow>('select omit, keys from change_feed.future_rule') : [];
-  return { watched, grants, future };
+  const [owner] = await query<{ source: string }>(
+    `select p.prosrc as source from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+      where n.nspname = 'change_feed' and p.proname = 'feed_owner'`,
+  );
+  const withoutRole = owner !== undefined && !owner.source.includes(`'change_feed_owner'`);
+  return { watched, grants, future, withoutRole };
 }
 
 /**

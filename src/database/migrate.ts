@@ -1,5 +1,5 @@
 import { OperatorError } from '../operator-error.js';
-import { install } from './install.js';
+import { type InstallOptions, install } from './install.js';
 import { inTransaction, type MigrationDatabase, postgresErrorOf } from './migration-database.js';
 import type { Query } from './schema-state.js';
 
@@ -19,10 +19,10 @@ const MAX_ATTEMPTS = 3;
  * @throws {OperatorError} when the schema cannot be brought up to date; what pg throws when the database can't be used.
  *   Then nothing is changed.
  */
-export async function migrateChangeFeed(db: MigrationDatabase): Promise<string[]> {
+export async function migrateChangeFeed(db: MigrationDatabase, options: InstallOptions = {}): Promise<string[]> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await inTransaction(db, migrate);
+      return await inTransaction(db, (query) => migrate(query, options));
     } catch (error) {
       const refusal = postgresErrorOf(error);
       if (refusal?.severity !== 'ERROR' || refusal.code === LACKS_RIGHT) throw error;
@@ -39,7 +39,7 @@ export async function migrateChangeFeed(db: MigrationDatabase): Promise<string[]
  * One migration at a time: the second waits for the table that the first replaces, or for the schema that it makes, and
  * fails then. A lock on a table needs a right on it. Anybody may take an advisory lock, and so keep others from migrating.
  */
-async function migrate(query: Query): Promise<string[]> {
+async function migrate(query: Query, options: InstallOptions): Promise<string[]> {
   const [found] = await query<{ there: boolean }>(
     `select exists (select from pg_tables where schemaname = 'change_feed' and tablename = 'sql_file') as there`,
   );
@@ -56,5 +56,5 @@ async function migrate(query: Query): Promise<string[]> {
     }
     await query('set local lock_timeout to default');
   }
-  return install(query);
+  return install(query, options);
 }

@@ -3,23 +3,21 @@ import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import pgpass from 'pgpass';
 import { OperatorError } from '../operator-error.js';
+import type { SessionTarget } from './address.js';
 
-/** The session that a password is for. */
-interface PasswordFor {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
+/** Makes the function that pg calls for a password that no address has. */
+export function readsPasswordFile(target: SessionTarget, address: string): () => Promise<string> {
+  return asksForPassword(() => passwordFromFile(target, address));
 }
 
 /**
- * Makes the function that pg calls for a password that no address has. It calls a method of its client, whose connection is ended where there
- * is no password: pg leaves it open, and Postgres would hold it for a minute.
+ * Makes the function that pg calls for a password. pg calls it as a method of its client, whose connection is ended where there is
+ * no password: pg leaves it open, and Postgres would hold it for a minute.
  */
-export function readsPasswordFile(target: PasswordFor, address: string): () => Promise<string> {
+export function asksForPassword(find: () => Promise<string>): () => Promise<string> {
   return async function (this: unknown) {
     try {
-      return await passwordFromFile(target, address);
+      return await find();
     } catch (error) {
       const client = this as { readonly connection?: { readonly stream: Socket } } | undefined;
       client?.connection?.stream.destroy(error as Error);
@@ -45,7 +43,7 @@ pgpass.warnTo(
  * @throws {OperatorError} where there is none for this session, or the file may not be used.
  * @see https://www.postgresql.org/docs/current/libpq-pgpass.html
  */
-async function passwordFromFile(target: PasswordFor, address: string): Promise<string> {
+async function passwordFromFile(target: SessionTarget, address: string): Promise<string> {
   warned = '';
   const password = await new Promise<string | undefined>((resolve) => pgpass(target, resolve));
   if (password !== undefined) return password;

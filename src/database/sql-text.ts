@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { packageRoot } from '../package-root.js';
+import type { InstallOptions } from './install.js';
 import type { WatchAllOptions, WatchOptions } from './watch.js';
 
 /**
@@ -10,13 +11,11 @@ import type { WatchAllOptions, WatchOptions } from './watch.js';
  * {@link installChangeFeed}.
  * @example export const up = (knex) => knex.raw(changeFeedSql())
  */
-export function changeFeedSql(): string {
+export function changeFeedSql({ withoutRole = false }: InstallOptions = {}): string {
   const folder = join(packageRoot, 'sql');
   const files = readdirSync(folder).filter((name) => name.endsWith('.sql'));
-  return files
-    .sort()
-    .map((name) => readFileSync(join(folder, name), 'utf8'))
-    .join('\n');
+  const texts = files.sort().map((name) => readFileSync(join(folder, name), 'utf8'));
+  return [...(withoutRole ? [`select set_config('change_feed.without_role', 'on', false);`] : []), ...texts].join('\n');
 }
 
 /**

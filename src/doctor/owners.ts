@@ -7,7 +7,10 @@ export const checkOwners: Check = async (client) => {
     'select fault from change_feed.owner_fault order by place, fault',
   );
   const [first] = rows;
-  if (!first) return [{ level: 'ok', about: 'owners', says: 'all belongs to change_feed_owner' }];
+  if (!first) {
+    const { rows: owner } = await client.query<{ name: string }>('select change_feed.feed_owner() as name');
+    return [{ level: 'ok', about: 'owners', says: `all belongs to ${owner[0]?.name}` }];
+  }
   const more = rows.length > 1 ? `, and ${rows.length - 1} more faults are in change_feed.owner_fault` : '';
   return [
     {
@@ -48,7 +51,7 @@ export const checkStrangers: Check = async (client) => {
         lower(r.name collate "C"), r.object) as right,
       format('revoke %s on %s %s from %s', lower(r.name collate "C"), r.kind, r.object,
         case r.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(r.grantee)) end) as cure
-    from feed_right r where r.grantee <> r.owner and pg_get_userbyid(r.grantee) <> 'change_feed_owner'
+    from feed_right r where r.grantee <> r.owner and pg_get_userbyid(r.grantee) <> change_feed.feed_owner()
     order by 1`);
   return rows.map(({ right, cure }): Finding => ({ level: 'warn', about: 'rights', says: right, cure }));
 };

@@ -1,3 +1,4 @@
+import type { FindPassword } from '../database/address.js';
 import type { Logger } from '../logger.js';
 import type { SentState } from './servers/server-answers.js';
 
@@ -5,6 +6,8 @@ import type { SentState } from './servers/server-answers.js';
 export interface ChangeFeedOptions {
   /** A direct connection to Postgres: for LISTEN, and for reading the log. */
   readonly listenDatabaseUrl: string;
+  /** Finds the password of each new connection. Default: that of the address. */
+  readonly password?: FindPassword | undefined;
   /** Notifies over a connection like those of the application's writers, to prove at start that this gets through. */
   readonly notify: (channel: string, payload: string) => Promise<unknown>;
   /**

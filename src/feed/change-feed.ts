@@ -17,7 +17,7 @@ import type { Position } from './log/position.js';
 import type { Reading } from './log/reading.js';
 import { Maintenance } from './maintenance.js';
 import { Leader } from './notify/leader.js';
-import { CHANNEL, NotificationListener } from './notify/listener.js';
+import { CHANNEL, type NotificationHandlers, NotificationListener } from './notify/listener.js';
 import { Resources } from './resources.js';
 import { Revocations } from './servers/revocations.js';
 import { ServerAnswers } from './servers/server-answers.js';
@@ -78,9 +78,9 @@ export class ChangeFeed {
     this.#options = options;
     this.#logger = options.logger;
     this.#failures = new FailureLog(options.logger);
-    this.#log = new ChangeLog(options.listenDatabaseUrl, (error) => {
-      this.#failures.happened('a connection to the log broke', error);
-    });
+    const { listenDatabaseUrl, password } = options;
+    const onError = (error: Error) => this.#failures.happened('a connection to the log broke', error);
+    this.#log = new ChangeLog(listenDatabaseUrl, onError, password);
     this.#explained = new ExplainedFailures(this.#failures, (text, values) => this.#log.query(text, values));
     this.#listeners = new FeedListeners(this.#logger);
     this.#maintenance = new Maintenance({
@@ -100,7 +100,7 @@ export class ChangeFeed {
     const query: ServerCallsOptions['query'] = (text, values) => this.#log.query(text, values);
     this.calls = new ServerCalls({ instanceId: this.instanceId, query, logger: this.#logger });
     this.revocations = new Revocations({ query, logger: this.#logger });
-    this.#listener = new NotificationListener(options.listenDatabaseUrl, {
+    const handlers: NotificationHandlers = {
       onNotification: (payload) => {
         if (payload === this.#notificationId) return;
         if ([this.calls, this.revocations, this.#answers].some((part) => part.heard(payload))) return;
@@ -115,9 +115,11 @@ export class ChangeFeed {
       },
       onLost: () => this.#failures.failed(LISTENER_FAILED),
       onError: (error) => this.#failures.failed(LISTENER_FAILED, error),
-    });
+    };
+    this.#listener = new NotificationListener(listenDatabaseUrl, handlers, password);
     this.#leader = new Leader({
-      databaseUrl: options.listenDatabaseUrl,
+      databaseUrl: listenDatabaseUrl,
+      password,
       notificationId: this.#notificationId,
       read: async () => {
         if (!(await this.#reader?.read())) return;

@@ -3,7 +3,7 @@ import type { Http2ServerRequest } from 'node:http2';
 import pg from 'pg';
 import { pino } from 'pino';
 import { atMost } from '../at-most.js';
-import { parseAddress, sessionTo } from '../database/address.js';
+import { type FindPassword, parseAddress, sessionTo } from '../database/address.js';
 import { databaseFailure } from '../database/failure.js';
 import { ChangeFeed } from '../feed/change-feed.js';
 import type { ChangeFeedOptions } from '../feed/change-feed-options.js';
@@ -22,6 +22,8 @@ export interface CreateChangeFeedOptions
   readonly databaseUrl: string;
   /** Its direct address, where `databaseUrl` goes through a pooler in transaction mode. Default: `databaseUrl`. */
   readonly listenDatabaseUrl?: string | undefined;
+  /** Finds the password of each new connection, in the place of one in the addresses: for passwords that rotate. */
+  readonly password?: FindPassword | undefined;
   /** Options of {@link FeedWithStreams.respond}. */
   readonly respond?: RespondOptions | undefined;
   /** pino, or anything with the same four methods. Default: a pino of its own, on stdout, from `warn`. */
@@ -88,7 +90,7 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
   const changes = new ChangeFeed({
     ...options,
     listenDatabaseUrl,
-    notify: (channel, payload) => notifyOnce(databaseUrl, channel, payload),
+    notify: (channel, payload) => notifyOnce(databaseUrl, options.password, channel, payload),
     streams: () => streams.clientCount,
     sent: () => streams.sent.state(streams.subscriptionCounts()),
     logger,
@@ -133,9 +135,14 @@ function refuseToRespond(): never {
 }
 
 /** Rings the way a writer would, over a connection like theirs. */
-async function notifyOnce(databaseUrl: string, channel: string, payload: string): Promise<void> {
+async function notifyOnce(
+  databaseUrl: string,
+  password: FindPassword | undefined,
+  channel: string,
+  payload: string,
+): Promise<void> {
   const client = new pg.Client({
-    ...sessionTo(databaseUrl, { name: 'pg-change-feed' }),
+    ...sessionTo(databaseUrl, { name: 'pg-change-feed', password }),
     connectionTimeoutMillis: 5000,
     query_timeout: 5000,
   });

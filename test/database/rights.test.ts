@@ -116,7 +116,7 @@ test('a writer needs no right on the log, nor on the schema it stands in', async
 
 test('the owner of a table watches it as a member of change_feed_owner, and is told so', async () => {
   await psql.query(`grant usage on schema change_feed to mallory;
-    grant execute on function change_feed.check_rights(regclass) to mallory; create table fremde (id int)`);
+    grant execute on function change_feed.check_rights(regclass), change_feed.feed_owner() to mallory; create table fremde (id int)`);
   await mallory.query('create table if not exists meine (id int)');
   await expect(mallory.query(`select change_feed.check_rights('mallory.meine')`)).rejects.toMatchObject({
     message: 'mallory may not change what is watched',

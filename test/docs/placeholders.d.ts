@@ -23,6 +23,7 @@ declare global {
   const jwt: (options: { secret: string; algorithms: string[] }) => Koa.Middleware;
   const JWT_SECRET: string;
   const SESSION_SECRET: string;
+  const fetchToken: (host: string, port: number, user: string) => Promise<string>;
   const userOfSession: (id: string | undefined) => Promise<User | undefined>;
   // The page's
   const dataTableRef: { readonly value?: { readonly query: { refetch(): Promise<unknown> } } };

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { sessionTo } from '../../database/address.js';
+import { type FindPassword, sessionTo } from '../../database/address.js';
 import type { WatchedTable } from '../declared-scopes.js';
 import { AdaptiveTimeout, LONGEST_PATIENCE_MS } from './adaptive-timeout.js';
 import { epochId, positionInForce, resolve } from './epochs.js';
@@ -80,12 +80,13 @@ export class ChangeLog {
 
   /**
    * @param databaseUrl goes straight to Postgres, not through a pooler in transaction mode.
+   * @param password finds that of each new connection. Default: that of the address.
    * @param onError hears of idle connections that break; the next read opens a new one.
    */
-  constructor(databaseUrl: string, onError: (error: Error) => void) {
+  constructor(databaseUrl: string, onError: (error: Error) => void, password?: FindPassword) {
     const connect = (max: number, idleTimeoutMillis = 10_000) => {
       const pool = new pg.Pool({
-        ...sessionTo(databaseUrl, { name: 'pg-change-feed log', options: SESSION }),
+        ...sessionTo(databaseUrl, { name: 'pg-change-feed log', options: SESSION, password }),
         max,
         idleTimeoutMillis,
         connectionTimeoutMillis: 5000,

@@ -1,3 +1,4 @@
+import type { FindPassword } from '../../database/address.js';
 import type { Logger } from '../../logger.js';
 import type { Failures } from '../failure-log.js';
 
@@ -5,6 +6,8 @@ import type { Failures } from '../failure-log.js';
 export interface LeaderOptions {
   /** Straight to Postgres: the lock of a session does not work through a pooler in transaction mode. */
   readonly databaseUrl: string;
+  /** Finds the password of each new connection. Default: that of the address. */
+  readonly password?: FindPassword | undefined;
   /** 16 hexadecimal digits, the payload of its own notifications: the server that sends them ignores them. */
   readonly notificationId: string;
   /**

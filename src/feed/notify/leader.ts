@@ -243,7 +243,11 @@ export class Leader {
 
   async #connect(): Promise<void> {
     const client = new pg.Client({
-      ...sessionTo(this.#options.databaseUrl, { name: 'pg-change-feed leader', options: SESSION }),
+      ...sessionTo(this.#options.databaseUrl, {
+        name: 'pg-change-feed leader',
+        options: SESSION,
+        password: this.#options.password,
+      }),
       connectionTimeoutMillis: 5000,
       query_timeout: 4000,
       keepAlive: true,

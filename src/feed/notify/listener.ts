@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import createSubscriber, { type Subscriber } from 'pg-listen';
 import { atMost } from '../../at-most.js';
-import { sessionTo } from '../../database/address.js';
+import { type FindPassword, sessionTo } from '../../database/address.js';
 import { OperatorError } from '../../operator-error.js';
 import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
 
@@ -44,11 +44,16 @@ export class NotificationListener {
   #listening = false;
   #stopped = false;
   /** Connections in a row that did not last. */
+  readonly #password: FindPassword | undefined;
   #failures = 0;
 
-  /** @param databaseUrl goes straight to Postgres: LISTEN does not work through a pooler in transaction mode. */
-  constructor(databaseUrl: string, handlers: NotificationHandlers) {
+  /**
+   * @param databaseUrl goes straight to Postgres: LISTEN does not work through a pooler in transaction mode.
+   * @param password finds that of each new connection. Default: that of the address.
+   */
+  constructor(databaseUrl: string, handlers: NotificationHandlers, password?: FindPassword) {
     this.#databaseUrl = databaseUrl;
+    this.#password = password;
     this.#handlers = handlers;
     this.#session = this.#openSession();
   }
@@ -101,6 +106,7 @@ export class NotificationListener {
         ...sessionTo(this.#databaseUrl, {
           name: 'pg-change-feed listener',
           options: '-c search_path=pg_catalog,pg_temp',
+          password: this.#password,
         }),
         connectionTimeoutMillis: 5000,
         query_timeout: SILENCE_MS,
