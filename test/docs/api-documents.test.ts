@@ -189,11 +189,11 @@ test('events: every kind is documented and was seen, as it is', async () => {
     select change_feed.emit('fertig', '{"n": [1, null]}')`);
   await server.psql('select change_feed.end_streams($1)', ['eve']);
   await server.psql(`select change_feed.watch('posten')`); // takes the scopes away
+  await scoped.next(({ event }) => event === 'ended');
   await withoutDatabase(async () => {
     await stays.next(({ event }) => event === 'health');
   });
   await stays.next(({ event, data }) => event === 'health' && data.readable);
-  await scoped.next(({ event }) => event === 'ended');
   await until(() => revoked.ended() && expired.ended(), 'the streams to end');
   await stays.next(({ data }) => data.resource === 'fertig');
 
