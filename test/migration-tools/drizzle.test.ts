@@ -7,8 +7,8 @@ import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import pg from 'pg';
 import { changeFeedSql, watchSql } from '../../src/database/sql-text.js';
 import { packageRoot } from '../../src/package-root.js';
+import { createOwnedDatabase, type OwnedDatabase } from '../owned-database.js';
 import { runProgram } from '../run-program.js';
-import { createOwnedDatabase, type OwnedDatabase } from './owned-database.js';
 
 let database: OwnedDatabase;
 let pool: pg.Pool;

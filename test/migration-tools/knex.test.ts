@@ -3,7 +3,7 @@ import knexModule, { type Knex } from 'knex';
 import { installChangeFeed, removeChangeFeed } from '../../src/database/install.js';
 import { setOrigin } from '../../src/database/origin.js';
 import { changeFeedSql, removeChangeFeedSql, unwatchSql, watchSql } from '../../src/database/sql-text.js';
-import { createOwnedDatabase, type OwnedDatabase } from './owned-database.js';
+import { createOwnedDatabase, type OwnedDatabase } from '../owned-database.js';
 
 let database: OwnedDatabase;
 let knex: Knex;

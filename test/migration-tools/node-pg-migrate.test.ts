@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { packageRoot } from '../../src/package-root.js';
 import { sqlFiles, sqlText } from '../database/sql-statements.js';
+import { createOwnedDatabase, type OwnedDatabase } from '../owned-database.js';
 import { runProgram } from '../run-program.js';
-import { createOwnedDatabase, type OwnedDatabase } from './owned-database.js';
 
 let database: OwnedDatabase;
 

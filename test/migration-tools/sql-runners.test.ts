@@ -5,8 +5,8 @@ import pg from 'pg';
 import { removeChangeFeedSql } from '../../src/database/sql-text.js';
 import { packageRoot } from '../../src/package-root.js';
 import { sqlFiles, sqlText } from '../database/sql-statements.js';
+import { createOwnedDatabase, type OwnedDatabase } from '../owned-database.js';
 import { runProgram } from '../run-program.js';
-import { createOwnedDatabase, type OwnedDatabase } from './owned-database.js';
 
 // Tools that take files of SQL.
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { databaseUrl, runAsAdmin } from './test-database.js';
 
 /** An empty database whose owner is no superuser, as a migration tool finds it. */
 export interface OwnedDatabase {
