@@ -81,7 +81,8 @@ describe('a mistake is one clear sentence, and exit code 1', () => {
   test.each([
     [['token', '--sub', 'a', '--expires', '1 Stunde'], /expected a duration such as 90s/],
     [['laufe'], /unknown command 'laufe'/],
-    [['watch'], /missing required argument 'tables'/],
+    [['watch'], /name a table, or give --all/],
+    [['unwatch'], /missing required argument 'tables'/],
     [['watch', '--schluessel', 'a'], /unknown option '--schluessel'/],
   ])('%j can not be understood: exit code 2', (args, message) => {
     const { status, stdout, stderr } = cli(args, { JWT_SECRET: SECRET });
