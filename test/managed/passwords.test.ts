@@ -63,7 +63,7 @@ test('is asked for by each new connection: pools, listener and leader, also afte
   await runAsAdmin(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${USER}'`);
   await until(() => asked.length >= before + 3, 'new passwords');
   await until(async () => JSON.stringify(await names()) === JSON.stringify(sessions), 'all sessions again');
-  expect(feed.changes.health).toEqual({ database: true, listener: true });
+  await until(() => feed.changes.health.database && feed.changes.health.listener, 'the feed to be well');
 });
 
 test('that cannot be had is a failure of the connection, in its own words', async () => {
