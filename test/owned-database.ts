@@ -37,10 +37,15 @@ export async function createOwnedDatabase(tool: string): Promise<OwnedDatabase> 
     isInstalled: async () =>
       (await psql.query(`select from pg_namespace where nspname = 'change_feed'`)).rowCount === 1,
     changes: async () => {
-      const { rows } = await psql.query(
-        'select resource, operation, keys, origin from change_feed.change order by xid, lsn',
-      );
-      return rows.map(({ resource, operation, keys, origin }) => [resource, operation, keys, ...origin.split('\n')]);
+      const { rows } = await psql.query('select resource, keys, details from change_feed.change order by xid, lsn');
+      return rows.map(({ resource, keys, details: [operation, application, actor, client] }) => [
+        resource,
+        operation,
+        keys,
+        application,
+        client ?? '',
+        actor ?? '',
+      ]);
     },
     drop: async () => {
       await psql.end();
