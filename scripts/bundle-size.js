@@ -33,3 +33,4 @@ await check(
   { entryOnly: true },
 );
 await check('web UI', 120 * KB, { configFile: 'vite.config.ts' });
+await check('monitor', 80 * KB, { configFile: 'vite.monitor.config.ts' });

@@ -67,6 +67,8 @@ export interface ScopedStatement {
   readonly valuesOf: (columns: string) => ChangedValues | undefined;
   /** The length of what it keeps for that, in UTF-16 units. */
   readonly size: number;
+  /** The JSON text of the log's column `scopes`; absent where the statement was read as one of many. */
+  readonly text?: string;
 }
 
 /** Returns the topic that a change is about, as text. */

@@ -71,11 +71,13 @@ function program(): Command {
       'what it may read, resources and scopes, separated by commas; * for all (default: DEFAULT_RESOURCES)',
       asNames,
     )
-    .action((options: { sub: string; expires: number; resources?: string[] }) =>
+    .option('--monitor', 'it may use the monitor, where MONITOR is on', false)
+    .action((options: { sub: string; expires: number; resources?: string[]; monitor: boolean }) =>
       token({
         sub: options.sub,
         expiresInS: options.expires,
         ...(options.resources && { resources: options.resources }),
+        monitor: options.monitor,
       }),
     )
     .addHelpText(

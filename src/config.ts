@@ -43,6 +43,8 @@ export interface Config {
   readonly requestTimeoutS: number;
   /** A client that does not read for this long is cut off, in ms. */
   readonly stallMs: number;
+  /** Whether there is a monitor, for tokens with the claim `monitor`. */
+  readonly monitor: boolean;
   /** Who sends it may read `/metrics`. Absent: nobody. */
   readonly metricsToken: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -143,6 +145,7 @@ const schema = z.object({
   HEADERS_TIMEOUT_S: wholeNumber(1, 600).default(10),
   REQUEST_TIMEOUT_S: wholeNumber(1, 3600).default(30),
   STALL_S: wholeNumber(1, 3600).default(60),
+  MONITOR: z.enum(['on', 'off'], 'expected on or off').default('off'),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\w.~+/=-]{16,}$/, 'expected at least 16 letters, digits or -._~+/=: try `openssl rand -hex 32`')
@@ -200,6 +203,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     headersTimeoutS: settings.HEADERS_TIMEOUT_S,
     requestTimeoutS: settings.REQUEST_TIMEOUT_S,
     stallMs: settings.STALL_S * 1000,
+    monitor: settings.MONITOR === 'on',
     metricsToken: settings.METRICS_TOKEN,
     logLevel: settings.LOG_LEVEL,
     heartbeatS: settings.HEARTBEAT_S,

@@ -15,7 +15,7 @@ export interface TestServer extends RunningApplication {
   readonly database: TestDatabase;
   /** Runs raw SQL, as someone in psql would. */
   psql(text: string, values?: unknown[]): Promise<pg.QueryResult>;
-  token(options?: { sub?: string; expiresInS?: number; resources?: string[] }): Promise<string>;
+  token(options?: { sub?: string; expiresInS?: number; resources?: string[]; monitor?: boolean }): Promise<string>;
   /** Opens a stream for a token of its own. */
   stream(query?: string, headers?: Record<string, string>): Promise<EventStream>;
   /** Another server on the same database. */
@@ -52,8 +52,8 @@ export async function startTestServer(options: Partial<ApplicationOptions> = {})
   const streams: EventStream[] = [];
   const others: RunningApplication[] = [];
 
-  const token: TestServer['token'] = ({ sub = 'ada', expiresInS = 3600, resources } = {}) =>
-    signToken({ sub, expiresInS, secret: SECRET, ...(resources && { resources }) });
+  const token: TestServer['token'] = ({ sub = 'ada', expiresInS = 3600, resources, monitor = false } = {}) =>
+    signToken({ sub, expiresInS, secret: SECRET, monitor, ...(resources && { resources }) });
   return {
     ...server,
     secret: SECRET,

@@ -62,7 +62,7 @@ grant execute on function
 grant execute on function change_feed.end_streams(text), change_feed.ended_streams() to change_feed_server;
 
 -- Saying what it does, for change_feed.status
-grant select on change_feed.status to change_feed_server;
+grant select on change_feed.status, change_feed.running_server to change_feed_server;
 grant execute on function
   change_feed.report_server(text, text, integer, text, integer, boolean, boolean, double precision),
   change_feed.forget_server(text)

@@ -9,6 +9,8 @@ export interface TokenOptions {
   readonly expiresInS: number;
   /** The resources that it may receive; absent: what DEFAULT_RESOURCES says. */
   readonly resources?: readonly string[];
+  /** True: it may use the monitor. */
+  readonly monitor?: boolean;
 }
 
 /** Prints a JWT, alone, for `TOKEN=$(pg-change-feed token --sub ada)`. */

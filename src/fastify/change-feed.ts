@@ -25,7 +25,7 @@ export async function changeFeed(app: FastifyInstance, options: ChangeFeedPlugin
   for (const route of endpoint.routes) {
     app.route({
       method: METHODS,
-      url: endpoint.path + route.path,
+      url: route.path,
       exposeHeadRoute: route.method === 'GET',
       handler: async (request, reply) => {
         const answer = await endpoint.answer(route, exchangeOf(request, reply), request);

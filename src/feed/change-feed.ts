@@ -98,7 +98,8 @@ export class ChangeFeed {
       now: () => this.position,
     });
     const query: ServerCallsOptions['query'] = (text, values) => this.#log.query(text, values);
-    this.calls = new ServerCalls({ instanceId: this.instanceId, query, logger: this.#logger });
+    const isListening = () => this.#listener.listening;
+    this.calls = new ServerCalls({ instanceId: this.instanceId, query, isListening, logger: this.#logger });
     this.revocations = new Revocations({ query, logger: this.#logger });
     const handlers: NotificationHandlers = {
       onNotification: (payload) => {
@@ -127,7 +128,7 @@ export class ChangeFeed {
         this.#foundBefore = this.counts.changes;
         return found;
       },
-      isListening: () => this.#listener.listening,
+      isListening,
       failures: this.#explained,
       logger: this.#logger,
     });
@@ -175,7 +176,7 @@ export class ChangeFeed {
     await this.revocations.start();
     if (!this.#stopping) await this.#report.start();
     if (!mayPrepare) this.#leader.start();
-    if (!this.#stopping) this.#answers.start();
+    if (!this.#stopping) for (const part of [this.#answers, this.calls]) part.start();
     const interval = mayPrepare ? SILENT_WRITERS_MS : (this.#options.readIntervalMs ?? 1000);
     if (interval > 0) this.#timer = setInterval(() => this.#wake(), interval);
     this.#maintenance.start();
@@ -189,8 +190,7 @@ export class ChangeFeed {
 
   async #stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#maintenance.stop();
-    this.#reader?.stop();
+    for (const part of [this.#maintenance, this.calls, this.#reader]) part?.stop();
     await Promise.all([this.#leader.stop(), this.#report.stop(), this.#answers.stop()]);
     await Promise.all([this.#listener.stop(), this.#log.close()]);
   }
@@ -201,9 +201,10 @@ export class ChangeFeed {
     return this.#reader.position;
   }
 
-  /** Whether the log can be read, and whether notifications are received. */
-  get health(): { readonly database: boolean; readonly listener: boolean } {
-    return { database: this.#reader?.healthy === true, listener: this.#listener.listening };
+  /** Whether the log can be read, whether notifications are received, and the ms since the last read; null: none succeeds. */
+  get health(): { readonly database: boolean; readonly listener: boolean; readonly readAgoMs: number | null } {
+    const { healthy = false, readAgoMs = null } = this.#reader ?? {};
+    return { database: healthy, listener: this.#listener.listening, readAgoMs };
   }
 
   /** Tells whether this server leads, whether it is idle until a notification comes, and how many it has sent as the leader. */

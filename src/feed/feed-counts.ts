@@ -17,11 +17,14 @@ export class FeedCounts {
   readonly replays = { memory: 0, log: 0 };
   /** From commit until the change was handed to the last socket: see {@link FeedCounts.lagsMs}. */
   readonly lag = new LagHistogram();
+  /** When the last notification of a change was received, by performance.now(). */
+  heardAt = Number.NEGATIVE_INFINITY;
   #readBegunAt = Number.NEGATIVE_INFINITY;
 
   /** Counts a notification of anyone but this server. */
   heard(payload: string): void {
     if (payload === VACANT) return;
+    this.heardAt = performance.now();
     if (OF_LEADER.test(payload)) this.notifications.leader += 1;
     else this.notifications.writer += 1;
   }

@@ -13,6 +13,8 @@ export interface Caller {
   readonly rights: Rights;
   /** The end of the caller's rights, in ms since 1970: its streams end then. Absent: never. */
   readonly expiresAt?: number | undefined;
+  /** True for who may use the monitor: see all changes' keys, who is connected, and end streams. Default false. */
+  readonly monitor?: boolean | undefined;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface ClaimsOptions {
 
 /**
  * Makes a caller of the claims of a token whose signature the application has checked: `sub` is its subject, `exp` its end,
- * and `resources` its rights.
+ * `resources` its rights, and `monitor` whether it may use the monitor.
  * @throws {HttpError} unauthorized where a claim is missing or malformed.
  */
 export function callerOfClaims(claims: unknown, options: ClaimsOptions = {}): Caller {
@@ -47,6 +49,7 @@ export function callerOfClaims(claims: unknown, options: ClaimsOptions = {}): Ca
     rights: rightsOfClaims(parsed, defaultResources, authorize),
     // The same moment from which a new request with this token is refused.
     ...(parsed.exp !== undefined && { expiresAt: (parsed.exp + toleranceS) * 1000 }),
+    ...(parsed.monitor && { monitor: true }),
   };
 }
 
@@ -67,6 +70,7 @@ const caller = z.looseObject({
     .regex(/^[^\0\p{Cs}]*$/u, SUBJECT),
   rights: z.custom<Rights>(isRights, RIGHTS),
   expiresAt: z.number('expected ms since 1970').optional(),
+  monitor: z.boolean('expected true or false').optional(),
 });
 
 /**

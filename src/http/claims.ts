@@ -27,6 +27,8 @@ const claims = z.object({
   exp: z.number('expected seconds since 1970').optional(),
   /** The topics that it may receive, and over REST read and write: `*` for all, names, or names with a scope. */
   resources: topics.optional(),
+  /** True for who may use the monitor. */
+  monitor: z.boolean('expected true or false').optional(),
 });
 
 /** The claims of a token that {@link parseClaims} has checked, and all others that it has. */

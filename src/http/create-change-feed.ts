@@ -8,6 +8,8 @@ import { databaseFailure } from '../database/failure.js';
 import { ChangeFeed } from '../feed/change-feed.js';
 import type { ChangeFeedOptions } from '../feed/change-feed-options.js';
 import type { Logger } from '../logger.js';
+import { Monitor } from '../monitor/monitor.js';
+import { MonitorDatabase } from '../monitor/monitor-database.js';
 import { HealthEvents } from '../streams/health-events.js';
 import { SSEManager, type SSEManagerOptions } from '../streams/manager.js';
 import type { FeedParts } from './feed-parts.js';
@@ -24,6 +26,11 @@ export interface CreateChangeFeedOptions
   readonly listenDatabaseUrl?: string | undefined;
   /** Finds the password of each new connection, in the place of one in the addresses: for passwords that rotate. */
   readonly password?: FindPassword | undefined;
+  /**
+   * Serves the monitor: the page `/monitor` and `/api/monitor/…`, for callers with the right `monitor`. It needs two more
+   * sessions with the database while a page is open. Default false.
+   */
+  readonly monitor?: boolean | undefined;
   /** Options of {@link FeedWithStreams.respond}. */
   readonly respond?: RespondOptions | undefined;
   /** pino, or anything with the same four methods. Default: a pino of its own, on stdout, from `warn`. */
@@ -95,22 +102,28 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     sent: () => streams.sent.state(streams.subscriptionCounts()),
     logger,
   });
+  let readAt = Number.NEGATIVE_INFINITY;
+  // Before the streams, which send what was read.
+  if (options.monitor) changes.listen({ onChanges: () => (readAt = performance.now()), onLost: () => {} });
   const streams: SSEManager = new SSEManager({ ...options, feed: changes, logger });
+  const endStreams: FeedWithStreams['endStreams'] = async ({ subject }) => {
+    streams.endStreams(subject);
+    await changes.revocations.revoke(subject);
+  };
+  const database = options.monitor ? new MonitorDatabase(databaseUrl, listenDatabaseUrl) : undefined;
+  const monitor = database && new Monitor({ changes, streams, database, readAt: () => readAt, endStreams });
   changes.revocations.listen((subject) => streams.endStreams(subject));
   const health = new HealthEvents(streams, () => {
     const { database, listener } = changes.health;
     // Without periodic reads a server that is not notified reads nothing.
     return database && (listener || options.readIntervalMs !== 0);
   });
-  const parts: FeedParts = { changes, streams, logger };
+  const parts: FeedParts = { changes, streams, logger, monitor };
   return {
     ...parts,
     handler: (given) => nodeHandler(parts, given),
     respond: options.respond ? responder(parts, options.respond) : refuseToRespond,
-    endStreams: async ({ subject }) => {
-      streams.endStreams(subject);
-      await changes.revocations.revoke(subject);
-    },
+    endStreams,
     currentPosition: () => changes.currentPosition(),
     start: async () => {
       try {
@@ -118,14 +131,15 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
         streams.sent.forget(changes.position);
         health.start();
       } catch (error) {
-        await streams.close();
+        await Promise.all([streams.close(), database?.close()]);
         throw databaseFailure(error, listenDatabaseUrl, options.listenDatabaseUrl && 'LISTEN_DATABASE_URL');
       }
     },
     stop: async () => {
       health.stop();
+      monitor?.close();
       await streams.close();
-      await atMost(LAST_QUERIES_MS, changes.stop());
+      await atMost(LAST_QUERIES_MS, Promise.all([changes.stop(), database?.close()]));
     },
   };
 }

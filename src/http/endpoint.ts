@@ -8,7 +8,7 @@ import type { HttpError } from './http-error.js';
 import { RequestRate } from './request-rate.js';
 
 /** The path at which the routes begin, unless another is given. */
-export const DEFAULT_PATH = '/api/events';
+const DEFAULT_PATH = '/api/events';
 
 /** Options of the feed's routes, in any server. */
 export interface EndpointOptions<Parameters extends unknown[]> {
@@ -42,7 +42,6 @@ export interface EndpointLimits extends SSELimits {
  * @typeParam Parameters of `caller`: the framework's own request.
  */
 export class Endpoint<Parameters extends unknown[]> {
-  readonly path: string;
   readonly routes: readonly FeedRoute[];
   readonly #caller: FindCaller<Parameters>;
   readonly #allowedOrigins: readonly string[];
@@ -55,8 +54,7 @@ export class Endpoint<Parameters extends unknown[]> {
     // JavaScript without types may forget it, and each request would be a 500.
     if (typeof caller !== 'function')
       throw new TypeError('caller: expected a function that finds the caller of a request');
-    this.path = path.replace(/\/+$/, '');
-    this.routes = feedRoutes(feed, limits, reauthorizeS);
+    this.routes = feedRoutes(feed, path.replace(/\/+$/, ''), limits, reauthorizeS);
     this.#caller = caller;
     this.#allowedOrigins = allowedOrigins;
     this.#rate = new RequestRate({ perSecond: limits.maxPostsPerS ?? 50 });
@@ -67,16 +65,21 @@ export class Endpoint<Parameters extends unknown[]> {
   /** Finds the route of a path; undefined for a path that is not the feed's. A slash at its end does not count. */
   routeAt(path: string): FeedRoute | undefined {
     const wanted = path.replace(/\/$/, '');
-    return this.routes.find((route) => wanted === this.path + route.path);
+    return this.routes.find((route) => wanted === route.path);
   }
 
   /**
    * Answers a request, errors too. Undefined: it has opened a stream, or the client has left.
    * @param parameters those of `caller`.
    */
-  async answer({ handle }: FeedRoute, exchange: Exchange, ...parameters: Parameters): Promise<Answer | undefined> {
+  async answer(
+    { handle, isOpen }: FeedRoute,
+    exchange: Exchange,
+    ...parameters: Parameters
+  ): Promise<Answer | undefined> {
     try {
-      refuseOtherSites(exchange, this.#allowedOrigins);
+      // A link of another site may lead to a page that everybody may read.
+      if (!isOpen) refuseOtherSites(exchange, this.#allowedOrigins);
       return await handle(exchange, () => this.#find(exchange.method, parameters));
     } catch (error) {
       return this.#errors.of(error, exchange);

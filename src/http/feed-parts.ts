@@ -1,5 +1,6 @@
 import type { ChangeFeed } from '../feed/change-feed.js';
 import type { Logger } from '../logger.js';
+import type { Monitor } from '../monitor/monitor.js';
 import type { SSEManager } from '../streams/manager.js';
 
 /** The parts of a feed that serve its clients. */
@@ -9,4 +10,6 @@ export interface FeedParts {
   /** The streams of all clients. */
   readonly streams: SSEManager;
   readonly logger: Logger;
+  /** Shows what the feed does. Undefined: it is off. */
+  readonly monitor?: Monitor | undefined;
 }

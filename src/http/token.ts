@@ -8,6 +8,8 @@ export interface TokenClaims {
   readonly expiresInS: number;
   /** The resources that it may receive. Absent: those of the server's DEFAULT_RESOURCES. */
   readonly resources?: readonly string[];
+  /** True: it may use the monitor. */
+  readonly monitor?: boolean;
   readonly secret: string;
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
@@ -18,12 +20,13 @@ export async function signToken({
   sub,
   expiresInS,
   resources,
+  monitor,
   secret,
   issuer,
   audience,
 }: TokenClaims): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
-  const token = new SignJWT(resources ? { resources } : {})
+  const token = new SignJWT({ ...(resources && { resources }), ...(monitor && { monitor }) })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setSubject(sub)
     .setIssuedAt(now)

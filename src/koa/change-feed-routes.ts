@@ -2,7 +2,7 @@ import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { Authorize } from '../http/authorize.js';
 import { callerOfClaims } from '../http/caller.js';
-import { DEFAULT_PATH, Endpoint, type EndpointOptions } from '../http/endpoint.js';
+import { Endpoint, type EndpointOptions } from '../http/endpoint.js';
 import type { FeedParts } from '../http/feed-parts.js';
 import { errorResponses } from './errors.js';
 import { koaExchange, setAnswer } from './koa-exchange.js';
@@ -25,7 +25,7 @@ const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'];
 
 /** Options of {@link changeFeedRoutes}. */
 export type ChangeFeedRoutesOptions = Omit<EndpointOptions<[ctx: Context]>, 'caller'> & {
-  /** A middleware that runs before each of these routes. Default: none, for an application that authenticates before. */
+  /** A middleware that runs before each of these routes but the monitor's page. Default: none, for an application that authenticates before. */
   readonly authenticate?: Middleware;
 } & (Pick<EndpointOptions<[ctx: Context]>, 'caller'> | ByClaims);
 
@@ -37,17 +37,17 @@ export type ChangeFeedRoutesOptions = Omit<EndpointOptions<[ctx: Context]>, 'cal
  * @example app.use(changeFeedRoutes(feed, { caller: ({ state }) => callerOfClaims(state.user) }).routes())
  */
 export function changeFeedRoutes(feed: FeedParts, options: ChangeFeedRoutesOptions): Router {
-  const { authenticate, path = DEFAULT_PATH } = options;
+  const { authenticate } = options;
   const caller = 'caller' in options ? options.caller : byClaims(options);
   const endpoint = new Endpoint<[Context]>(feed, { ...options, caller });
-  const router = new Router({ prefix: path, sensitive: true });
+  const router = new Router({ sensitive: true });
   router.use(errorResponses(feed.logger));
-  if (authenticate) router.use(authenticate);
   for (const route of endpoint.routes) {
-    router.register(route.path || '/', METHODS, async (ctx: Context) => {
+    const answers = async (ctx: Context) => {
       const answer = await endpoint.answer(route, koaExchange(ctx), ctx);
       if (answer) setAnswer(ctx, answer);
-    });
+    };
+    router.register(route.path || '/', METHODS, authenticate && !route.isOpen ? [authenticate, answers] : answers);
   }
   return router;
 }

@@ -20,6 +20,8 @@ export interface ServerOptions extends Omit<AppOptions, 'feed'>, HttpServerOptio
   readonly readIntervalMs: number;
   readonly logRetentionS: number;
   readonly logMaxRows: number;
+  /** Serves the monitor: see {@link CreateChangeFeedOptions.monitor}. Default false. */
+  readonly monitor?: boolean;
   /** See {@link ChangeFeedOptions.recentChanges}. */
   readonly recentChanges?: number;
   /** See {@link SSEManagerOptions.holdMs}. */

@@ -88,6 +88,11 @@ export class SentChanges {
     }
   }
 
+  /** The last broadcast, with the position up to which changes have been sent with it. */
+  get latest(): { readonly position: Position; readonly sent: ReadonlyMap<string, SentCount> } | undefined {
+    return this.#broadcasts.at(-1);
+  }
+
   /**
    * Makes the part of a server's answer that says what was sent: see sql/013-question.sql. Names are hexadecimal.
    * @param subscriptions how many streams are subscribed to each resource now.

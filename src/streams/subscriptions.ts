@@ -41,7 +41,7 @@ export class Subscriptions {
     this.#feed = feed;
     this.#manager = manager;
     this.#maxSubscriptions = maxSubscriptions;
-    feed.calls.answerWith((request) => this.#answer(request));
+    feed.calls.answerWith('subscription', (request) => this.#answer(request));
   }
 
   /**

@@ -142,7 +142,7 @@ describe('NOTIFY by anybody', () => {
       queries += 1;
       return [];
     };
-    const calls = new ServerCalls({ instanceId: '0123abcd', query, logger });
+    const calls = new ServerCalls({ instanceId: '0123abcd', query, isListening: () => true, logger });
     for (let i = 0; i < 1000; i += 1) expect(calls.heard('0123abcd')).toBe(true);
     await calls.takeCalls();
     await until(() => queries >= 2);

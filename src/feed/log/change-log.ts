@@ -7,6 +7,7 @@ import { formatSnapshot, isAtLeast, type Position } from './position.js';
 import {
   changeOf,
   changesIn,
+  countsIn,
   lostReading,
   type Measured,
   positionOf,
@@ -188,7 +189,12 @@ export class ChangeLog {
     const { epoch, horizon } = rows[0] as { epoch: string } & ReadingRow;
     const from = resolve(since);
     const told = isSummedUp ? summedUpChanges(rows) : withoutUncertainOrder(rows.flatMap(changeOf));
-    const measured: Measured = { begunAt, agesMs: told.map(({ ageMs }) => ageMs), changes: changesIn(rows) };
+    const measured: Measured = {
+      begunAt,
+      agesMs: told.map(({ ageMs }) => ageMs),
+      changes: changesIn(rows),
+      countsOf: () => countsIn(rows),
+    };
     const lost =
       !isAtLeast(position, from) ||
       (horizon != null && !isAtLeast(from, positionInForce(epoch, horizon))) ||

@@ -15,7 +15,7 @@ export function statementOf(change: LoggedChange, text: string): ScopedStatement
     parsed ??= parse(text);
     return parsed.get(columns) ?? (change.operation === 'emit' ? NO_VALUES : undefined);
   };
-  return { change, valuesOf, size: text.length };
+  return { change, valuesOf, size: text.length, text };
 }
 
 /** Makes a statement that is one of those that changed a value, where others were left out of the read. */

@@ -41,6 +41,8 @@ export interface Measured {
   readonly agesMs: readonly number[];
   /** How many changes were read, those that were summed up counted one by one. */
   readonly changes: number;
+  /** Counts the same for each resource. */
+  readonly countsOf: () => ReadonlyMap<string, number>;
 }
 
 /** A row with a snapshot, and the epoch that it is of. */
@@ -78,6 +80,14 @@ export interface ReadingRow extends SnapshotRow {
 /** How many changes were read, those that were summed up counted one by one. */
 export function changesIn(rows: readonly ReadingRow[]): number {
   return rows.reduce((sum, { resource, made }) => sum + (resource === null ? 0 : (made ?? 0)), 0);
+}
+
+/** Counts the changes of each resource, those that were summed up one by one. */
+export function countsIn(rows: readonly ReadingRow[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { resource, made } of rows)
+    if (resource !== null && made) counts.set(resource, (counts.get(resource) ?? 0) + made);
+  return counts;
 }
 
 /** The change that a row tells; none for a row that stands for no change. */

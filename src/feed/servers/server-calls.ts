@@ -31,14 +31,25 @@ export class TooManyCallsError extends Error {
   override readonly name = 'TooManyCallsError';
 }
 
-/** Answers what another server asks, with a word of letters, digits and underscores. */
+/** Answers what another server asks: with a text that every encoding has, so in ASCII. */
 export type CallHandler = (request: unknown) => Promise<string>;
+
+/** What a call is about: a stream's subscriptions, or what this server shows a monitor. */
+export type CallKind = 'subscription' | 'monitor';
+
+/** The answer of a server that has nothing to say to a kind of call. */
+export const UNKNOWN_CALL = 'unknown_call';
+
+/** The time between two looks for calls and answers while no notification is received, in ms. */
+const LOOK_MS = 400;
 
 /** Options of the calls between servers. */
 export interface ServerCallsOptions {
   /** The id of this server, 8 hexadecimal digits: the notification of a call for it carries it. */
   readonly instanceId: string;
   readonly query: (text: string, values: unknown[]) => Promise<readonly Record<string, unknown>[]>;
+  /** Tells whether notifications are received. While they are not, this server looks by itself. */
+  readonly isListening: () => boolean;
   readonly logger: Logger;
 }
 
@@ -52,7 +63,8 @@ export class ServerCalls {
   readonly #waiting = new Map<string, (answer: string) => void>();
   readonly #ofSubject = new Map<string, number>();
   readonly #known: KnownServers;
-  #handler: CallHandler | undefined;
+  readonly #handlers = new Map<CallKind, CallHandler>();
+  #timer: NodeJS.Timeout | undefined;
   readonly #calls = new OneAtATime(() => this.#takeCalls());
   readonly #answers = new OneAtATime(() => this.#takeAnswers());
 
@@ -62,9 +74,19 @@ export class ServerCalls {
     this.#known = new KnownServers(async () => (await options.query(RUNNING, [])).map(({ name }) => String(name)));
   }
 
+  /** Begins to look for calls while no notification is received. */
+  start(): void {
+    this.#timer = setInterval(() => this.#options.isListening() || this.catchUp(), LOOK_MS);
+  }
+
+  /** Looks no more. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
   /** Lets `handler` answer what other servers ask this one. */
-  answerWith(handler: CallHandler): void {
-    this.#handler = handler;
+  answerWith(kind: CallKind, handler: CallHandler): void {
+    this.#handlers.set(kind, handler);
   }
 
   /**
@@ -146,8 +168,9 @@ export class ServerCalls {
   async #takeCalls(): Promise<void> {
     const { instanceId, query } = this.#options;
     const answer = async (id: unknown, request: unknown) => {
-      const word = await this.#handler?.(request);
-      if (word !== undefined) await query('select change_feed.answer_call($1, $2)', [id, word]);
+      const kind: CallKind = (request as { kind?: unknown } | null)?.kind === 'monitor' ? 'monitor' : 'subscription';
+      const text = (await this.#handlers.get(kind)?.(request)) ?? UNKNOWN_CALL;
+      await query('select change_feed.answer_call($1, $2)', [id, text]);
     };
     try {
       const calls = await query('select id, request from change_feed.take_calls($1)', [instanceId]);

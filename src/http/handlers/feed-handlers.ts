@@ -1,4 +1,5 @@
 import type { ChangeFeed } from '../../feed/change-feed.js';
+import type { Logger } from '../../logger.js';
 import type { SSEManager } from '../../streams/manager.js';
 import { StreamLimits, type StreamLimitsOptions } from '../../streams/stream-limits.js';
 import { Subscriptions } from '../../streams/subscriptions.js';
@@ -7,6 +8,7 @@ import type { Answer, Exchange } from '../exchange.js';
 import type { FeedParts } from '../feed-parts.js';
 import { HttpError } from '../http-error.js';
 import { Reauthorization } from '../reauthorization.js';
+import { monitorRoutes } from './monitor/monitor-routes.js';
 import { pollHandler } from './poll.js';
 import { streamHandler } from './stream.js';
 import { subscribeHandler } from './subscribe.js';
@@ -21,6 +23,7 @@ export interface SSELimits extends StreamLimitsOptions {
 export interface HandlerParts {
   readonly changes: ChangeFeed;
   readonly streams: SSEManager;
+  readonly logger: Logger;
   readonly limits: StreamLimits;
   readonly subscriptions: Subscriptions;
   readonly maxSubscriptions: number;
@@ -36,19 +39,23 @@ export interface HandlerParts {
  */
 export type FeedHandler = (exchange: Exchange, askCaller: () => Promise<Caller>) => Promise<Answer | undefined>;
 
-/** A handler, its path behind that of the feed, and its method. */
+/** A handler, its path, and its method. */
 export interface FeedRoute {
-  readonly path: '' | '/poll' | '/subscribe' | '/unsubscribe';
+  readonly path: string;
   readonly method: 'GET' | 'POST';
+  /** True where it answers everybody: it asks for no caller. Default false. */
+  readonly isOpen?: boolean;
   readonly handle: FeedHandler;
 }
 
 /**
- * Makes the handlers of streams, polls and subscriptions, with limits for this process.
+ * Makes the routes of streams, polls and subscriptions, and of the monitor where that is on, with limits for this process.
+ * @param path where those of the feed begin.
  * @param reauthorizeS the time between two questions for the rights of an open stream, in seconds. Undefined: never.
  */
 export function feedRoutes(
-  { changes, streams, logger }: FeedParts,
+  { changes, streams, logger, monitor }: FeedParts,
+  path: string,
   limits: SSELimits = {},
   reauthorizeS?: number,
 ): readonly FeedRoute[] {
@@ -57,6 +64,7 @@ export function feedRoutes(
   const parts: HandlerParts = {
     changes,
     streams,
+    logger,
     limits: new StreamLimits(limits),
     subscriptions: new Subscriptions(changes, streams, maxSubscriptions),
     maxSubscriptions,
@@ -64,10 +72,11 @@ export function feedRoutes(
     reauthorization: reauthorizeS === undefined ? undefined : new Reauthorization(streams, reauthorizeS, logger),
   };
   const routes: readonly FeedRoute[] = [
-    { path: '', method: 'GET', handle: streamHandler(parts) },
-    { path: '/poll', method: 'GET', handle: pollHandler(parts) },
-    { path: '/subscribe', method: 'POST', handle: subscribeHandler('subscribe', parts) },
-    { path: '/unsubscribe', method: 'POST', handle: subscribeHandler('unsubscribe', parts) },
+    { path, method: 'GET', handle: streamHandler(parts) },
+    { path: `${path}/poll`, method: 'GET', handle: pollHandler(parts) },
+    { path: `${path}/subscribe`, method: 'POST', handle: subscribeHandler('subscribe', parts) },
+    { path: `${path}/unsubscribe`, method: 'POST', handle: subscribeHandler('unsubscribe', parts) },
+    ...(monitor ? monitorRoutes(monitor, parts) : []),
   ];
   return routes.map((route) => ({ ...route, handle: only(route) }));
 }

@@ -4,7 +4,8 @@ import { HttpError } from '../http-error.js';
 import { requestedTopics, resumePosition } from '../stream-query.js';
 import type { FeedHandler, HandlerParts } from './feed-handlers.js';
 
-const HEADERS = {
+/** The headers of a stream. */
+export const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   // Else nginx keeps events back until its buffer is full
@@ -26,7 +27,7 @@ export function streamHandler(parts: HandlerParts): FeedHandler {
     if (exchange.isOver) return;
     const onClose = limits.admit(subject);
     const client = streams.open({
-      socket: exchange.openStream(HEADERS),
+      socket: exchange.openStream(STREAM_HEADERS),
       subject,
       rights,
       topics,

@@ -1,0 +1,154 @@
+import pg from 'pg';
+import { atMost } from '../at-most.js';
+import { sessionTo } from '../database/address.js';
+import { examine } from '../doctor/examine.js';
+import type { ListedServer } from './peers.js';
+import type { LogReport, TableRow, TablesReport } from './report.js';
+
+/** The name of its sessions. */
+const NAME = 'pg-change-feed monitor';
+/** The time that a query may take, in ms. */
+const QUERY_MS = 3000;
+/** The time that the doctor may take, in ms. */
+const EXAMINE_MS = 30_000;
+/** The time for which the doctor's findings count as new, in ms. */
+const FINDINGS_MS = 10_000;
+
+/** Settings against what the role or the database says, as in the sessions that read the log. */
+const SESSION = '-c search_path=pg_catalog,pg_temp -c statement_timeout=3s -c lock_timeout=1s -c jit=off';
+
+const SERVERS = 'select id, place from change_feed.running_server order by id';
+
+/** Tables that are listed. */
+const MAX_TABLES = 500;
+
+const TABLES = `
+  select change_feed.readable_name(w.relation::text) as relation, change_feed.readable_name(w.resource) as resource, w.keys,
+    array(select (select string_agg(change_feed.readable_name(c.name), '&') from jsonb_array_elements_text(s.scope -> 'columns') c (name))
+      from jsonb_array_elements(w.scopes) s (scope)) as scopes,
+    (select 1000 * extract(epoch from clock_timestamp() - s.at)::float8 from change_feed.status s
+      where s.what = 'resource' and s.name = change_feed.readable_name(w.resource) limit 1) as "changedAgoMs"
+  from change_feed.watched_table w order by 1 limit ${MAX_TABLES}`;
+
+const LOG = `
+  select pg_notification_queue_usage() as "queueUsage",
+    coalesce((select t.changes from change_feed.tick t order by t.id desc limit 1)
+      - coalesce((select t.changes from change_feed.horizon h join change_feed.tick t on t.id = h.tick), 0), 0)::float8 as rows,
+    pg_total_relation_size('change_feed.change')::float8 as bytes,
+    (select extract(epoch from clock_timestamp() - t.at)::float8 from change_feed.horizon h
+      join change_feed.tick t on t.id = h.tick) as "horizonAgeS",
+    greatest(coalesce(extract(epoch from clock_timestamp() - first.at), 0), 0)::float8 as "ageS"
+  from (select) as always_a_row
+  left join lateral (
+    select c.at from change_feed.change c
+    where c.xid >= coalesce((select pg_snapshot_xmin(h.snapshot) from change_feed.horizon h), '0')
+    order by c.xid, c.lsn limit 1
+  ) first on true`;
+
+/** A row of {@link LOG}. */
+type LogRow = Omit<LogReport, 'retentionS' | 'maxRows'>;
+
+/** An event that has been committed. */
+export interface CommittedEvent {
+  readonly xid: string;
+  readonly writtenMs: number;
+  readonly committedMs: number;
+}
+
+/** The monitor's own sessions with the database: it never waits for those of the feed, nor they for it. */
+export class MonitorDatabase {
+  readonly #databaseUrl: string;
+  readonly #listenDatabaseUrl: string;
+  readonly #pool: pg.Pool;
+  #examining: Promise<TablesReport> | undefined;
+  #examined: { readonly report: TablesReport; readonly at: number } | undefined;
+
+  /** @param databaseUrl where writers connect. @param listenDatabaseUrl the direct address. */
+  constructor(databaseUrl: string, listenDatabaseUrl: string) {
+    this.#databaseUrl = databaseUrl;
+    this.#listenDatabaseUrl = listenDatabaseUrl;
+    this.#pool = new pg.Pool({
+      ...sessionTo(listenDatabaseUrl, { name: NAME, options: SESSION }),
+      max: 2,
+      idleTimeoutMillis: 10_000,
+      connectionTimeoutMillis: QUERY_MS,
+      query_timeout: QUERY_MS,
+    });
+    this.#pool.on('error', () => {}); // the next query opens another
+  }
+
+  /** Lists the servers that report. */
+  async servers(): Promise<readonly ListedServer[]> {
+    return (await this.#pool.query<{ id: string; place: string }>(SERVERS)).rows;
+  }
+
+  /** Reads the state of the log. */
+  async log(): Promise<LogRow> {
+    const [row] = (await this.#pool.query<LogRow>(LOG)).rows;
+    if (!row) throw new Error('Expected a row');
+    return row;
+  }
+
+  /** Lists the watched tables, with what the doctor finds: for all who ask at once, and at most every ten seconds. */
+  async tables(): Promise<TablesReport> {
+    const { report, at = 0 } = this.#examined ?? {};
+    if (report && performance.now() - at < FINDINGS_MS) return { ...report, examinedAgoMs: performance.now() - at };
+    this.#examining ??= this.#examine().finally(() => {
+      this.#examining = undefined;
+    });
+    return this.#examining;
+  }
+
+  /**
+   * Commits an event the way that a writer would: over a connection like theirs.
+   * @param actor who is named as its writer.
+   */
+  async emit(resource: string, actor: string): Promise<CommittedEvent> {
+    return this.#session(this.#databaseUrl, QUERY_MS, async (client) => {
+      const begun = performance.now();
+      await client.query('begin');
+      await client.query("select pg_catalog.set_config('change_feed.actor', $1, true)", [actor]);
+      const { rows } = await client.query(
+        'select change_feed.emit($1, \'{"test": true}\'::jsonb), pg_catalog.pg_current_xact_id()::text as xid',
+        [resource],
+      );
+      const written = performance.now();
+      await client.query('commit');
+      return { xid: rows[0].xid, writtenMs: written - begun, committedMs: performance.now() - written };
+    });
+  }
+
+  /** Closes its sessions. */
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  async #examine(): Promise<TablesReport> {
+    const tables = (await this.#pool.query<TableRow>(TABLES)).rows;
+    const addresses = { url: this.#databaseUrl, listenUrl: this.#listenDatabaseUrl };
+    const findings = await atMost(
+      EXAMINE_MS,
+      this.#session(this.#listenDatabaseUrl, EXAMINE_MS, (client) => examine(client, addresses, [])),
+    );
+    const report = { tables, findings: findings ?? [LATE], examinedAgoMs: 0 };
+    this.#examined = { report, at: performance.now() };
+    return report;
+  }
+
+  async #session<Result>(url: string, ms: number, work: (client: pg.Client) => Promise<Result>): Promise<Result> {
+    const client = new pg.Client({
+      ...sessionTo(url, { name: NAME }),
+      connectionTimeoutMillis: QUERY_MS,
+      query_timeout: ms,
+    });
+    client.on('error', () => {}); // the query that it fails reports it
+    try {
+      await client.connect();
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+}
+
+const LATE = { level: 'fail', about: 'doctor', says: 'it had no answer within 30 s' } as const;

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+
+/** What one server asks another for its monitor. Texts are hexadecimal: the database may be in any encoding. */
+const request = z.discriminatedUnion('ask', [
+  z.strictObject({ kind: z.literal('monitor'), ask: z.literal('state') }),
+  z.strictObject({ kind: z.literal('monitor'), ask: z.literal('history'), last: z.int().min(1).max(720) }),
+  z.strictObject({ kind: z.literal('monitor'), ask: z.literal('streams'), search: z.string().max(800) }),
+  z.strictObject({ kind: z.literal('monitor'), ask: z.literal('trace'), xid: z.string().max(30) }),
+  z.strictObject({ kind: z.literal('monitor'), ask: z.literal('end'), client: z.string(), subject: z.string() }),
+]);
+
+/** A question of another server's monitor. */
+export type MonitorRequest = z.infer<typeof request>;
+
+/** Reads a question. @throws what zod throws where it is none. */
+export function parseRequest(given: unknown): MonitorRequest {
+  return request.parse(given);
+}
+
+/** Writes a text so that a database in any encoding has its characters. */
+export function toHex(text: string): string {
+  return Buffer.from(text).toString('hex');
+}
+
+/** Reads a text of {@link toHex}. */
+export function fromHex(text: string): string {
+  return Buffer.from(text, 'hex').toString();
+}
+
+/** Encodes an answer as JSON in ASCII, for the same reason. */
+export function answerText(answer: unknown): string {
+  return JSON.stringify(answer).replace(
+    /[^ -~]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
