@@ -1,4 +1,5 @@
-// Takes the pictures of docs/, from a server that runs with the demo: npm start, then `npm run screenshots`.
+// Takes the pictures of docs/, from a server that runs with the demo: npm start, then `npm run screenshots`. With a token of
+// MONITOR_TOKEN it takes those of the monitor instead, from a server with MONITOR=on.
 import { mkdir } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
 
@@ -13,7 +14,12 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu'],
 });
-for (const colorScheme of ['light', 'dark']) {
+const token = process.env.MONITOR_TOKEN;
+if (token) {
+  await takeMonitor('monitor-light', { colorScheme: 'light', viewport: { width: 1440, height: 1240 } });
+  await takeMonitor('monitor-dark-phone', { colorScheme: 'dark', viewport: { width: 390, height: 844 } });
+}
+for (const colorScheme of token ? [] : ['light', 'dark']) {
   for (const [size, viewport] of Object.entries({
     '': { width: 1440, height: 900 },
     '-phone': { width: 360, height: 740 },
@@ -32,3 +38,16 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 await browser.close();
+
+async function takeMonitor(name, options) {
+  const context = await browser.newContext({ ...options, locale: 'de-DE', timezoneId: 'Europe/Berlin' });
+  const page = await context.newPage();
+  await page.goto(`${url}/monitor#token=${token}`);
+  await page.locator('.test').getByRole('button', { name: 'Senden' }).click();
+  await page.locator('.test tbody tr').first().waitFor();
+  await page.locator('.list .row').first().waitFor();
+  await page.locator('.plot .legend b').first().waitFor();
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: `${folder}/${name}.png` });
+  await context.close();
+}

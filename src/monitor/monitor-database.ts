@@ -60,6 +60,7 @@ export class MonitorDatabase {
   readonly #databaseUrl: string;
   readonly #listenDatabaseUrl: string;
   readonly #pool: pg.Pool;
+  #closing: Promise<void> | undefined;
   #examining: Promise<TablesReport> | undefined;
   #examined: { readonly report: TablesReport; readonly at: number } | undefined;
 
@@ -118,9 +119,10 @@ export class MonitorDatabase {
     });
   }
 
-  /** Closes its sessions. */
-  async close(): Promise<void> {
-    await this.#pool.end();
+  /** Closes its sessions. May be called again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#pool.end();
+    return this.#closing;
   }
 
   async #examine(): Promise<TablesReport> {

@@ -24,8 +24,9 @@ import { Traces } from './traces.js';
 
 /** Pages that this server shows the feed to at once; another is 429. */
 export const MAX_MONITORS = 20;
-/** The time between two reports to the pages, in ms, and between two deliveries of changes. */
+/** The time between two reports to the pages, in ms. What is wrong of a sudden is told sooner, with the changes. */
 const STATE_MS = 500;
+/** The time between two deliveries of changes, in ms. */
 const CHANGES_MS = 100;
 /** The time between two looks at the log, in ms. */
 const LOG_MS = 2000;
@@ -55,6 +56,9 @@ export class Monitor {
   readonly tests: TestEvents;
   #timers: NodeJS.Timeout[] = [];
   #log: LogReport | null = null;
+  /** What was urgent in the last state, and when that was sent, by performance.now(). */
+  #told = '';
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -163,8 +167,10 @@ export class Monitor {
     readLog();
     this.#timers = [
       setInterval(readLog, LOG_MS),
-      setInterval(() => this.#sendToAll('state', this.#state()), STATE_MS),
-      setInterval(() => this.#sendChanges(), CHANGES_MS),
+      setInterval(() => {
+        this.#sendState();
+        this.#sendChanges();
+      }, CHANGES_MS),
     ];
   }
 
@@ -194,8 +200,18 @@ export class Monitor {
     }
   }
 
-  #sendToAll(name: string, body: unknown): void {
-    const text = eventText(name, body);
+  /** Sends the state twice a second, and at once where an operator should know it. */
+  #sendState(): void {
+    const state = this.#state();
+    const urgent = state.servers.map(({ id, answer, state: own }) => {
+      return [id, answer, own?.leading, own?.listening, own?.readAgoMs === null, own && own.behind > 0];
+    });
+    const now = performance.now();
+    const told = JSON.stringify(urgent);
+    if (told === this.#told && now - this.#toldAt < STATE_MS) return;
+    this.#told = told;
+    this.#toldAt = now;
+    const text = eventText('state', state);
     for (const page of this.#pages) page.sendText(text);
   }
 

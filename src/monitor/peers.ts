@@ -4,7 +4,7 @@ import type { MonitorRequest } from './requests.js';
 
 /** The time between two questions to a server, in ms. */
 const ASK_MS = 1000;
-/** A server is silent that has not answered for so long, in ms; one that receives no notifications looks every 400 ms. */
+/** A server is silent that has not answered for so long, in ms; one that receives no notifications looks every 200 ms. */
 const SILENT_MS = 1500;
 const SILENT_DEAF_MS = 2500;
 /** The time for which a server that is gone without a farewell stays on the list, in ms. */

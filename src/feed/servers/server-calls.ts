@@ -41,7 +41,7 @@ export type CallKind = 'subscription' | 'monitor';
 export const UNKNOWN_CALL = 'unknown_call';
 
 /** The time between two looks for calls and answers while no notification is received, in ms. */
-const LOOK_MS = 400;
+const LOOK_MS = 200;
 
 /** Options of the calls between servers. */
 export interface ServerCallsOptions {

@@ -19,12 +19,22 @@ export function Section(props: {
   );
 }
 
-/** A table that scrolls in itself where it is wider than its section; the keyboard can scroll it, too. */
+/** A table that scrolls in itself where it is wider than its section. */
 export function ScrollingTable({ label, children }: { label: string; children: ComponentChildren }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard (WCAG 2.2, 2.1.1)
-    <section class="scrolling" tabIndex={0} aria-label={label}>
+    <Scrolling label={`Tabelle: ${label}`}>
       <table>{children}</table>
-    </section>
+    </Scrolling>
+  );
+}
+
+/** Something that scrolls in itself: the keyboard can scroll it, too (WCAG 2.2, 2.1.1). */
+export function Scrolling({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: it is no part of a form
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
+    <div class="scrolling" role="group" tabIndex={0} aria-label={label}>
+      {children}
+    </div>
   );
 }

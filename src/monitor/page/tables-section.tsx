@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { TablesReport } from '../report.js';
 import { get, sentenceOf } from './api.js';
 import { durationText } from './format.js';
-import { ScrollingTable, Section } from './section.js';
+import { Scrolling, ScrollingTable, Section } from './section.js';
 
 const LEVELS = { ok: 'gut', info: 'Hinweis', warn: 'Warnung', fail: 'Fehler' } as const;
 const ORDER = ['fail', 'warn', 'info', 'ok'];
@@ -66,17 +66,19 @@ export function TablesSection() {
           ))}
         </tbody>
       </ScrollingTable>
-      <ul class="findings">
-        {findings.map(({ level, about, says, cure }) => (
-          <li key={`${about}: ${says}`}>
-            <span class={`badge ${level}`}>{LEVELS[level]}</span>
-            <span lang="en">
-              {about}: {says}
-            </span>
-            {cure !== undefined && <Cure text={cure} />}
-          </li>
-        ))}
-      </ul>
+      <Scrolling label="Befunde">
+        <ul class="findings">
+          {findings.map(({ level, about, says, cure }) => (
+            <li key={`${about}: ${says}`}>
+              <span class={`badge ${level}`}>{LEVELS[level]}</span>
+              <span lang="en">
+                {about}: {says}
+              </span>
+              {cure !== undefined && <Cure text={cure} />}
+            </li>
+          ))}
+        </ul>
+      </Scrolling>
     </Section>
   );
 }

@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { packageRoot } from '../../../src/package-root.js';
+import type { Pages } from '../../app/web/browser.js';
+import type { TestServer } from '../../running-server.js';
+
+/** The time within which the page says what is wrong, in ms. */
+const SAID_WITHIN_MS = 2000;
+
+/** Opens the monitor of a server, and waits until it is live. */
+export async function openMonitor(
+  pages: Pages,
+  server: TestServer,
+  { url = server.url, ...options }: { url?: string } & Parameters<Pages['open']>[1] = {},
+): Promise<Page> {
+  const token = await server.token({ sub: 'admin', monitor: true });
+  const page = await pages.open(`${url}/monitor#token=${token}`, { timezoneId: 'Europe/Berlin', ...options });
+  await page.locator('.status[data-status=live]').waitFor();
+  return page;
+}
+
+/** Waits until the page says it. @returns the time from `since` until then, in ms. */
+export async function saidAfter(page: Page, text: RegExp, since: number): Promise<number> {
+  await page.locator('.alarms li', { hasText: text }).first().waitFor();
+  return performance.now() - since;
+}
+
+/** Expects that the page says it within two seconds of the fault. */
+export async function expectSaid(page: Page, text: RegExp, since: number): Promise<void> {
+  const ms = await saidAfter(page, text, since);
+  if (ms > SAID_WITHIN_MS) throw new Error(`The page said ${text} after ${Math.round(ms)} ms`);
+}
+
+/** A server in a process of its own, which may be killed. */
+export interface OwnProcess {
+  readonly child: ChildProcess;
+  readonly url: string;
+  /** The id under which other servers know it. */
+  kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
+}
+
+/** Starts `pg-change-feed serve` as an operator does. */
+export async function serveInProcess(server: TestServer, port = 0): Promise<OwnProcess> {
+  const child = spawn(process.execPath, [join(packageRoot, 'dist/src/cli.js'), 'serve'], {
+    cwd: '/',
+    env: {
+      PATH: process.env.PATH,
+      PORT: String(port),
+      HOST: '127.0.0.1',
+      DATABASE_URL: server.database.url,
+      JWT_SECRET: server.secret,
+      MONITOR: 'on',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  for (;;) {
+    const [, url] = /"url":"([^"]+)"/.exec(said) ?? [];
+    if (url) return { child, url, kill: (signal) => void child.kill(signal) };
+    await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => Promise.reject(new Error(said)))]);
+  }
+}
