@@ -90,10 +90,14 @@ export class MonitorDatabase {
     return row;
   }
 
-  /** Lists the watched tables, with what the doctor finds: for all who ask at once, and at most every ten seconds. */
-  async tables(): Promise<TablesReport> {
+  /**
+   * Lists the watched tables, with what the doctor finds: once for all who ask at once, and again after ten seconds.
+   * @param anew again now.
+   */
+  async tables(anew: boolean): Promise<TablesReport> {
     const { report, at = 0 } = this.#examined ?? {};
-    if (report && performance.now() - at < FINDINGS_MS) return { ...report, examinedAgoMs: performance.now() - at };
+    if (report && !anew && performance.now() - at < FINDINGS_MS)
+      return { ...report, examinedAgoMs: performance.now() - at };
     this.#examining ??= this.#examine().finally(() => {
       this.#examining = undefined;
     });

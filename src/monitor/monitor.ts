@@ -126,9 +126,9 @@ export class Monitor {
     };
   }
 
-  /** Lists the watched tables, with what the doctor finds. */
-  tables(): Promise<TablesReport> {
-    return this.#options.database.tables();
+  /** Lists the watched tables, with what the doctor finds. @param anew now, not within the last ten seconds. */
+  tables(anew: boolean): Promise<TablesReport> {
+    return this.#options.database.tables(anew);
   }
 
   /**

@@ -12,17 +12,17 @@ export function TablesSection() {
   const [report, setReport] = useState<TablesReport>();
   const [problem, setProblem] = useState('');
   const [isAsking, setAsking] = useState(false);
-  const look = async () => {
+  const look = async (path: string) => {
     setAsking(true);
     try {
-      setReport(await get<TablesReport>('tables'));
+      setReport(await get<TablesReport>(path));
       setProblem('');
     } catch (error) {
       setProblem(sentenceOf(error));
     }
     setAsking(false);
   };
-  useEffect(() => void look(), []);
+  useEffect(() => void look('tables'), []);
 
   const findings = [...(report?.findings ?? [])].sort(
     (one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level),
@@ -32,7 +32,7 @@ export function TablesSection() {
       name="tables"
       title="Tabellen"
       beside={
-        <button type="button" onClick={() => void look()} aria-disabled={isAsking}>
+        <button type="button" onClick={() => !isAsking && void look('tables?anew=1')} aria-disabled={isAsking}>
           {isAsking ? 'Prüft …' : 'Neu prüfen'}
         </button>
       }

@@ -186,6 +186,8 @@ describeInBrowser('the page', (pages) => {
     try {
       const page = await openMonitor(pages, server, { permissions: ['clipboard-read', 'clipboard-write'] });
       const finding = page.locator('.findings li', { hasText: 'triggers of zimmer' });
+      await page.locator('.findings li').first().waitFor();
+      await page.getByRole('button', { name: 'Neu prüfen' }).click();
       await finding.locator('.badge.fail').waitFor();
       await finding.getByRole('button', { name: 'Kopieren' }).click();
       await finding.getByRole('button', { name: 'Kopiert' }).waitFor();

@@ -37,7 +37,7 @@ export function monitorRoutes(monitor: Monitor, parts: HandlerParts): readonly F
     { path: `${API}/events`, method: 'GET', handle: monitorStreamHandler(monitor, parts) },
     get('history', ({ parameters }, caller) => monitor.history(bucketsOf(parameters.last), caller.subject)),
     get('streams', ({ parameters }, caller) => monitor.streams(searchOf(parameters.search), caller.subject)),
-    get('tables', () => monitor.tables()),
+    get('tables', ({ parameters }) => monitor.tables(parameters.anew === '1')),
     post('test', async (exchange, caller) => {
       const { resource } = test.parse(await exchange.json());
       return monitor.tests.run(requireResource(resource), caller.subject);
