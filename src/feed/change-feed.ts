@@ -98,8 +98,8 @@ export class ChangeFeed {
       now: () => this.position,
     });
     const query: ServerCallsOptions['query'] = (text, values) => this.#log.query(text, values);
-    const isListening = () => this.#listener.listening;
-    this.calls = new ServerCalls({ instanceId: this.instanceId, query, isListening, logger: this.#logger });
+    const health = () => this.health;
+    this.calls = new ServerCalls({ instanceId: this.instanceId, query, health, logger: this.#logger });
     this.revocations = new Revocations({ query, logger: this.#logger });
     const handlers: NotificationHandlers = {
       onNotification: (payload) => {
@@ -128,7 +128,7 @@ export class ChangeFeed {
         this.#foundBefore = this.counts.changes;
         return found;
       },
-      isListening,
+      isListening: () => this.#listener.listening,
       failures: this.#explained,
       logger: this.#logger,
     });

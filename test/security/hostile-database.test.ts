@@ -142,7 +142,12 @@ describe('NOTIFY by anybody', () => {
       queries += 1;
       return [];
     };
-    const calls = new ServerCalls({ instanceId: '0123abcd', query, isListening: () => true, logger });
+    const calls = new ServerCalls({
+      instanceId: '0123abcd',
+      query,
+      health: () => ({ listener: true, database: true }),
+      logger,
+    });
     for (let i = 0; i < 1000; i += 1) expect(calls.heard('0123abcd')).toBe(true);
     await calls.takeCalls();
     await until(() => queries >= 2);

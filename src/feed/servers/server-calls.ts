@@ -48,8 +48,8 @@ export interface ServerCallsOptions {
   /** The id of this server, 8 hexadecimal digits: the notification of a call for it carries it. */
   readonly instanceId: string;
   readonly query: (text: string, values: unknown[]) => Promise<readonly Record<string, unknown>[]>;
-  /** Tells whether notifications are received. While they are not, this server looks by itself. */
-  readonly isListening: () => boolean;
+  /** Tells whether notifications are received, and whether the database can be used. */
+  readonly health: () => { readonly listener: boolean; readonly database: boolean };
   readonly logger: Logger;
 }
 
@@ -76,7 +76,10 @@ export class ServerCalls {
 
   /** Begins to look for calls while no notification is received. */
   start(): void {
-    this.#timer = setInterval(() => this.#options.isListening() || this.catchUp(), LOOK_MS);
+    this.#timer = setInterval(() => {
+      const { listener, database } = this.#options.health();
+      if (!listener && database) this.catchUp();
+    }, LOOK_MS);
   }
 
   /** Looks no more. */
@@ -161,7 +164,7 @@ export class ServerCalls {
       ]);
       for (const { id, answer } of answers) this.#waiting.get(String(id))?.(String(answer));
     } catch (error) {
-      this.#failures.happened('the answers of other servers could not be taken', error);
+      this.#failed('the answers of other servers could not be taken', error);
     }
   }
 
@@ -178,7 +181,13 @@ export class ServerCalls {
         answer(id, request).catch((error: unknown) => this.#failures.happened('a call was not answered', error));
       }
     } catch (error) {
-      this.#failures.happened('the calls of other servers could not be taken', error);
+      this.#failed('the calls of other servers could not be taken', error);
     }
+  }
+
+  #failed(what: string, error: unknown): void {
+    // A look without a notification: that the connection is lost is logged already.
+    if (this.#options.health().listener) this.#failures.happened(what, error);
+    else this.#options.logger.debug({ err: error }, what);
   }
 }
