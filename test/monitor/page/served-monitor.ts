@@ -21,15 +21,10 @@ export async function openMonitor(
   return page;
 }
 
-/** Waits until the page says it. @returns the time from `since` until then, in ms. */
-export async function saidAfter(page: Page, text: RegExp, since: number): Promise<number> {
-  await page.locator('.alarms li', { hasText: text }).first().waitFor();
-  return performance.now() - since;
-}
-
 /** Expects that the page says it within two seconds of the fault. */
 export async function expectSaid(page: Page, text: RegExp, since: number): Promise<void> {
-  const ms = await saidAfter(page, text, since);
+  await page.locator('.alarms li', { hasText: text }).first().waitFor();
+  const ms = performance.now() - since;
   if (ms > SAID_WITHIN_MS) throw new Error(`The page said ${text} after ${Math.round(ms)} ms`);
 }
 
@@ -37,7 +32,6 @@ export async function expectSaid(page: Page, text: RegExp, since: number): Promi
 export interface OwnProcess {
   readonly child: ChildProcess;
   readonly url: string;
-  /** The id under which other servers know it. */
   kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
 }
 
