@@ -211,8 +211,13 @@ async function openSlowReader(): Promise<Socket> {
   socket.pause();
   const data = JSON.stringify({ filling: 'x'.repeat(60_000) });
   const isFull = () => [...server.manager.clients()].some((client) => client.subject === 'slow' && client.isFull);
-  for (let sent = 0; sent < 1000 && !isFull(); sent += 1)
+  // One at a time: of many at once a stream receives that something changed, which fills nothing.
+  await until(async () => {
+    const { position } = server.feed;
     await server.psql(`select change_feed.emit('voll', '${data}')`);
+    await until(() => server.feed.position !== position, 'the read');
+    return isFull();
+  }, 'its socket to be full');
   return socket;
 }
 
