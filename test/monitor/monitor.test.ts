@@ -105,7 +105,7 @@ test('shows each change with its keys, scopes and writer, and nothing of its row
     resource: 'zimmer',
     operation: 'insert',
     keys: '[1]',
-    scopes: '{"haus": {"7": [1]}}',
+    scopes: expect.stringMatching(/^\{"haus": ?\{ ?"7": ?\[1\]\}\}$/),
     application: 'psql',
     xid: expect.stringMatching(/^\d+$/),
     agoMs: expect.any(Number),
@@ -246,11 +246,11 @@ test('lists the watched tables, with the faults that the doctor finds and the cu
       expect.objectContaining({
         level: 'fail',
         about: 'triggers of zimmer',
-        cure: "select change_feed.watch('zimmer')",
+        cure: expect.stringMatching(/^select change_feed.watch\('zimmer'/),
       }),
     );
   } finally {
-    await server.psql(`select change_feed.watch('zimmer')`);
+    await server.psql(`select change_feed.watch('zimmer', scopes => '{haus}')`);
   }
 });
 
