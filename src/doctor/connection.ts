@@ -1,9 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { atMost } from '../at-most.js';
-import { sessionTo, withoutPassword } from '../database/address.js';
+import { type FindPassword, sessionTo, withoutPassword } from '../database/address.js';
 import { databaseFailure } from '../database/failure.js';
 import type { Finding } from './finding.js';
+
+/** How the doctor reaches the database. */
+export interface Addresses {
+  /** Where writers connect. */
+  readonly url: string;
+  /** Where servers listen. */
+  readonly listenUrl: string;
+  /** Finds the password of each connection, in the place of one in the addresses. */
+  readonly password?: FindPassword | undefined;
+}
 
 /** The longest time that a notification may take, in ms. */
 const ROUND_TRIP_MS = 3000;
@@ -12,15 +22,14 @@ const SLOW_MS = 500;
 
 /**
  * Sends a NOTIFY as a writer does, and waits for it where the server listens: one session for each address, as a server has.
- * @param url where writers connect. @param listenUrl where the server listens.
  */
-export async function checkRoundTrip(url: string, listenUrl: string): Promise<Finding[]> {
+export async function checkRoundTrip({ url, listenUrl, password }: Addresses): Promise<Finding[]> {
   const about = 'LISTEN and NOTIFY';
   const cure =
     'set LISTEN_DATABASE_URL to an address that leads straight to the primary, past any pooler in transaction mode';
   const sessions = [listenUrl, url].map((each) => {
     const client = new pg.Client({
-      ...sessionTo(each, { name: 'pg-change-feed doctor' }),
+      ...sessionTo(each, { name: 'pg-change-feed doctor', password }),
       connectionTimeoutMillis: 5000,
     });
     client.on('error', () => {});
@@ -61,11 +70,15 @@ export async function checkRoundTrip(url: string, listenUrl: string): Promise<Fi
 }
 
 /** Looks for a pooler in transaction mode, through which sessions keep neither their settings nor their locks. */
-export async function checkPooler(listenUrl: string): Promise<Finding[]> {
+export async function checkPooler({ listenUrl, password }: Addresses): Promise<Finding[]> {
   const about = 'pooler';
   const cure = 'set LISTEN_DATABASE_URL to the direct address of the same database';
   const client = new pg.Client({
-    ...sessionTo(listenUrl, { name: 'pg-change-feed doctor', options: '-c plan_cache_mode=force_custom_plan' }),
+    ...sessionTo(listenUrl, {
+      name: 'pg-change-feed doctor',
+      options: '-c plan_cache_mode=force_custom_plan',
+      password,
+    }),
     connectionTimeoutMillis: 5000,
   });
   client.on('error', () => {});

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { checkPooler, checkRoundTrip } from './connection.js';
+import { type Addresses, checkPooler, checkRoundTrip } from './connection.js';
 import { checkEncoding, checkEpoch, checkPublications } from './database.js';
 import { checkExchanged } from './exchanged.js';
 import { type Check, type Finding, guarded } from './finding.js';
@@ -12,18 +12,13 @@ import { checkForeignMembers, checkForeignTriggers, checkRecorders, checkTables,
 /**
  * Looks for all that keeps changes from arriving, and changes nothing.
  * @param client a session of the database's user; its `row_security` is switched off.
- * @param addresses where writers connect, and where servers listen.
  * @param tables that have to be watched.
  */
-export async function examine(
-  client: pg.Client,
-  { url, listenUrl }: { readonly url: string; readonly listenUrl: string },
-  tables: readonly string[],
-): Promise<Finding[]> {
+export async function examine(client: pg.Client, addresses: Addresses, tables: readonly string[]): Promise<Finding[]> {
   return [
     ...(await lookInside(client, tables)),
-    ...(await checkPooler(listenUrl)),
-    ...(await checkRoundTrip(url, listenUrl)),
+    ...(await checkPooler(addresses)),
+    ...(await checkRoundTrip(addresses)),
   ];
 }
 

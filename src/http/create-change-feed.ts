@@ -110,7 +110,8 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     streams.endStreams(subject);
     await changes.revocations.revoke(subject);
   };
-  const database = options.monitor ? new MonitorDatabase(databaseUrl, listenDatabaseUrl) : undefined;
+  const addresses = { url: databaseUrl, listenUrl: listenDatabaseUrl, password: options.password };
+  const database = options.monitor ? new MonitorDatabase(addresses) : undefined;
   const monitor = database && new Monitor({ changes, streams, database, readAt: () => readAt, endStreams });
   changes.revocations.listen((subject) => streams.endStreams(subject));
   const health = new HealthEvents(streams, () => {

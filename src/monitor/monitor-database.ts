@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { atMost } from '../at-most.js';
 import { sessionTo } from '../database/address.js';
+import type { Addresses } from '../doctor/connection.js';
 import { examine } from '../doctor/examine.js';
 import type { ListedServer } from './peers.js';
 import type { LogReport, TableRow, TablesReport } from './report.js';
@@ -57,19 +58,17 @@ export interface CommittedEvent {
 
 /** The monitor's own sessions with the database: it never waits for those of the feed, nor they for it. */
 export class MonitorDatabase {
-  readonly #databaseUrl: string;
-  readonly #listenDatabaseUrl: string;
+  readonly #addresses: Addresses;
   readonly #pool: pg.Pool;
   #closing: Promise<void> | undefined;
   #examining: Promise<TablesReport> | undefined;
   #examined: { readonly report: TablesReport; readonly at: number } | undefined;
 
-  /** @param databaseUrl where writers connect. @param listenDatabaseUrl the direct address. */
-  constructor(databaseUrl: string, listenDatabaseUrl: string) {
-    this.#databaseUrl = databaseUrl;
-    this.#listenDatabaseUrl = listenDatabaseUrl;
+  constructor(addresses: Addresses) {
+    const { listenUrl, password } = addresses;
+    this.#addresses = addresses;
     this.#pool = new pg.Pool({
-      ...sessionTo(listenDatabaseUrl, { name: NAME, options: SESSION }),
+      ...sessionTo(listenUrl, { name: NAME, options: SESSION, password }),
       max: 2,
       idleTimeoutMillis: 10_000,
       connectionTimeoutMillis: QUERY_MS,
@@ -109,7 +108,7 @@ export class MonitorDatabase {
    * @param actor who is named as its writer.
    */
   async emit(resource: string, actor: string): Promise<CommittedEvent> {
-    return this.#session(this.#databaseUrl, QUERY_MS, async (client) => {
+    return this.#session(this.#addresses.url, QUERY_MS, async (client) => {
       const begun = performance.now();
       await client.query('begin');
       await client.query("select pg_catalog.set_config('change_feed.actor', $1, true)", [actor]);
@@ -131,10 +130,9 @@ export class MonitorDatabase {
 
   async #examine(): Promise<TablesReport> {
     const tables = (await this.#pool.query<TableRow>(TABLES)).rows;
-    const addresses = { url: this.#databaseUrl, listenUrl: this.#listenDatabaseUrl };
     const findings = await atMost(
       EXAMINE_MS,
-      this.#session(this.#listenDatabaseUrl, EXAMINE_MS, (client) => examine(client, addresses, [])),
+      this.#session(this.#addresses.listenUrl, EXAMINE_MS, (client) => examine(client, this.#addresses, [])),
     );
     const report = { tables, findings: findings ?? [LATE], examinedAgoMs: 0 };
     this.#examined = { report, at: performance.now() };
@@ -143,7 +141,7 @@ export class MonitorDatabase {
 
   async #session<Result>(url: string, ms: number, work: (client: pg.Client) => Promise<Result>): Promise<Result> {
     const client = new pg.Client({
-      ...sessionTo(url, { name: NAME }),
+      ...sessionTo(url, { name: NAME, password: this.#addresses.password }),
       connectionTimeoutMillis: QUERY_MS,
       query_timeout: ms,
     });
