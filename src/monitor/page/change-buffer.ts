@@ -1,4 +1,5 @@
 import type { ShownChange, ShownChanges } from '../report.js';
+import { now } from './clock.js';
 
 /** Changes that the page keeps. */
 const MAX_KEPT = 5000;
@@ -26,10 +27,10 @@ export class ChangeBuffer {
 
   /** Takes what the server has sent. */
   add({ changes, skipped }: ShownChanges): void {
-    const now = Date.now();
+    const readAt = now();
     for (const change of changes) {
       this.#count += 1;
-      this.#changes.push({ ...change, number: this.#count, at: now - change.agoMs });
+      this.#changes.push({ ...change, number: this.#count, at: readAt - change.agoMs });
     }
     this.skipped += skipped;
     // Now and then, not with each change.

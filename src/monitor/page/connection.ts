@@ -1,5 +1,6 @@
 import { EventReader } from '../../client/event-reader.js';
 import { openEvents, RefusedError } from './api.js';
+import { now } from './clock.js';
 
 /** The time until the next attempt to connect, in ms. */
 const RETRY_MS = 1000;
@@ -31,7 +32,7 @@ export class Connection {
   readonly #watching: number;
   #abort = new AbortController();
   #heardAt = 0;
-  #state: ConnectionState = { status: 'connecting', since: Date.now() };
+  #state: ConnectionState = { status: 'connecting', since: now() };
   #closed = false;
 
   constructor(handlers: ConnectionHandlers) {
@@ -96,7 +97,7 @@ export class Connection {
     if (this.#closed || (status === this.#state.status && status !== 'refused')) return;
     // A stream that is silent and then breaks was away since it fell silent.
     const wasAway = ['silent', 'broken'].includes(this.#state.status) && ['silent', 'broken'].includes(status);
-    this.#state = { status, since: wasAway ? this.#state.since : Date.now(), ...more };
+    this.#state = { status, since: wasAway ? this.#state.since : now(), ...more };
     this.#handlers.onState(this.#state);
   }
 }

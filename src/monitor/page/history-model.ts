@@ -1,4 +1,5 @@
 import type { HistoryAnswer } from '../report.js';
+import { now } from './clock.js';
 
 /** The length of a bucket, in ms, and the number that the plots show: an hour. */
 const BUCKET_MS = 5000;
@@ -34,10 +35,10 @@ export class HistoryModel {
 
   /** Takes the histories of the servers: each has read every change, and the longest memory counts. */
   take({ servers }: HistoryAnswer): void {
-    const now = Date.now();
+    const takenAt = now();
     const longest = [...servers].sort((one, other) => other.history.buckets - one.history.buckets)[0];
     for (const { id, history } of servers) {
-      const first = Math.round((now - history.endAgoMs) / BUCKET_MS) - history.buckets;
+      const first = Math.round((takenAt - history.endAgoMs) / BUCKET_MS) - history.buckets;
       const put = (line: Line, values: readonly (number | null)[], factor = 1) => {
         for (const [place, value] of values.entries()) {
           if (value === null) line.delete(first + place);
@@ -90,7 +91,7 @@ export class HistoryModel {
 }
 
 function timesUntilNow(): number[] {
-  const last = Math.floor(Date.now() / BUCKET_MS) - 1;
+  const last = Math.floor(now() / BUCKET_MS) - 1;
   return Array.from({ length: BUCKETS }, (_, place) => last - BUCKETS + 1 + place);
 }
 

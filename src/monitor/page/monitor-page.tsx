@@ -2,6 +2,7 @@ import { useEffect, useReducer, useState } from 'preact/hooks';
 import { AlarmList } from './alarm-list.js';
 import { alarmsOf } from './alarms.js';
 import { ChangesSection } from './changes-section.js';
+import { now } from './clock.js';
 import { HistorySection } from './history-section.js';
 import { LogSection } from './log-section.js';
 import { MonitorStore } from './monitor-store.js';
@@ -56,7 +57,7 @@ function Overview({ store, onSignOut }: { store: MonitorStore; onSignOut: () => 
           </button>
         )}
       </header>
-      <AlarmList alarms={alarmsOf({ connection, state, lostAt, now: Date.now() })} />
+      <AlarmList alarms={alarmsOf({ connection, state, lostAt, now: now() })} />
       <main class={isLive ? 'sections' : 'sections old'}>
         <ServersSection servers={servers} />
         <HistorySection history={store.history} version={store.historyVersion} />

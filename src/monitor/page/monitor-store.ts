@@ -1,6 +1,7 @@
 import type { HistoryAnswer, MonitorState, ShownChanges } from '../report.js';
 import { get } from './api.js';
 import { ChangeBuffer } from './change-buffer.js';
+import { now } from './clock.js';
 import { Connection, type ConnectionState } from './connection.js';
 import { HistoryModel } from './history-model.js';
 
@@ -13,7 +14,7 @@ const NEWEST_BUCKETS = 12;
 export class MonitorStore {
   readonly changes = new ChangeBuffer();
   readonly history = new HistoryModel();
-  connection: ConnectionState = { status: 'connecting', since: Date.now() };
+  connection: ConnectionState = { status: 'connecting', since: now() };
   state: MonitorState | undefined;
   lostAt: number | undefined;
   /** Counts the news of the history. */
@@ -57,7 +58,7 @@ export class MonitorStore {
   #take(event: string, data: unknown): void {
     if (event === 'state') this.state = data as MonitorState;
     else if (event === 'changes') this.changes.add(data as ShownChanges);
-    else if (event === 'lost') this.lostAt = Date.now();
+    else if (event === 'lost') this.lostAt = now();
     else return;
     this.#changed();
   }
