@@ -12,7 +12,7 @@ export async function settle(written: readonly Written[], psql: pg.Client, mayLo
   const firstKey = written.reduce((least, { key }) => Math.min(least, key), 2 ** 31 - 1);
   const named = await psql.query<{ resource: string; operation: string; key: number }>(
     `select c.resource, c.details[1] as operation, k.key::int as key
-      from change_feed.change c cross join jsonb_array_elements(c.keys::jsonb) as k (key)
+      from change_feed.change c cross join jsonb_array_elements(case when c.keys like '[%' then c.keys::jsonb end) as k (key)
       where c.resource = any ($1) and k.key::int >= $2`,
     [TABLES, firstKey],
   );
