@@ -25,7 +25,12 @@ export async function pack(folder: string, source = '.'): Promise<Packed> {
 
 /** Installs the dependencies of a folder's package.json, from npm's cache where they are there. */
 export async function install(folder: string): Promise<void> {
-  await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder });
+  // A stranger's npm does not have the strict engines of this repository's .npmrc, which `npm test` hands on.
+  const env = { ...process.env, npm_config_engine_strict: 'false' };
+  await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: folder,
+    env,
+  });
 }
 
 /** Makes a folder with these dependencies installed. */

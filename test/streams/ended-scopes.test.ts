@@ -115,10 +115,10 @@ test('changes that raise the question read the list of scopes once a second at t
   const stream = await server.follow([topic]);
   const read = jest.spyOn(ChangeLog.prototype, 'watchedTables');
   const begun = performance.now();
-  for (let i = 0; i < 30; i += 1) await server.eventsOf([stream], 'truncate akte');
+  // The list may have been read just before
+  for (let i = 0; i < 30 || read.mock.calls.length === 0; i += 1) await server.eventsOf([stream], 'truncate akte');
   const seconds = (performance.now() - begun) / 1000;
   expect(read.mock.calls.length).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
-  expect(read.mock.calls.length).toBeGreaterThan(0);
   expect(about(stream).every((event) => !('reason' in event))).toBe(true);
   read.mockRestore();
   stream.close();

@@ -1,5 +1,5 @@
 import { sseService } from 'pg-change-feed/client';
-import { getToken } from '../session/session.js';
+import { anotherToken, currentToken } from '../session/session.js';
 import { messageOf } from './messages.js';
 
 /** An answer that takes longer, in ms, does not come any more: the server gives up after 30 s. */
@@ -44,9 +44,10 @@ export async function request(method: string, path: string, body?: unknown, etag
     }).catch(() => {
       throw new ApiError(0);
     });
-  let response = await send(await getToken('connect'));
+  const token = currentToken();
+  let response = await send(token);
   if (response.status === 401) {
-    const renewed = await getToken('refused');
+    const renewed = await anotherToken(token);
     if (renewed) response = await send(renewed);
   }
   if (response.ok) return response;

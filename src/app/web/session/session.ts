@@ -83,12 +83,26 @@ export async function signInToDemo(): Promise<boolean> {
 
 let renewal: Promise<boolean> | undefined;
 
-/**
- * The token, for the feed and for REST. One that has ended is replaced: by another tab's, or by another of the demo.
- * Elsewhere null stands for "sign in again".
- */
+/** The token that the feed has. */
+let given: string | null = null;
+
+/** The token, for the feed. One that has ended is replaced: see {@link anotherToken}. */
 export async function getToken(reason: TokenReason): Promise<string | null> {
-  if (reason === 'connect') return token.value;
+  given = reason === 'connect' ? token.value : await anotherToken(given);
+  return given;
+}
+
+/** The token, for REST. */
+export function currentToken(): string | null {
+  return token.value;
+}
+
+/**
+ * Finds a token in the place of one that the server does not take any more: that of who has signed in meanwhile, another tab's,
+ * or another of the demo. Elsewhere null stands for "sign in again".
+ */
+export async function anotherToken(refused: string | null): Promise<string | null> {
+  if (token.value !== null && token.value !== refused) return token.value;
   const stored = localStorage.getItem(TOKEN);
   if (stored !== null && stored !== token.value) {
     take(stored);
