@@ -31,7 +31,7 @@ const BULK: Measured = {
 };
 const LEADER_IS_IDLE = `select setval('change_feed.leader_idle', extract(epoch from clock_timestamp())::int8)`;
 
-/** What a writer pays for a statement more than on an unwatched table, in instructions: no neighbour disturbs them. */
+/** Counts the instructions that a writer pays for a statement more than on an unwatched table: no neighbour disturbs them. */
 export const instructions: Bench = {
   name: 'instructions',
   about: 'what a statement on a watched table costs more than on an unwatched one, in instructions (needs valgrind)',

@@ -13,7 +13,7 @@ const WHOLE = 'resources=gemessen';
 const OWN_SCOPE = 'resources=gemessen%3Fmandant%3D{n}';
 const ONE_SCOPE = 'resources=gemessen%3Fmandant%3D1';
 
-/** What a change costs that concerns one of ten thousand clients, and what a subscription to a scope takes of memory. */
+/** Measures the cost of a change that concerns one of ten thousand clients, and the memory of a subscription to a scope. */
 export const scopes: Bench = {
   name: 'scopes',
   about:

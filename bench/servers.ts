@@ -14,7 +14,7 @@ const WRITES_PER_S = 50;
 /** The pauses between two measurements, in ms: sessions are opened, servers compile their code. */
 const WARM_MS = 3000;
 
-/** What further servers cost the database, at rest and for each change, and how much later than the leader they are told. */
+/** Measures the cost of further servers for the database, at rest and for each change, and how much later than the leader they are told. */
 export const servers: Bench = {
   name: 'servers',
   about: `CPU of all of Postgres with 1 to 50 servers, at rest and with ${WRITES_PER_S} writes a second, and the followers' delay`,
@@ -44,7 +44,7 @@ export const servers: Bench = {
 interface Running {
   readonly server: ServerProcess;
   readonly socket: Socket;
-  /** When each change was received, by its key. */
+  /** The time at which each change was received, by its key. */
   readonly received: number[];
 }
 

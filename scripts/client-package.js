@@ -15,7 +15,7 @@ const FOLDERS = Object.keys(manifest.exports)
 await rm(TARGET, { recursive: true, force: true });
 await mkdir(TARGET, { recursive: true });
 for (const folder of FOLDERS) await cp(`dist/src/${folder}`, `${TARGET}/${folder}`, { recursive: true });
-/** What they share with the server: its positions, its scopes, and the types of changes. */
+/** The files that they share with the server: its positions, its scopes, and the types of changes. */
 const SHARED = ['change', 'scope', 'feed/log/position'];
 for (const file of SHARED)
   for (const end of ['js', 'd.ts']) await cp(`dist/src/${file}.${end}`, `${TARGET}/${file}.${end}`);

@@ -43,7 +43,7 @@ export interface Config {
   readonly requestTimeoutS: number;
   /** A client that does not read for this long is cut off, in ms. */
   readonly stallMs: number;
-  /** Whether there is a monitor, for tokens with the claim `monitor`. */
+  /** True where there is a monitor, for tokens with the claim `monitor`. */
   readonly monitor: boolean;
   /** Who sends it may read `/metrics`. Absent: nobody. */
   readonly metricsToken: string | undefined;

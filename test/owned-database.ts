@@ -14,7 +14,7 @@ export interface OwnedDatabase {
   readonly folder: string;
   /** Tells whether the schema change_feed is there. */
   isInstalled(): Promise<boolean>;
-  /** What the log says: resource, operation, keys, and application, client and actor of the origin. */
+  /** The change as the log has it: resource, operation, keys, and application, client and actor of the origin. */
   changes(): Promise<unknown[][]>;
   drop(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** How a program ended. */
+/** The end of a program. */
 export interface EndedProgram {
   /** Its exit code; null where a signal ended it. */
   readonly status: number | null;

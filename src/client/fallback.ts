@@ -12,7 +12,7 @@ const LONGEST_DEADLINE_MS = 120_000;
 
 /** What a fallback stands on. */
 export interface FallbackOptions extends PollingOptions {
-  /** How many streams have been tried beside polls already; undefined: no proxy is known to keep streams back. */
+  /** The number of streams that have been tried beside polls already; undefined: no proxy is known to keep streams back. */
   readonly trials: number | undefined;
   /** The network is slow: a stream gets so long, in ms. */
   readonly onSlow: (deadlineMs: number) => void;

@@ -120,7 +120,7 @@ export class Polling {
   }
 }
 
-/** Whether the server answers, and refuses a topic. */
+/** Tells whether the server answers, and refuses a topic. */
 function isRefusal(end: PollEnd): end is PollEnd & { kind: 'refused' } {
   return end.kind === 'refused' && (end.status === 400 || end.status === 403);
 }

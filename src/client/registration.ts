@@ -53,7 +53,7 @@ export class Registration {
   }
 
   /**
-   * Whether it listens to what changed. On a stream that brings a whole resource, for another tab maybe, its scopes come
+   * True where it listens to what changed. On a stream that brings a whole resource, for another tab maybe, its scopes come
    * as the whole.
    */
   fits(topic: string): boolean {

@@ -68,7 +68,7 @@ export class Registrations {
     return [...this.#all].find((each) => each.is(topic, listener));
   }
 
-  /** Whether somebody is told of a topic as it changes. */
+  /** Tells whether somebody is told of a topic as it changes. */
   isLive(topic: string): boolean {
     return [...this.#all].some((each) => each.topic === topic && !each.behind);
   }

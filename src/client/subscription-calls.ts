@@ -3,12 +3,12 @@ import { backoff, retryAfter } from './retry.js';
 import type { SubscribedStream, SubscriptionsOptions } from './subscriptions.js';
 import { pause } from './timing.js';
 
-/** What a call for a stream stands on. */
+/** The parts that a call for a stream stands on. */
 export interface SubscriptionCall extends SubscribedStream, SubscriptionsOptions {
   readonly topic: string;
-  /** Whether the topic is new; else nobody listens to it any more. */
+  /** True where the topic is new; else nobody listens to it any more. */
   readonly added: boolean;
-  /** What the stream brings, or what was refused to it: the call's result. */
+  /** Takes the call's result: the topics that the stream brings, or that were refused to it. */
   readonly subscribed: Set<string>;
   readonly refused: Set<string>;
 }

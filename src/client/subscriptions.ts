@@ -42,7 +42,7 @@ export class Subscriptions {
     this.#options = options;
   }
 
-  /** Whether the open stream brings a topic. */
+  /** Tells whether the open stream brings a topic. */
   brings(topic: string): boolean {
     const open = this.#stream && !this.#stream.signal.aborted;
     return open === true && this.#subscribed.has(topic) && !this.#refused.has(topic);

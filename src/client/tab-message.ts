@@ -1,7 +1,7 @@
 import type { FeedMessage } from './message.js';
 import type { SSEState } from './status.js';
 
-/** What tabs say to each other. */
+/** A message of one tab to others. */
 export type TabMessage =
   /** A leader begins, or answers one that has come: what the stream brings, and how far it is. */
   | {

@@ -22,7 +22,7 @@ export interface TabsHost {
   topics(): readonly string[];
   position(): string | undefined;
   state(): SSEState;
-  /** Whether the page's own stream brings a topic. */
+  /** Tells whether the page's own stream brings a topic. */
   brings(topic: string): boolean;
   /** The page has the stream from now on. */
   lead(): void;
@@ -236,7 +236,7 @@ export class Tabs {
     this.#host.wantsChanged();
   }
 
-  /** What does not fit one stream goes to the tabs that came last: each opens a stream of its own. */
+  /** Leaves what does not fit one stream to the tabs that came last: each opens a stream of its own. */
   #fit(): void {
     for (const tab of [...this.#others.keys()].reverse()) {
       if (new Set([...this.#host.topics(), ...this.wanted]).size <= MAX_TOPICS) return;

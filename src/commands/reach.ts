@@ -3,7 +3,7 @@ export interface Reach {
   /** `all`, or the id of a server. */
   readonly server: string;
   readonly resource: string | null;
-  /** Whether the server has read the change; null where no server runs. */
+  /** True where the server has read the change; null where no server runs. */
   readonly has_read: boolean | null;
   /** Streams to which the change was sent, or where `handed` is null the streams that are subscribed now. */
   readonly subscribed: number | null;

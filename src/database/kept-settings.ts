@@ -9,7 +9,7 @@ export interface Kept {
   readonly grants: readonly GrantRow[];
   /** True where everything belongs to the user who made the schema, for there is no role change_feed_owner. */
   readonly withoutRole: boolean;
-  /** What watch_all() was told of new tables; undefined where they are not watched. */
+  /** The settings of watch_all() for new tables; undefined where they are not watched. */
   readonly future: FutureRow | undefined;
 }
 

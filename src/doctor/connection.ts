@@ -5,11 +5,11 @@ import { type FindPassword, sessionTo, withoutPassword } from '../database/addre
 import { databaseFailure } from '../database/failure.js';
 import type { Finding } from './finding.js';
 
-/** How the doctor reaches the database. */
+/** The ways to the database. */
 export interface Addresses {
-  /** Where writers connect. */
+  /** The address where writers connect. */
   readonly url: string;
-  /** Where servers listen. */
+  /** The address where servers listen. */
   readonly listenUrl: string;
   /** Finds the password of each connection, in the place of one in the addresses. */
   readonly password?: FindPassword | undefined;

@@ -4,7 +4,7 @@ import { watchCallOf } from './watch-call.js';
 
 interface TriggerRow {
   root: string;
-  /** What watches it again as it is watched. */
+  /** The statement that watches it again as it is watched. */
   cure: string;
   relation: string;
   operation: string;

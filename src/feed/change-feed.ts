@@ -201,7 +201,7 @@ export class ChangeFeed {
     return this.#reader.position;
   }
 
-  /** Whether the log can be read, whether notifications are received, and the ms since the last read; null: none succeeds. */
+  /** True where the log can be read, and where notifications are received, and the ms since the last read; null: none succeeds. */
   get health(): { readonly database: boolean; readonly listener: boolean; readonly readAgoMs: number | null } {
     const { healthy = false, readAgoMs = null } = this.#reader ?? {};
     return { database: healthy, listener: this.#listener.listening, readAgoMs };

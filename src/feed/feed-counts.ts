@@ -17,7 +17,7 @@ export class FeedCounts {
   readonly replays = { memory: 0, log: 0 };
   /** From commit until the change was handed to the last socket: see {@link FeedCounts.lagsMs}. */
   readonly lag = new LagHistogram();
-  /** When the last notification of a change was received, by performance.now(). */
+  /** The time at which the last notification of a change was received, by performance.now(). */
   heardAt = Number.NEGATIVE_INFINITY;
   #readBegunAt = Number.NEGATIVE_INFINITY;
 

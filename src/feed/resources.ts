@@ -13,9 +13,9 @@ const SCOPES_MS = 10_000;
 /** Names that are remembered at the most: emit() takes any. */
 const MAX_READ = 10_000;
 
-/** What is known of the watched tables. */
+/** The watched tables, as far as they are known. */
 interface Watched {
-  /** When the read began, by performance.now(). */
+  /** The time at which the read began, by performance.now(). */
   readonly at: number;
   /** The tables by their resource. */
   readonly tables: Promise<ReadonlyMap<string, WatchedTable>>;

@@ -16,11 +16,11 @@ export type RequestHandler<Request = IncomingMessage> = (
   response: ServerResponse | Http2ServerResponse,
 ) => Promise<boolean>;
 
-/** What frameworks on node:http add to a request. */
+/** A request, with the fields that frameworks on node:http add. */
 interface FrameworkRequest extends IncomingMessage {
   /** The URL as the client sent it, where `url` is behind the path of a mount. */
   readonly originalUrl?: string;
-  /** What a parser has made of the body. */
+  /** The body as a parser has made it. */
   readonly body?: unknown;
 }
 

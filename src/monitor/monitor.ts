@@ -56,7 +56,7 @@ export class Monitor {
   readonly tests: TestEvents;
   #timers: NodeJS.Timeout[] = [];
   #log: LogReport | null = null;
-  /** What was urgent in the last state, and when that was sent, by performance.now(). */
+  /** The urgent part of the last state, and the time at which that was sent, by performance.now(). */
   #told = '';
   #toldAt = Number.NEGATIVE_INFINITY;
 

@@ -20,7 +20,7 @@ export interface ListedServer {
   readonly place: string;
 }
 
-/** What is known of another server. */
+/** Another server, as far as it is known. */
 interface Peer {
   readonly place: string;
   readonly knownAt: number;
@@ -28,7 +28,7 @@ interface Peer {
   off: boolean;
   answeredAt?: number;
   state?: ServerState;
-  /** When it was on the list no more. */
+  /** The time at which it was on the list no more. */
   goneAt?: number;
 }
 

@@ -34,7 +34,7 @@ export interface ServerRow {
    */
   readonly answer: 'ok' | 'silent' | 'gone' | 'off' | 'waiting' | 'unknown';
   readonly answeredAgoMs: number | null;
-  /** What it said last. */
+  /** The state that it said last. */
   readonly state: ServerState | null;
 }
 
@@ -45,7 +45,7 @@ export interface LogReport {
   readonly bytes: number;
   /** The age of the oldest change, in seconds. */
   readonly ageS: number;
-  /** How long ago the horizon was noted, in seconds: what was committed before may have been pruned. Null: nothing was. */
+  /** The time since the horizon was noted, in seconds: what was committed before may have been pruned. Null: nothing was. */
   readonly horizonAgeS: number | null;
   /** The share of the NOTIFY queue that is in use, 0 to 1. */
   readonly queueUsage: number;
@@ -97,7 +97,7 @@ export interface HistoryReport {
   readonly bucketMs: number;
   /** The time since the end of the last bucket, in ms. */
   readonly endAgoMs: number;
-  /** How many buckets: each series has as many values, the earliest first. */
+  /** The number of buckets: each series has as many values, the earliest first. */
   readonly buckets: number;
   /** Changes of each resource. */
   readonly resources: Readonly<Record<string, readonly number[]>>;
@@ -133,7 +133,7 @@ export interface StreamList {
   readonly total: number;
 }
 
-/** When a test event passed a stage at a server: ms since its statement. */
+/** The moments at which a test event passed the stages at a server: ms since its statement. */
 export interface TraceReport {
   readonly server: string;
   /** Null: the server found it by a periodic read. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What one server asks another for its monitor. Texts are hexadecimal: the database may be in any encoding. */
+/** A question of one server to another for its monitor. Texts are hexadecimal: the database may be in any encoding. */
 const request = z.discriminatedUnion('ask', [
   z.strictObject({ kind: z.literal('monitor'), ask: z.literal('state') }),
   z.strictObject({ kind: z.literal('monitor'), ask: z.literal('history'), last: z.int().min(1).max(720) }),

@@ -21,7 +21,7 @@ export interface ClientOptions {
   readonly subject: string;
   /** The socket that takes the stream's bytes, with the headers sent. */
   readonly socket: Writable;
-  /** What this client may receive. */
+  /** The topics that this client may receive. */
   readonly rights: Rights;
   readonly shared: SharedByClients;
 }

@@ -47,7 +47,7 @@ export interface StreamRequest {
   readonly socket: Writable;
   /** The `sub` of the token that opens it. */
   readonly subject: string;
-  /** What it may receive. */
+  /** The topics that it may receive. */
   readonly rights: Rights;
   /** The subscriptions from the start: resources, scopes, or `*`. */
   readonly topics: readonly string[];

@@ -6,7 +6,7 @@ import type { Subscription } from './subscription.js';
 /** The subscriptions to one value: a set only where there are several, because most of ten thousand have one. */
 type Subscribers = Subscription | Set<Subscription>;
 
-/** What the subscribers of one scope receive of one read. */
+/** The changes that the subscribers of one scope receive of one read. */
 export interface ScopeDelivery {
   readonly topic: ScopedTopic;
   readonly changes: readonly LoggedChange[];

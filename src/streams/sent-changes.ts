@@ -64,7 +64,7 @@ export class Broadcast {
 /** Remembers to how many streams the last changes were sent. No key, no value of a scope, nobody's name. */
 export class SentChanges {
   readonly #broadcasts: { readonly position: Position; readonly sent: ReadonlyMap<string, SentCount> }[] = [];
-  /** What lies before it is forgotten, or was never sent. */
+  /** The position before which all is forgotten, or was never sent. */
   #before: Position | undefined;
   #remembered = 0;
 

@@ -14,9 +14,9 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-/** What somebody may listen to: whole resources, and scopes of `a` and `b`. */
+/** The topics that somebody may listen to: whole resources, and scopes of `a` and `b`. */
 const TOPICS = ['a', 'b', 'c', 'a?x=1', 'a?x=2', 'b?x=1', 'b?x=1&y=2'] as const;
-/** What a change is in: several scopes where its row moved. */
+/** The scopes that a change is in: several where its row moved. */
 const SCOPES = [{ x: '1' }, { x: '2' }, { x: '1', y: '2' }] as const;
 
 type Step =

@@ -4,7 +4,7 @@ import type { Exchange } from '../../src/http/exchange.js';
 
 const ALLOWED = ['https://app.example.org'];
 
-/** Whether a request to https://feed.example.org with these headers passes. */
+/** Tells whether a request to https://feed.example.org with these headers passes. */
 function passes(headers: Readonly<Record<string, string>>): boolean {
   const all: Readonly<Record<string, string>> = { host: 'feed.example.org', ...headers };
   const exchange = { header: (name: string) => all[name.toLowerCase()] } as Exchange;

@@ -10,7 +10,7 @@ import { type FrameworkServer, HOST_HEADER, SERVERS } from './servers.js';
 // The same feed in each framework: its answers are the same, and the application's headers stay.
 
 const RIGHTS: Readonly<Record<string, Rights>> = { ada: '*', grace: ['anmeldung'] };
-/** Who a request is of: the tests' application knows its callers by a key. */
+/** Finds the caller of a request: the tests' application knows its callers by a key. */
 const find = async (header: (name: string) => string | undefined) => {
   const subject = header('x-key') ?? '';
   const rights = RIGHTS[subject];

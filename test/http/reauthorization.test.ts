@@ -17,7 +17,7 @@ let psql: pg.Client;
 let feed: FeedWithStreams;
 let http: Server;
 let url: string;
-/** What the application says of each subject now. */
+/** The application's answers for each subject, as they are now. */
 let callers: Map<string, () => Caller | undefined>;
 const asked: string[] = [];
 const streams: EventStream[] = [];

@@ -26,7 +26,7 @@ async function migrate(...args: string[]): Promise<string> {
 
 const write = (name: string, text: string) => writeFile(join(database.folder, name), text);
 
-/** What a migration imports: the build, for the migrations are run by another process. */
+/** The module that a migration imports: the build, for the migrations are run by another process. */
 const PACKAGE = JSON.stringify(join(packageRoot, 'dist/src/index.js'));
 
 const KUNDE = `import { unwatchSql, watchSql } from ${PACKAGE};

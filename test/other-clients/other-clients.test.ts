@@ -27,7 +27,7 @@ const STREAM = /^\/api\/events\?/;
 let server: TestServer;
 let proxy: MeddlingProxy | undefined;
 let way: TcpProxy | undefined;
-/** What becomes of streams on the way. */
+/** The fate of streams on the way. */
 let fault: Meddling;
 let refused: number;
 let token: string;

@@ -20,7 +20,7 @@ const run = promisify(execFile);
 const SECRET = 'a secret of the examples, long enough for HS256';
 const EXAMPLES = join(packageRoot, 'examples');
 
-/** How a client of each example says who it is: headers, made after the example runs. */
+/** The headers by which a client of each example signs in, made after the example runs. */
 const SIGN_IN: Readonly<Record<string, (url: string) => Promise<Record<string, string>>>> = {
   'express-app': async (url) => {
     const login = (password: string) =>

@@ -47,7 +47,7 @@ async function open(resources: string, sub = 'ada', headers: Record<string, stri
   return stream;
 }
 
-/** What a stream says of some statements, each change as `resource operation keys`; the last statement marks the end. */
+/** Lists the changes that a stream receives of some statements, each as `resource operation keys`; the last statement marks the end. */
 async function told(stream: EventStream, statements: string): Promise<string[]> {
   const before = stream.events.length;
   await database.psql.query(statements);

@@ -25,7 +25,7 @@ interface Answer {
   readonly message: string;
 }
 
-/** What the server says to a stream, a poll and a subscription by POST: one answer, for all are the same. */
+/** The server's answer to a stream, a poll and a subscription by POST: one, for all are the same. */
 async function answerTo(topic: string, resources?: string[]): Promise<Answer> {
   const token = await server.token(resources ? { resources } : {});
   const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
@@ -53,7 +53,7 @@ async function answerTo(topic: string, resources?: string[]): Promise<Answer> {
   return told[0] as Answer;
 }
 
-/** What a stream of these rights receives of a statement, behind which an event shows that there is no more. */
+/** Returns the events that a stream of these rights receives of a statement, behind which an event shows that there is no more. */
 async function told(topics: string[], statement: string, resources = topics): Promise<unknown[]> {
   const token = await server.token({ resources: [...resources, 'zaun'] });
   const query = [...topics, 'zaun'].map((topic) => `resources=${encodeURIComponent(topic)}`).join('&');

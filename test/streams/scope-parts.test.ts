@@ -17,7 +17,7 @@ function logged(
 const of = (text: string) => scopedTopic(text) as ScopedTopic;
 const seven = of('a?m=7');
 
-/** What the subscribers of tenant 7 receive: operation and keys of each change. */
+/** Lists the operation and keys of each change that the subscribers of tenant 7 receive. */
 function told(...changes: LoggedChange[]): unknown[] {
   return partsFor(seven, changes).map(({ operation, keys }) => [operation ?? 'something', ...(keys ?? ['all'])]);
 }

@@ -28,7 +28,7 @@ afterAll(() => server.stop());
 const scope = (mandant_id: string) => ({ resource: 'rechnung', scope: { mandant_id } });
 const seven = scope('7');
 
-/** What somebody who was away receives of these statements, up to now. */
+/** Returns the events that somebody who was away receives of these statements, up to now. */
 async function missed(topics: string[], statements: string, at: string, token?: string): Promise<object[]> {
   const away = await server.follow(topics, token === undefined ? {} : { token });
   const [before = 0] = await server.reached([away]);

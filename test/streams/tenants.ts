@@ -12,7 +12,7 @@ export interface TenantServer extends TestServer {
   eventsOf(streams: readonly EventStream[], statements: string, values?: unknown[]): Promise<object[][]>;
 }
 
-/** How a stream is opened. */
+/** The options of a stream. */
 export interface FollowOptions {
   readonly token?: string;
   /** The server's address. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { ANCHORS, OTHER_TENANTS, OWN_TENANTS, VICTIMS } from './tables.js';
 
-/** What one transaction does. */
+/** The statements of one transaction, and its end. */
 export interface TenantTransaction {
   readonly statements: readonly string[];
   readonly end: 'commit' | 'rollback';

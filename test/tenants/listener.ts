@@ -3,7 +3,7 @@ import { formatTopic, parseTopic } from '../../src/scope.js';
 import { createStreamParser, type StreamEvent } from '../event-stream.js';
 import { until } from '../until.js';
 
-/** How a listener is opened. */
+/** The options of a listener. */
 export interface ListenerOptions {
   readonly url: string;
   readonly token: string;

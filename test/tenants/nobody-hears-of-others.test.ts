@@ -20,7 +20,7 @@ const FOLLOWED: readonly (readonly string[])[] = [
 ];
 /** Shows that a stream has all that came before it. */
 const FENCE = 'zaun?x=1';
-/** What fills the stream of one that does not read, and reaches no other. */
+/** The topic that fills the stream of one that does not read, and reaches no other. */
 const FILLING = 'fuellung?x=1';
 
 let server: TestServer;

@@ -2,7 +2,7 @@ import type { ChangeLog } from '../log/change-log.js';
 import type { Position } from '../log/position.js';
 import { RecentChanges } from './recent-changes.js';
 
-/** How far back the memory reaches at the start, in seconds, where that is not too much. */
+/** The age of the oldest change in memory at the start, in seconds, where that is not too much. */
 const PRELOAD_S = 300;
 
 /**

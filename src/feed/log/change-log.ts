@@ -76,7 +76,7 @@ export class ChangeLog {
   readonly #watchedTables: AdaptiveTimeout<WatchedTable>;
   readonly #loggedResources: AdaptiveTimeout<{ resource: string }>;
   #flooded = false;
-  /** How many need to know what batches that are summed up did to scopes. */
+  /** The number of those who need to know what batches that are summed up did to scopes. */
   #scopeReaders = 0;
 
   /**

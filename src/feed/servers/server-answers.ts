@@ -16,10 +16,10 @@ const READ_MS = 300;
 /** The time after which an answer is emptied, in ms: whoever asked has taken it. */
 const KEEP_MS = 10_000;
 
-/** What the streams of a server add to its answer, in SQL's spelling. */
+/** The part of a server's answer that its streams add, in SQL's spelling. */
 export type SentState = Readonly<Record<string, unknown>>;
 
-/** What answers stand on. */
+/** The parts that answers stand on. */
 export interface ServerAnswersOptions extends ServerReportOptions {
   /** Tells whether this server looks for questions: it leads, or nobody's notification would reach it. */
   readonly looks: () => boolean;
@@ -43,7 +43,7 @@ export class ServerAnswers {
   #restsUntil = 0;
   /** The question of its last answer, until that is emptied. */
   #answered: unknown;
-  /** Whether a notification has said that there is a question: all others have received it, too. */
+  /** True where a notification has said that there is a question: all others have received it, too. */
   #notified = false;
 
   constructor(options: ServerAnswersOptions) {

@@ -34,7 +34,7 @@ export class TooManyCallsError extends Error {
 /** Answers what another server asks: with a text that every encoding has, so in ASCII. */
 export type CallHandler = (request: unknown) => Promise<string>;
 
-/** What a call is about: a stream's subscriptions, or what this server shows a monitor. */
+/** The matter of a call: a stream's subscriptions, or a question of a monitor. */
 export type CallKind = 'subscription' | 'monitor';
 
 /** The answer of a server that has nothing to say to a kind of call. */

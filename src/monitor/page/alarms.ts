@@ -17,11 +17,11 @@ const LATE_PRUNING_S = 3600;
 /** The time for which the page says that changes were lost, in ms. */
 const LOST_MS = 60_000;
 
-/** What the alarms are found in. */
+/** The observations in which alarms are found. */
 export interface Observed {
   readonly connection: ConnectionState;
   readonly state: MonitorState | undefined;
-  /** When changes were lost last, in ms since 1970. */
+  /** The time at which changes were lost last, in ms since 1970. */
   readonly lostAt: number | undefined;
   readonly now: number;
 }

@@ -10,7 +10,7 @@ export interface ListedChange extends ShownChange {
   readonly at: number;
 }
 
-/** What the list is narrowed to; empty texts narrow nothing. */
+/** Texts that narrow the list; empty ones narrow nothing. */
 export interface ChangeFilter {
   readonly resource: string;
   readonly scope: string;

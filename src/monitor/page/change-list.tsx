@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ListedChange } from './change-buffer.js';
 import { clockText, fractionText, msText } from './format.js';
 
-/** The height of a row, in px: as in style.css. */
+/** The height of a row, in px: as in styles/changes.css. */
 const ROW = 28;
 /** Rows that are drawn above and below those in sight. */
 const MORE = 6;

@@ -20,7 +20,7 @@ export interface ConnectionState {
   readonly isSignIn?: boolean;
 }
 
-/** What a connection tells. */
+/** The listeners of a connection. */
 export interface ConnectionHandlers {
   onEvent(event: string, data: unknown): void;
   onState(state: ConnectionState): void;

@@ -24,7 +24,7 @@ export interface PlotData {
   readonly lines: readonly PlotLine[];
 }
 
-/** What the page knows of the last hour, by its own clock. */
+/** The page's picture of the last hour, by its own clock. */
 export class HistoryModel {
   readonly #changes = new Map<string, Line>();
   readonly #most = new Map<string, Line>();

@@ -8,7 +8,7 @@ import { ScrollingTable, Section } from './section.js';
 /** The time between two looks at the list, in ms. */
 const LOOK_MS = 1000;
 
-/** What is about to be ended: one stream, or all of a subject. */
+/** One stream that is about to be ended, or all of a subject. */
 interface Ending {
   readonly subject: string;
   readonly client?: string;

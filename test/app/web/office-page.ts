@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core';
 import { startTestServer, type TestServer } from '../../running-server.js';
 import { connected, type Pages } from './browser.js';
 
-/** What a test of the office has: a server, and an event for itself alone. */
+/** A server, and an event for one test alone. */
 export interface Office {
   server: TestServer;
   /** The id of the event, which nobody has registered for when a test begins. */

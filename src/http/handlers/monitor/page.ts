@@ -7,7 +7,7 @@ import type { FeedRoute } from '../feed-handlers.js';
 
 /** The path of the page. */
 const PAGE = '/monitor';
-/** Where `npm run build` puts it. */
+/** The folder into which `npm run build` puts it. */
 const FOLDER = join(packageRoot, 'dist/src/monitor/page');
 /** The folder of its files in there: a page at /monitor loads them from behind it. */
 const ASSETS = 'monitor';
