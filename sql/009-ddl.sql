@@ -48,13 +48,7 @@ create function change_feed.note_change(resource text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into change_feed.change (resource, details) values (note_change.resource, '{change}');
-  if pg_sequence_last_value('change_feed.leader_idle'::regclass) is not null then
-    begin
-      insert into change_feed.pending_notification default values on conflict do nothing;
-    exception when others then
-      null; -- as in the functions that record: see 002-recorder.sql
-    end;
-  end if;
+  perform change_feed.await_commit();
 end
 $$;
 revoke execute on function change_feed.note_change(text) from public;

@@ -113,13 +113,7 @@ begin
   end if;
   insert into change_feed.change (resource, keys, details)
   values (emit.resource, emit.data::text, array_append(change_feed.details('emit'), change_feed.event_scopes(emit.resource, emit.scope)));
-  if pg_sequence_last_value('change_feed.leader_idle'::regclass) is not null then
-    begin
-      insert into change_feed.pending_notification default values on conflict do nothing;
-    exception when others then
-      null; -- as in the functions that record: see 002-recorder.sql
-    end;
-  end if;
+  perform change_feed.await_commit();
 end
 $$;
 revoke execute on function change_feed.emit(text, jsonb, jsonb) from public;

@@ -1,3 +1,4 @@
+import { afterAll, beforeAll } from '@jest/globals';
 import pg from 'pg';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 
@@ -24,6 +25,20 @@ export interface WatchedDatabase extends TestDatabase {
   watch(table: string, resource?: string, keys?: boolean): Promise<string>;
   /** Another session, as psql's user or another one whose password is its name. Ended by `drop`. */
   session(user?: string): Promise<pg.Client>;
+}
+
+/**
+ * Gives the tests of a file a database, and takes it away after them.
+ * @param prepare statements that psql runs first.
+ */
+export function useWatchedDatabase(prepare = ''): WatchedDatabase {
+  const database = {} as WatchedDatabase;
+  beforeAll(async () => {
+    Object.assign(database, await createWatchedDatabase());
+    await database.psql.query(prepare);
+  });
+  afterAll(() => database.drop());
+  return database;
 }
 
 /** @param template what it is a copy of. Default: the migrated template. */

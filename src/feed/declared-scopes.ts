@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { columnsOf, type Scope } from '../scope.js';
 import { valueFault } from './scope-values.js';
 
@@ -57,14 +58,10 @@ function watchLine({ relation, resource, keys, scopes }: WatchedTable, columns: 
   // Without quotes a column of this name would be no element's text.
   const elements = all.map((text) => (/^null$/i.test(text) ? `"${text}"` : text));
   const parameters = [
-    quoted(relation),
-    ...(relation.split('.').at(-1) === resource ? [] : [`resource => ${quoted(resource)}`]),
+    pg.escapeLiteral(relation),
+    ...(relation.split('.').at(-1) === resource ? [] : [`resource => ${pg.escapeLiteral(resource)}`]),
     ...(keys ? [] : ['keys => false']),
-    `scopes => ${quoted(`{${elements.join(', ')}}`)}`,
+    `scopes => ${pg.escapeLiteral(`{${elements.join(', ')}}`)}`,
   ];
   return `select change_feed.watch(${parameters.join(', ')})`;
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { ChangeFeed } from '../feed/change-feed.js';
 import { writePosition } from '../feed/log/epochs.js';
+import { fromHex, toHex } from '../hex-text.js';
 import { packageVersion } from '../package-root.js';
 import { type SSEManager, UnknownClientError } from '../streams/manager.js';
 import { BUCKETS, History } from './history.js';
@@ -17,7 +18,7 @@ import type {
   StreamList,
   TablesReport,
 } from './report.js';
-import { answerText, fromHex, type MonitorRequest, parseRequest, toHex } from './requests.js';
+import { answerText, type MonitorRequest, parseRequest } from './requests.js';
 import { countBehind, listStreams } from './stream-list.js';
 import { TestEvents } from './test-events.js';
 import { Traces } from './traces.js';

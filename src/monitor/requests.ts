@@ -17,17 +17,7 @@ export function parseRequest(given: unknown): MonitorRequest {
   return request.parse(given);
 }
 
-/** Writes a text so that a database in any encoding has its characters. */
-export function toHex(text: string): string {
-  return Buffer.from(text).toString('hex');
-}
-
-/** Reads a text of {@link toHex}. */
-export function fromHex(text: string): string {
-  return Buffer.from(text, 'hex').toString();
-}
-
-/** Encodes an answer as JSON in ASCII, for the same reason. */
+/** Encodes an answer as JSON in ASCII, which a database in any encoding has. */
 export function answerText(answer: unknown): string {
   return JSON.stringify(answer).replace(
     /[^ -~]/g,

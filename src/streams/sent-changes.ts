@@ -1,5 +1,6 @@
 import type { LoggedChange } from '../change.js';
 import { formatSnapshot, type Position } from '../feed/log/position.js';
+import { toHex } from '../hex-text.js';
 import type { Client } from './client.js';
 
 /** The resources of broadcasts that are remembered, in all: hours of a quiet database, 10 s at 200 broadcasts a second. */
@@ -104,16 +105,12 @@ export class SentChanges {
       sent: this.#broadcasts.map(({ position, sent }) => [
         formatSnapshot(position),
         Object.fromEntries(
-          Array.from(sent, ([resource, { streams, behind, ms }]) => [hex(resource), [streams, behind, round(ms)]]),
+          Array.from(sent, ([resource, { streams, behind, ms }]) => [toHex(resource), [streams, behind, round(ms)]]),
         ),
       ]),
-      subscribed: Object.fromEntries(most.map(([resource, streams]) => [hex(resource), streams])),
+      subscribed: Object.fromEntries(most.map(([resource, streams]) => [toHex(resource), streams])),
     };
   }
-}
-
-function hex(name: string): string {
-  return Buffer.from(name).toString('hex');
 }
 
 function round(ms: number | null): number | null {

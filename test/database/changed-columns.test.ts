@@ -1,12 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import { createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
+import { useWatchedDatabase } from '../watched-database.js';
 
 // A table is watched, its key is changed, and it is written to without another watch(): no write may fail, and each is
 // recorded, with keys or without.
 
-let database: WatchedDatabase;
-let psql: pg.Client;
 let writer: pg.Client;
 
 const TYPES = `
@@ -99,17 +97,14 @@ const WRITES = [
   'with gone as (delete from t returning n) insert into t (n) select 302 from gone',
 ];
 
+const database = useWatchedDatabase(TYPES);
+
 beforeAll(async () => {
-  database = await createWatchedDatabase();
-  ({ psql } = database);
   writer = await database.session();
-  await psql.query(TYPES);
 });
 
-afterAll(() => database.drop());
-
 afterEach(async () => {
-  for (const session of [psql, writer]) await session.query('rollback');
+  for (const session of [database.psql, writer]) await session.query('rollback');
 });
 
 /** Runs the writes in the open transaction; each is in a savepoint of its own. @returns what failed, and what recorded nothing. */
@@ -135,19 +130,19 @@ describe.each(Object.entries(KEYS))('a key of %s', (_key, columns) => {
     if (change.includes('virtual') && database.version < 18) return;
     const [ddl = '', searchPath = 'place, public'] = change.split('; set search_path = ');
     const path = `set search_path = ${searchPath}`;
-    await psql.query(`drop schema if exists place, elsewhere cascade; create schema place; set search_path = place, public;
+    await database.psql.query(`drop schema if exists place, elsewhere cascade; create schema place; set search_path = place, public;
       create sequence s; create table t (${columns}, n int); select change_feed.watch('t'); insert into t (n) values (1), (2), (3)`);
     // Its plans are made before the change.
     await writer.query('begin; set search_path = place, public');
     expect(await problems(writer)).toEqual([]);
     await writer.query('rollback');
     // The change and the writes in one transaction
-    await psql.query('begin');
-    expect(await problems(psql)).toEqual([]);
-    await psql.query(`${ddl}; ${path}`);
-    expect(await problems(psql)).toEqual([]);
-    await psql.query('rollback');
-    await psql.query(ddl);
+    await database.psql.query('begin');
+    expect(await problems(database.psql)).toEqual([]);
+    await database.psql.query(`${ddl}; ${path}`);
+    expect(await problems(database.psql)).toEqual([]);
+    await database.psql.query('rollback');
+    await database.psql.query(ddl);
     await writer.query(`begin; ${path}`);
     expect(await problems(writer)).toEqual([]);
     const { rows } = await writer.query(`select c.keys from change_feed.change c where c.keys is not null

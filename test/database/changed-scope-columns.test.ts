@@ -1,13 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import { createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
+import { useWatchedDatabase } from '../watched-database.js';
 
 // A table is watched with a scope, the scope's column is changed, and the table is written to without another watch(): no write
 // may fail, no cast of the column's new type may run with the recorder's rights, and no subscriber may miss a change: the
 // log names the true values, or none, and then everyone subscribed to a scope is told.
 
-let database: WatchedDatabase;
-let psql: pg.Client;
 let writer: pg.Client;
 
 const TYPES = `
@@ -71,17 +69,14 @@ const WRITES = [
   'delete from t',
 ];
 
+const database = useWatchedDatabase(TYPES);
+
 beforeAll(async () => {
-  database = await createWatchedDatabase();
-  ({ psql } = database);
   writer = await database.session();
-  await psql.query(TYPES);
 });
 
-afterAll(() => database.drop());
-
 afterEach(async () => {
-  for (const session of [psql, writer]) await session.query('rollback');
+  for (const session of [database.psql, writer]) await session.query('rollback');
 });
 
 /** Runs the writes in an open transaction. @returns for each the value of the scope in the log; several are a fault. */
@@ -102,14 +97,14 @@ async function scopeValues(session: pg.Client): Promise<unknown[]> {
 describe.each([true, false])('with keys: %s', (keys) => {
   test.each(CHANGES)('%s; %s', async (column, change, expected) => {
     if (change.includes('virtual') && database.version < 18) return;
-    await psql.query(`drop table if exists t; create table t (id int primary key, n int, s ${column});
+    await database.psql.query(`drop table if exists t; create table t (id int primary key, n int, s ${column});
       select change_feed.watch('t', keys => ${keys}, scopes => '{s,s&n}')`);
     const before = CHANGES.find(([same, nothing]) => same === column && nothing === 'select 1')?.[2];
     await writer.query('begin'); // its plans are made before the change
     const first = await scopeValues(writer);
     if (before !== undefined) expect(new Set(first)).toEqual(new Set([before]));
     await writer.query('rollback');
-    await psql.query(change);
+    await database.psql.query(change);
     await writer.query('begin');
     expect(await scopeValues(writer)).toEqual(WRITES.map(() => expected));
   });

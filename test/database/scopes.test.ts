@@ -1,20 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type pg from 'pg';
-import { change, createWatchedDatabase, type Recorded, type WatchedDatabase } from '../watched-database.js';
+import { describe, expect, test } from '@jest/globals';
+import { change, type Recorded, useWatchedDatabase } from '../watched-database.js';
 
-let database: WatchedDatabase;
-let psql: pg.Client;
-let recorded: WatchedDatabase['recorded'];
-
-beforeAll(async () => {
-  database = await createWatchedDatabase();
-  ({ psql, recorded } = database);
-  await psql.query(`create table event (id int primary key);
+const database = useWatchedDatabase(`create table event (id int primary key);
     create table booking (id int primary key, event_id int references event on delete cascade on update cascade, note text);
     insert into event values (7), (8), (9); select change_feed.watch('booking', scopes => '{event_id}')`);
-});
-
-afterAll(() => database.drop());
 
 const scoped = (operation: string, keys: unknown[] | null, scopes: unknown, rows?: number): Recorded => ({
   ...change('booking', operation, keys, rows),
@@ -48,15 +37,15 @@ describe('the log has the scopes of the changed rows', () => {
     ],
     ['TRUNCATE', 'truncate booking', change('booking', 'truncate', null)],
   ])('%s', async (_name, statement, expected) => {
-    expect(await recorded(statement)).toEqual([expected]);
+    expect(await database.recorded(statement)).toEqual([expected]);
   });
 });
 
 test('keys that are given as text stay so beside the values of a scope', async () => {
-  await psql.query(`create table payment (id int8, part numeric, event_id int, primary key (id, part));
+  await database.psql.query(`create table payment (id int8, part numeric, event_id int, primary key (id, part));
     select change_feed.watch('payment', scopes => '{event_id}')`);
   const keys = [['9007199254740993', '1.50']];
-  expect(await recorded('insert into payment values (9007199254740993, 1.50, 7)')).toEqual([
+  expect(await database.recorded('insert into payment values (9007199254740993, 1.50, 7)')).toEqual([
     { ...change('payment', 'insert', keys), scopes: { event_id: { 7: keys } } },
   ]);
 });
@@ -69,7 +58,7 @@ describe('emit with a scope', () => {
     ['its text', `select change_feed.emit('booking', null, '{"event_id": "-7"}')`, { event_id: ['-7'] }],
     ['none: all are told', `select change_feed.emit('booking')`, undefined],
   ])('%s', async (_name, call, scopes) => {
-    expect(await recorded(call)).toEqual([event(scopes)]);
+    expect(await database.recorded(call)).toEqual([event(scopes)]);
   });
 
   test.each([
@@ -89,13 +78,15 @@ describe('emit with a scope', () => {
     '7',
     'null',
   ])('%s is refused', async (scope) => {
-    await expect(psql.query(`select change_feed.emit('booking', null, $1)`, [scope])).rejects.toMatchObject({
+    await expect(database.psql.query(`select change_feed.emit('booking', null, $1)`, [scope])).rejects.toMatchObject({
       code: '22023',
     });
   });
 
   test('of a resource that no table has: any columns, and every scope of some of them', async () => {
-    expect(await recorded(`select change_feed.emit('report', null, '{"b&": "x", "a": 1, "c": true}')`)).toEqual([
+    expect(
+      await database.recorded(`select change_feed.emit('report', null, '{"b&": "x", "a": 1, "c": true}')`),
+    ).toEqual([
       {
         ...change('report', 'emit', null),
         scopes: {
@@ -110,10 +101,10 @@ describe('emit with a scope', () => {
       },
     ]);
     await expect(
-      psql.query(`select change_feed.emit('report', null, '{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}')`),
+      database.psql.query(`select change_feed.emit('report', null, '{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}')`),
     ).rejects.toMatchObject({ code: '22023' });
     await expect(
-      psql.query(`select change_feed.emit('report', null, jsonb_build_object('a', repeat('x', 201)))`),
+      database.psql.query(`select change_feed.emit('report', null, jsonb_build_object('a', repeat('x', 201)))`),
     ).rejects.toMatchObject({ code: '22023' });
   });
 });

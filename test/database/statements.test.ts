@@ -1,21 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type pg from 'pg';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { runAsAdmin } from '../test-database.js';
-import { change, createWatchedDatabase, type Recorded, type WatchedDatabase } from '../watched-database.js';
+import { change, type Recorded, useWatchedDatabase } from '../watched-database.js';
 
-let database: WatchedDatabase;
-let psql: pg.Client;
-let recorded: WatchedDatabase['recorded'];
-
-beforeAll(async () => {
-  database = await createWatchedDatabase();
-  ({ psql, recorded } = database);
-});
-
-afterAll(() => database.drop());
+const database = useWatchedDatabase();
 
 beforeEach(async () => {
-  await psql.query(`drop table if exists t, q cascade;
+  await database.psql.query(`drop table if exists t, q cascade;
     create table t (id int primary key, n int not null default 0); insert into t select generate_series(1, 3);
     create table q (id int primary key, t_id int references t on delete cascade on update cascade); insert into q values (10, 1), (11, 1), (12, 2);
     select change_feed.watch('t'), change_feed.watch('q')`);
@@ -94,28 +84,28 @@ test.each<[string, string, Recorded[]]>([
 ])('%s', async (_name, statement, events) => {
   const byOperation = (a: Recorded, b: Recorded) => (a.resource + a.operation < b.resource + b.operation ? -1 : 1);
   const inOrder = statement.startsWith('begin');
-  const found = await recorded(statement);
+  const found = await database.recorded(statement);
   expect(inOrder ? found : found.sort(byOperation)).toEqual(inOrder ? events : [...events].sort(byOperation));
 });
 
 test('VACUUM FULL makes no event, and those after it are right', async () => {
-  expect(await recorded('vacuum full t')).toEqual([]);
-  expect(await recorded('insert into t values (4)')).toEqual([t('insert', [4])]);
+  expect(await database.recorded('vacuum full t')).toEqual([]);
+  expect(await database.recorded('insert into t values (4)')).toEqual([t('insert', [4])]);
 });
 
 test('without keys each kind that a statement may make is told, whether it did or not', async () => {
-  await psql.query(`select change_feed.watch('t', keys => false)`);
-  const upsert = await recorded('insert into t values (4) on conflict (id) do update set n = 1');
+  await database.psql.query(`select change_feed.watch('t', keys => false)`);
+  const upsert = await database.recorded('insert into t values (4) on conflict (id) do update set n = 1');
   expect(upsert.map(({ operation }) => operation).sort()).toEqual(['insert', 'update']);
-  expect(await recorded('update t set n = 1 where false')).toEqual([t('update', null)]);
+  expect(await database.recorded('update t set n = 1 where false')).toEqual([t('update', null)]);
 });
 
 describe('triggers of the user', () => {
   test('that write to the same table, and to another one: each write is told once', async () => {
-    await psql.query(`create or replace function weiter() returns trigger language plpgsql as $$ begin
+    await database.psql.query(`create or replace function weiter() returns trigger language plpgsql as $$ begin
         if new.id < 6 then insert into t values (new.id + 1); insert into q values (new.id * 100, new.id); end if; return null; end $$;
       create trigger a_weiter after insert on t for each row execute function weiter()`);
-    const events = await recorded('insert into t values (4)');
+    const events = await database.recorded('insert into t values (4)');
     expect(
       events
         .filter(({ resource }) => resource === 't')
@@ -132,55 +122,58 @@ describe('triggers of the user', () => {
   });
 
   test('that change the row before it is written: the key that was written counts', async () => {
-    await psql.query(`create or replace function hundert() returns trigger language plpgsql as $$ begin
+    await database.psql.query(`create or replace function hundert() returns trigger language plpgsql as $$ begin
         new.id := new.id + 100; return new; end $$;
       create trigger vorher before insert on t for each row execute function hundert()`);
-    expect(await recorded('insert into t values (4)')).toEqual([t('insert', [104])]);
+    expect(await database.recorded('insert into t values (4)')).toEqual([t('insert', [104])]);
   });
 
   test('that suppress a row: it is not told', async () => {
-    await psql.query(`create or replace function nie() returns trigger language plpgsql as $$ begin return null; end $$;
+    await database.psql.query(`create or replace function nie() returns trigger language plpgsql as $$ begin return null; end $$;
       create trigger vorher before delete on t for each row execute function nie()`);
-    expect(await recorded('delete from t where id = 3')).toEqual([]);
+    expect(await database.recorded('delete from t where id = 3')).toEqual([]);
   });
 
   test('INSTEAD OF on a view, and a view that Postgres updates itself: the table below is told', async () => {
-    await psql.query(`create view sicht as select id, n * 2 as doppelt from t; create view einfach as select * from t;
+    await database.psql.query(`create view sicht as select id, n * 2 as doppelt from t; create view einfach as select * from t;
       create or replace function statt() returns trigger language plpgsql as $$ begin
         insert into t values (new.id, new.doppelt / 2); return new; end $$;
       create trigger statt instead of insert on sicht for each row execute function statt()`);
-    expect(await recorded('insert into sicht values (4, 8), (5, 10)')).toEqual([t('insert', [4]), t('insert', [5])]);
-    expect(await recorded('update einfach set n = 1 where id = 4')).toEqual([t('update', [4])]);
+    expect(await database.recorded('insert into sicht values (4, 8), (5, 10)')).toEqual([
+      t('insert', [4]),
+      t('insert', [5]),
+    ]);
+    expect(await database.recorded('update einfach set n = 1 where id = 4')).toEqual([t('update', [4])]);
   });
 
   test('deferred constraints: a transaction that one of them fails tells nothing', async () => {
-    await psql.query(`alter table q alter constraint q_t_id_fkey deferrable initially deferred`);
-    expect(await recorded('begin; insert into q values (13, 8); insert into t values (8); commit')).toEqual([
+    await database.psql.query(`alter table q alter constraint q_t_id_fkey deferrable initially deferred`);
+    expect(await database.recorded('begin; insert into q values (13, 8); insert into t values (8); commit')).toEqual([
       change('q', 'insert', [13]),
       t('insert', [8]),
     ]);
-    await expect(recorded('begin; insert into q values (14, 9); commit')).rejects.toThrow(
+    await expect(database.recorded('begin; insert into q values (14, 9); commit')).rejects.toThrow(
       'violates foreign key constraint',
     );
-    await psql.query('rollback');
-    expect(await recorded('select 1')).toEqual([]);
+    await database.psql.query('rollback');
+    expect(await database.recorded('select 1')).toEqual([]);
   });
 
   test('row level security, forced: a writer who sees only part names the rows that it changed', async () => {
     await runAsAdmin(
       `do $$ begin create role teil login password 'teil'; exception when duplicate_object then null; end $$`,
     );
-    await psql.query(`alter table t enable row level security; alter table t force row level security;
+    await database.psql.query(`alter table t enable row level security; alter table t force row level security;
       create policy nur on t to teil using (id <> 2) with check (true); grant select, update, insert on t to teil`);
     const writer = await database.session('teil');
-    expect(await recorded('update t set n = 1', writer)).toEqual([t('update', [1, 3])]);
-    expect(await recorded('insert into t values (4)', writer)).toEqual([t('insert', [4])]);
-    await psql.query('drop owned by teil');
+    expect(await database.recorded('update t set n = 1', writer)).toEqual([t('update', [1, 3])]);
+    expect(await database.recorded('insert into t values (4)', writer)).toEqual([t('insert', [4])]);
+    await database.psql.query('drop owned by teil');
   });
 
   test('watched and unwatched in the transaction that writes', async () => {
     expect(
-      await recorded(`begin; insert into t values (4); select change_feed.unwatch('t'); insert into t values (5);
+      await database.recorded(`begin; insert into t values (4); select change_feed.unwatch('t'); insert into t values (5);
       select change_feed.watch('t'); insert into t values (6); commit`),
     ).toEqual([t('insert', [4]), t('change', null), t('insert', [6])]);
   });

@@ -1,17 +1,7 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type pg from 'pg';
-import { change, createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
+import { expect, test } from '@jest/globals';
+import { change, useWatchedDatabase } from '../watched-database.js';
 
-let database: WatchedDatabase;
-let psql: pg.Client;
-let recorded: WatchedDatabase['recorded'];
-
-beforeAll(async () => {
-  database = await createWatchedDatabase();
-  ({ psql, recorded } = database);
-});
-
-afterAll(() => database.drop());
+const database = useWatchedDatabase();
 
 /** What is done to the table or the session, the write, and the keys that its event names; no number: null. */
 const survives: [string, string, string, (number | string)[] | null][] = [
@@ -96,36 +86,38 @@ const survives: [string, string, string, (number | string)[] | null][] = [
 ];
 
 test.each(survives)('%s does not fail a write', async (_name, setUp, write, keys) => {
-  await psql.query('drop table if exists t, t_neu; drop schema if exists boese, ort cascade');
-  await psql.query(`create table t (id int primary key, wert int); select change_feed.watch('t')`);
+  await database.psql.query('drop table if exists t, t_neu; drop schema if exists boese, ort cascade');
+  await database.psql.query(`create table t (id int primary key, wert int); select change_feed.watch('t')`);
   const session = await database.session();
   await session.query('insert into t values (0)'); // its plan stays in the session
   await session.query(setUp);
-  expect(await recorded(write, session)).toMatchObject([{ resource: 't', operation: 'insert', keys }]);
+  expect(await database.recorded(write, session)).toMatchObject([{ resource: 't', operation: 'insert', keys }]);
 });
 
 test('a write that its statement_timeout cancels leaves nothing in the log, and the next one is recorded', async () => {
-  await psql.query(`create table langsam (id int primary key); select change_feed.watch('langsam')`);
+  await database.psql.query(`create table langsam (id int primary key); select change_feed.watch('langsam')`);
   const session = await database.session();
   await session.query(`set statement_timeout = '100ms'`);
   await expect(session.query('insert into langsam select 1 from pg_sleep(5)')).rejects.toThrow(
     'canceling statement due to statement timeout',
   );
   await session.query('reset statement_timeout');
-  expect(await recorded('insert into langsam values (2)', session)).toEqual([change('langsam', 'insert', [2])]);
+  expect(await database.recorded('insert into langsam values (2)', session)).toEqual([
+    change('langsam', 'insert', [2]),
+  ]);
 });
 
 test('a read-only transaction writes nothing, and reads of a watched table stay allowed in it', async () => {
-  await psql.query(`create table lies (id int primary key); select change_feed.watch('lies')`);
-  expect(await recorded('begin read only; select * from lies; commit')).toEqual([]);
-  await expect(psql.query('begin read only; insert into lies values (1)')).rejects.toThrow(
+  await database.psql.query(`create table lies (id int primary key); select change_feed.watch('lies')`);
+  expect(await database.recorded('begin read only; select * from lies; commit')).toEqual([]);
+  await expect(database.psql.query('begin read only; insert into lies values (1)')).rejects.toThrow(
     'cannot execute INSERT in a read-only transaction',
   );
-  await psql.query('rollback');
+  await database.psql.query('rollback');
 });
 
 test('SERIALIZABLE writers of different tables do not fail each other', async () => {
-  await psql.query(`create table ser1 (id int primary key); create table ser2 (id int primary key);
+  await database.psql.query(`create table ser1 (id int primary key); create table ser2 (id int primary key);
     select change_feed.watch('ser1'), change_feed.watch('ser2')`);
   const one = await database.session();
   const two = await database.session();
@@ -137,13 +129,17 @@ test('SERIALIZABLE writers of different tables do not fail each other', async ()
     await one.query('commit');
     await two.query('commit');
   }
-  const { rows } = await psql.query(`select count(*)::int as n from change_feed.change where resource like 'ser_'`);
+  const { rows } = await database.psql.query(
+    `select count(*)::int as n from change_feed.change where resource like 'ser_'`,
+  );
   expect(rows).toEqual([{ n: 40 }]);
 });
 
 test("a writer's lastval() stays its own: drivers ask it for the key that a serial column has given", async () => {
-  await psql.query(`create table seriell (id bigserial primary key, n int); select change_feed.watch('seriell')`);
-  await psql.query('insert into seriell (n) values (1), (2)');
-  await psql.query(`update seriell set n = 3; delete from seriell; select change_feed.emit('x')`);
-  expect((await psql.query('select lastval()::int')).rows).toEqual([{ lastval: 2 }]);
+  await database.psql.query(
+    `create table seriell (id bigserial primary key, n int); select change_feed.watch('seriell')`,
+  );
+  await database.psql.query('insert into seriell (n) values (1), (2)');
+  await database.psql.query(`update seriell set n = 3; delete from seriell; select change_feed.emit('x')`);
+  expect((await database.psql.query('select lastval()::int')).rows).toEqual([{ lastval: 2 }]);
 });
