@@ -25,15 +25,16 @@ revoke execute on function change_feed.people(numeric, text, text) from public;
 --   change     its transaction; null: none is known, and streams are counted alone
 --   resources  which have changed
 --   seen       a position that the servers have to have reached, too
-create function change_feed.reach(question bigint, change xid8, resources text[], seen pg_snapshot default null)
+--   ends       when to wait no longer; so that several calls in one statement wait for a second together
+create function change_feed.reach(question bigint, change xid8, resources text[], seen pg_snapshot default null, ends timestamptz default null)
 returns table (
   server text, resource text, has_read boolean, subscribed bigint, handed bigint, behind bigint, ms numeric, says text
 ) language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-  begun constant timestamptz := clock_timestamp();
+  wait_ends constant timestamptz := coalesce(ends, clock_timestamp() + interval '1 s');
 begin
-  while clock_timestamp() < begun + interval '1 s' and exists (
+  while clock_timestamp() < wait_ends and exists (
     select from change_feed.running_server r
     where not exists (select from change_feed.server_answer a where a.server = r.id and a.question >= reach.question))
   loop
@@ -102,7 +103,7 @@ begin
   from line l order by l.id, l.resource);
 end
 $$;
-revoke execute on function change_feed.reach(bigint, xid8, text[], pg_snapshot) from public;
+revoke execute on function change_feed.reach(bigint, xid8, text[], pg_snapshot, timestamptz) from public;
 
 do $$
 begin

@@ -1,4 +1,4 @@
-import { formatTopic, parseTopic, type Scope } from './scope.js';
+import { parseTopic, type Scope } from './scope.js';
 
 /** The operation of a statement on a watched table, or `emit` for an application's own event. */
 export type Operation = 'insert' | 'update' | 'delete' | 'truncate' | 'emit';
@@ -67,13 +67,8 @@ export interface ScopedStatement {
   readonly valuesOf: (columns: string) => ChangedValues | undefined;
   /** The length of what it keeps for that, in UTF-16 units. */
   readonly size: number;
-  /** The JSON text of the log's column `scopes`; absent where the statement was read as one of many. */
+  /** The JSON text of scopes in the log; absent where the statement was read as one of many. */
   readonly text?: string;
-}
-
-/** Returns the topic that a change is about, as text. */
-export function topicOfChange({ resource, scope }: Change): string {
-  return scope ? formatTopic({ resource, scope }) : resource;
 }
 
 /**

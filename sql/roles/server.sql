@@ -74,13 +74,16 @@ grant execute on function
   change_feed.ask_servers(), change_feed.open_question(text), change_feed.pass_on_question(),
   change_feed.answer_question(text, bigint, text), change_feed.empty_answers(bigint),
   change_feed.find_change(text, text, text),
-  change_feed.reach(bigint, xid8, text[], pg_snapshot), change_feed.reached(text, text)
+  change_feed.reach(bigint, xid8, text[], pg_snapshot, timestamptz), change_feed.reached(text, text)
   to change_feed_server;
 
 -- Looking for faults, for pg-change-feed doctor
 grant execute on function change_feed.feed_owner() to change_feed_server;
 grant select on change_feed.owner_fault, change_feed.recorder_trigger to change_feed_server;
-grant execute on function change_feed.trigger_argument(bytea, integer) to change_feed_server;
+grant execute on function
+  change_feed.trigger_argument(bytea, integer),
+  change_feed.scope_names(jsonb), change_feed.scope_spec(jsonb), change_feed.encode_component(text)
+  to change_feed_server;
 
 -- REST of the registration system, where its tables are and belong to who runs this. Their triggers need no right of
 -- whoever writes.

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { queryOf } from '../database/migration-database.js';
 import { schemaFault, schemaState } from '../database/schema-state.js';
 import { OperatorError } from '../operator-error.js';
 import { connectToDatabase } from './database.js';
@@ -17,12 +18,14 @@ const REACH = `select ${reachColumns} from change_feed.reach($1, $2, $3)`;
 export async function reached(resource: string | undefined, { json }: { readonly json: boolean }): Promise<void> {
   const client = await connectToDatabase('reached');
   try {
-    const fault = schemaFault(await schemaState(async (text, values) => (await client.query(text, values)).rows));
+    const fault = schemaFault(await schemaState(queryOf(client)));
     if (fault) throw new OperatorError(fault);
     const [{ question }] = (await client.query(ASK)).rows;
     const [{ change, resources, says }] = (await client.query(FIND, [resource ?? null])).rows;
     const { rows } = await client.query<Reach>(REACH, [question, change, resources]);
-    const named = rows.map((row) => (row.server === 'all' ? { ...row, says: `${says}: ${row.says}` } : row));
+    const named = rows.map((row) =>
+      row.server === 'all' ? { ...row, says: [says, row.says].filter(Boolean).join(': ') } : row,
+    );
     console.log(json ? JSON.stringify(named, null, 2) : named.map(lineOf).join('\n'));
   } catch (error) {
     throw error instanceof pg.DatabaseError ? new OperatorError(`${error.severity}: ${error.message}`) : error;

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { queryOf } from '../database/migration-database.js';
 import { schemaFault, schemaState } from '../database/schema-state.js';
 import { OperatorError } from '../operator-error.js';
 import { connectToDatabase } from './database.js';
@@ -17,7 +18,7 @@ interface StatusRow {
 export async function status({ json }: { readonly json: boolean }): Promise<void> {
   const client = await connectToDatabase('status');
   try {
-    const fault = schemaFault(await schemaState(async (text, values) => (await client.query(text, values)).rows));
+    const fault = schemaFault(await schemaState(queryOf(client)));
     if (fault) throw new OperatorError(fault);
     // Row level security on the log is an error then, and not an empty answer.
     await client.query('set row_security = off');

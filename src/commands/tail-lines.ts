@@ -1,9 +1,10 @@
 import { styleText } from 'node:util';
-import { type LoggedChange, topicOfChange } from '../change.js';
+import type { LoggedChange } from '../change.js';
 import { writePosition } from '../feed/log/epochs.js';
 import type { Position } from '../feed/log/position.js';
 import type { Reading } from '../feed/log/reading.js';
 import { jsonObject } from '../json-text.js';
+import { formatTopic } from '../scope.js';
 import type { FollowedTopics } from '../streams/followed-topics.js';
 
 /** A change that `tail` shows, with the time of its statement by the clock here, as far as it is known. */
@@ -39,7 +40,7 @@ export function textLines(tailed: readonly TailedChange[]): string[] {
   return tailed.map(({ change, at }) =>
     [
       paint('dim', timeOf(at)),
-      paint('bold', topicOfChange(change)),
+      paint('bold', formatTopic(change)),
       change.operation ? paint(COLOURS[change.operation], change.operation) : change.keys ? 'changed' : 'many changes',
       ...(change.keys ? [change.keys.map(keyText).join(' ')] : []),
       ...(change.data === undefined ? [] : [dataOf(change)]),

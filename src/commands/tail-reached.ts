@@ -9,7 +9,7 @@ const MAX_CHANGES = 20;
 const ASK = 'select change_feed.ask_servers() as question';
 const REACH = `
   select ${reachColumns} from unnest($2::xid8[], $3::text[]) with ordinality as change (xid, name, place)
-  cross join lateral change_feed.reach($1, xid, array[name])
+  cross join lateral change_feed.reach($1, xid, array[name], ends => statement_timestamp() + interval '1 s')
   where server = 'all' order by place`;
 
 /** Says of the changes that `tail` has printed whether they have reached anyone, one question at a time. */

@@ -1,3 +1,4 @@
+import { queryOf } from '../database/migration-database.js';
 import { guardedTables, rowSecurityCure } from '../database/row-security.js';
 import type { Check, Finding } from './finding.js';
 
@@ -24,7 +25,7 @@ export const checkOwners: Check = async (client) => {
 
 /** Row level security on the feed's tables: a server that is not their owner reads nothing then. */
 export const checkRowSecurity: Check = async (client) => {
-  const tables = await guardedTables(async (text, values) => (await client.query(text, values)).rows);
+  const tables = await guardedTables(queryOf(client));
   if (tables.length === 0) return [{ level: 'ok', about: 'row level security', says: "none on the feed's tables" }];
   return tables.map(({ name }) => ({
     level: 'fail',

@@ -1,3 +1,4 @@
+import { queryOf } from '../database/migration-database.js';
 import { type SchemaState, schemaFault, schemaState } from '../database/schema-state.js';
 import { SCHEMA_VERSION, shippedSchema } from '../database/shipped-schema.js';
 import type { Check, Finding } from './finding.js';
@@ -6,7 +7,7 @@ const MIGRATE = 'pg-change-feed migrate';
 
 /** The schema: there, of this version, applied to its end, and usable by the session's user. */
 export const checkSchema: Check = async (client) => {
-  const state = await schemaState(async (text, values) => (await client.query(text, values)).rows);
+  const state = await schemaState(queryOf(client));
   const about = 'schema change_feed';
   const [says, command] = sentences(state);
   if (says) return [{ level: 'fail', about, says, cure: command ?? MIGRATE }];
@@ -33,7 +34,7 @@ function sentences(state: SchemaState): [says?: string | undefined, command?: st
 
 /** The functions: each body is compared with the files of sql/. */
 export const checkFunctions: Check = async (client) => {
-  const state = await schemaState(async (text, values) => (await client.query(text, values)).rows);
+  const state = await schemaState(queryOf(client));
   const { bodies } = await shippedSchema();
   if (state.kind === 'partial') {
     const missing = [...bodies.keys()].filter((name) => state.lacks.includes(`change_feed.${name}`));

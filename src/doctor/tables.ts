@@ -96,22 +96,22 @@ export const checkRecorders: Check = async (client) => {
   }));
 };
 
-/** Foreign tables that have become a partition or an heir of a table watched with keys: writes to their rows fail. */
+/** Foreign tables that have become a partition or an heir of a table watched with keys or scopes: writes to their rows fail. */
 export const checkForeignMembers: Check = async (client) => {
-  const { rows } = await client.query<{ relation: string; cure: string; member: string }>(`
-    select w.relation::text as relation, ${watchCallOf('w', { keys: 'false' })} as cure, m.relation::text as member
+  const { rows } = await client.query<{ relation: string; keys: boolean; cure: string; member: string }>(`
+    select w.relation::text as relation, w.keys, ${watchCallOf('w', { keys: 'false', scopes: "'[]'::jsonb" })} as cure, m.relation::text as member
     from change_feed.watched_table w
     join lateral (
       with recursive tree (relation) as (
         select w.relation::oid union select i.inhrelid from tree join pg_inherits i on i.inhparent = tree.relation)
       select c.oid::regclass as relation from tree join pg_class c on c.oid = tree.relation where c.relkind = 'f' limit 1
     ) m on true
-    where w.keys
+    where w.keys or w.scopes <> '[]'
     order by 1`);
-  return rows.map(({ relation, cure, member }) => ({
+  return rows.map(({ relation, keys, cure, member }) => ({
     level: 'fail',
     about: `triggers of ${relation}`,
-    says: `the foreign table ${member} belongs to it since it was watched with keys: writes to its rows fail`,
+    says: `the foreign table ${member} belongs to it since it was watched with ${keys ? 'keys' : 'scopes'}: writes to its rows fail`,
     cure,
   }));
 };

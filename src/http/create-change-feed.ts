@@ -102,9 +102,6 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     sent: () => streams.sent.state(streams.subscriptionCounts()),
     logger,
   });
-  let readAt = Number.NEGATIVE_INFINITY;
-  // Before the streams, which send what was read.
-  if (options.monitor) changes.listen({ onChanges: () => (readAt = performance.now()), onLost: () => {} });
   const streams: SSEManager = new SSEManager({ ...options, feed: changes, logger });
   const endStreams: FeedWithStreams['endStreams'] = async ({ subject }) => {
     streams.endStreams(subject);
@@ -112,7 +109,8 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
   };
   const addresses = { url: databaseUrl, listenUrl: listenDatabaseUrl, password: options.password };
   const database = options.monitor ? new MonitorDatabase(addresses) : undefined;
-  const monitor = database && new Monitor({ changes, streams, database, readAt: () => readAt, endStreams });
+  const monitor = database && new Monitor({ changes, streams, database, endStreams });
+  streams.closing.addEventListener('abort', () => monitor?.close());
   changes.revocations.listen((subject) => streams.endStreams(subject));
   const health = new HealthEvents(streams, () => {
     const { database, listener } = changes.health;
@@ -138,7 +136,6 @@ export function createChangeFeed(options: CreateChangeFeedOptions): FeedWithStre
     },
     stop: async () => {
       health.stop();
-      monitor?.close();
       await streams.close();
       await atMost(LAST_QUERIES_MS, Promise.all([changes.stop(), database?.close()]));
     },

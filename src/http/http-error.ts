@@ -35,3 +35,8 @@ export class HttpError extends Error {
     this.headers = headers;
   }
 }
+
+/** Makes the error of what a server that stops does not begin any more: the next one takes it. */
+export function stopsError(): HttpError {
+  return new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+}

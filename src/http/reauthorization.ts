@@ -33,19 +33,23 @@ export class Reauthorization {
     streams.closing.addEventListener('abort', () => clearInterval(timer));
   }
 
-  /** Asks for the rights of a stream from now on, until it ends. @param ask throws where there is no caller any more. */
-  add(client: Client, ask: () => Promise<Caller>): void {
+  /**
+   * Asks for the rights of a stream from now on.
+   * @param ask throws where there is no caller any more.
+   * @returns a function that ends it.
+   */
+  add(client: Client, ask: () => Promise<Caller>): () => void {
     // Many streams open at once after a deployment, and are asked one after the other.
-    this.#parts[Math.floor(Math.random() * PARTS)]?.add({ client, ask, asking: false });
+    const part = this.#parts[Math.floor(Math.random() * PARTS)] ?? new Set();
+    const entry: Entry = { client, ask, asking: false };
+    part.add(entry);
+    return () => part.delete(entry);
   }
 
   #askPart(): void {
     const part = this.#parts[this.#next] ?? new Set();
     this.#next = (this.#next + 1) % PARTS;
-    for (const entry of part) {
-      if (entry.client.closed) part.delete(entry);
-      else if (!entry.asking) void this.#ask(entry);
-    }
+    for (const entry of part) if (!entry.asking) void this.#ask(entry);
   }
 
   async #ask(entry: Entry): Promise<void> {

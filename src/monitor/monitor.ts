@@ -37,8 +37,6 @@ export interface MonitorOptions {
   readonly changes: ChangeFeed;
   readonly streams: SSEManager;
   readonly database: MonitorDatabase;
-  /** Returns when the last reading had been read, by performance.now(): before it was handed to anybody. */
-  readonly readAt: () => number;
   /** Ends all streams of a subject, at every server. */
   readonly endStreams: (of: { readonly subject: string }) => Promise<void>;
 }
@@ -156,9 +154,10 @@ export class Monitor {
   }
 
   #take(reading: SentReading): void {
-    const { counts } = this.#options.changes;
+    const { counts, health } = this.#options.changes;
     this.#history.add(reading.measured?.countsOf() ?? new Map(), reading.lagsMs);
-    this.#traces.add(reading, { heardAt: counts.heardAt, readAt: this.#options.readAt() });
+    const readAt = performance.now() - (health.readAgoMs ?? 0);
+    this.#traces.add(reading, { heardAt: counts.heardAt, readAt });
     if (this.#pages.size > 0) this.#live.add(reading);
   }
 
@@ -203,16 +202,18 @@ export class Monitor {
 
   /** Sends the state twice a second, and at once where an operator should know it. */
   #sendState(): void {
-    const state = this.#state();
-    const urgent = state.servers.map(({ id, answer, state: own }) => {
-      return [id, answer, own?.leading, own?.listening, own?.readAgoMs === null, own && own.behind > 0];
+    const { changes, streams } = this.#options;
+    const { listener, readAgoMs } = changes.health;
+    const own = [changes.leader.leading, listener, readAgoMs === null, countBehind(streams) > 0];
+    const others = this.#peers.rows().map(({ id, answer, state }) => {
+      return [id, answer, state?.leading, state?.listening, state?.readAgoMs === null, state && state.behind > 0];
     });
     const now = performance.now();
-    const told = JSON.stringify(urgent);
+    const told = JSON.stringify([own, others]);
     if (told === this.#told && now - this.#toldAt < STATE_MS) return;
     this.#told = told;
     this.#toldAt = now;
-    const text = eventText('state', state);
+    const text = eventText('state', this.#state());
     for (const page of this.#pages) page.sendText(text);
   }
 

@@ -87,12 +87,12 @@ export class Peers {
   }
 
   /**
-   * Asks all servers that report, at once.
+   * Asks all servers that report, at once; none where the database does not say which these are.
    * @param subject in whose name.
    * @returns the answers of those that gave one within two seconds.
    */
   async askAll<Answer>(question: MonitorRequest, subject: string): Promise<Map<string, Answer>> {
-    const servers = await this.#others();
+    const servers = await this.#others().catch(() => []);
     const answers = await Promise.all(
       servers.map(async ({ id }) => [id, await this.askOne<Answer>(id, question, subject)] as const),
     );

@@ -1,7 +1,8 @@
 import type { Writable } from 'node:stream';
-import { type LoggedChange, refetchOf, topicOfChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import type { Position } from '../feed/log/position.js';
 import type { Scope } from '../scope.js';
+import { formatTopic } from '../scope.js';
 import { ClientReplays, isCovered } from './client-replays.js';
 import { EventBatch, eventBatchOf } from './event-batch.js';
 import { type EncodedEvent, endedEvent, heartbeat, tableUpdate } from './event-format.js';
@@ -53,6 +54,8 @@ export class Client {
   readonly #outbox: Outbox;
   // Made when they are needed: ten thousand idle clients need none of them.
   #rights: StreamRights | undefined;
+  /** Scopes whose columns are no scope any more; other rights do not bring them back. */
+  #endedScopes: Set<string> | undefined;
   #resumePoint: ResumePoint | undefined;
   #replays: ClientReplays | undefined;
   #batch: EventBatch | undefined;
@@ -98,7 +101,8 @@ export class Client {
 
   /** The scopes that a subscription to `*` receives. */
   get grantedScopes(): readonly ScopedTopic[] {
-    return this.rights.grantedScopes;
+    const granted = this.rights.grantedScopes;
+    return this.#endedScopes ? granted.filter(({ text }) => !this.#endedScopes?.has(text)) : granted;
   }
 
   /** Returns whether it is subscribed to a whole resource, so that it receives no scope of it besides. */
@@ -151,7 +155,7 @@ export class Client {
     else for (const event of events) this.#add(event);
     for (const change of this.#replays?.end(replay, replayedTo) ?? []) {
       // "Everything may have changed" covers what it names; of `*` it can't name what is only just new.
-      if (!replayedTo && replayed.has(topicOfChange(change))) continue;
+      if (!replayedTo && replayed.has(formatTopic(change))) continue;
       // Its subscription may have been ended since, and another one may cover the topic, or a part of it.
       const subscription = this.#subscriptionTo(change);
       if (subscription) this.take(subscription, change, tableUpdate(change));
@@ -183,7 +187,8 @@ export class Client {
    * all that it is told.
    */
   endScope(scope: ScopedTopic): void {
-    this.rights.endScope(scope);
+    this.#endedScopes ??= new Set();
+    this.#endedScopes.add(scope.text);
     this.write(tableUpdate(refetchOf(scope.text, 'resync')).text + endedEvent(scope, 'no_scope'));
   }
 
@@ -236,7 +241,7 @@ export class Client {
 
   #subscriptionTo(change: LoggedChange): Subscription | undefined {
     const { resource, scope } = change;
-    const topic = topicOfChange(change);
+    const topic = formatTopic(change);
     const direct = this.subscriptions.get(topic);
     if (direct) return direct;
     const allowed = scope ? this.grantedScopes.some(({ text }) => text === topic) : this.authorize(resource);

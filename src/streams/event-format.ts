@@ -1,6 +1,7 @@
-import { type LoggedChange, topicOfChange } from '../change.js';
+import type { LoggedChange } from '../change.js';
 import { jsonObject } from '../json-text.js';
 import type { Topic } from '../scope.js';
+import { formatTopic } from '../scope.js';
 import { sumsUp } from './refetch.js';
 
 /**
@@ -52,7 +53,7 @@ export function endedEvent({ resource, scope }: Topic, reason: 'forbidden' | 'no
  * @param spreadMs clients wait a random part of it before they refetch; 0: they do not wait. Default 0.
  */
 export function tableUpdate(change: LoggedChange, spreadMs = 0): EncodedEvent {
-  const topic = topicOfChange(change);
+  const topic = formatTopic(change);
   return { topic, sumsUp: sumsUp(change), text: `event: table-update\ndata: ${changeJson(change, spreadMs)}\n\n` };
 }
 

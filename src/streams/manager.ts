@@ -72,7 +72,7 @@ export class SSEManager {
   readonly #logger: Logger;
   readonly #replays: Replays;
   readonly #clients = new Map<string, Client>();
-  readonly #subscriptions = new SubscriptionIndex();
+  readonly #subscriptions = new SubscriptionIndex((followed) => this.#tellScopes(followed));
   readonly #endedScopes: EndedScopes;
   readonly #shared: SharedByClients;
   readonly #expiry = new Expiry();
@@ -162,7 +162,6 @@ export class SSEManager {
     this.#logger.info({ client: client.id, subject, resources, resuming: since !== undefined }, 'stream opened');
 
     const subscriptions = topics.map((topic) => this.#subscriptions.add(client, topic));
-    this.#followScopes();
     if (since === undefined) this.#replays.greet(client, false);
     else void this.#replays.resume(client, since, subscriptions, hold);
     return client;
@@ -179,7 +178,6 @@ export class SSEManager {
     const known = client.subscriptions.has(topic) || client.subscriptions.has(EVERY_RESOURCE);
     const start = since && known ? earlier(since, this.#replays.sentTo(client)) : (since ?? client.heldAt);
     const subscription = this.#subscriptions.add(client, topic);
-    this.#followScopes();
     if (start !== undefined) await this.#replays.replay(client, start, [subscription]);
   }
 
@@ -189,7 +187,6 @@ export class SSEManager {
    */
   unsubscribe(clientId: string, subject: string, topic: string): void {
     this.#subscriptions.delete(this.requireClient(clientId, subject), topic);
-    this.#followScopes();
   }
 
   /** Ends all streams of a subject, and its polls, because its rights were withdrawn. */
@@ -207,7 +204,6 @@ export class SSEManager {
   reauthorize(client: Client, { rights, expiresAt }: Pick<StreamRequest, 'rights' | 'expiresAt'>): void {
     if (client.closed) return;
     this.#subscriptions.replaceRights(client, rights);
-    this.#followScopes();
     this.#expire(client, expiresAt);
     for (const topic of [...client.subscriptions.keys()]) {
       const { resource, scope } = parseTopic(topic);
@@ -253,12 +249,9 @@ export class SSEManager {
   }
 
   /** Has batches that are summed up tell scopes apart as long as somebody is subscribed to one. */
-  #followScopes(): void {
-    if (!this.#subscriptions.scopes.isEmpty) this.#endScopes ??= this.#feed.scopes.tell();
-    else {
-      this.#endScopes?.();
-      this.#endScopes = undefined;
-    }
+  #tellScopes(followed: boolean): void {
+    this.#endScopes?.();
+    this.#endScopes = followed ? this.#feed.scopes.tell() : undefined;
   }
 
   /** Ends a client's stream at a time, in ms since 1970, or never. */
@@ -273,7 +266,6 @@ export class SSEManager {
     client.release();
     if (client.expiresAt !== undefined) this.#expiry.delete(client, client.expiresAt);
     this.#subscriptions.deleteAll(client);
-    this.#followScopes();
     this.counts.closed[reason] += 1;
     const seconds = Math.round((performance.now() - client.openedAt) / 1000);
     this.#logger.info({ client: client.id, subject: client.subject, seconds, reason }, 'stream closed');

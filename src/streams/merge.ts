@@ -1,5 +1,6 @@
-import { type LoggedChange, refetchOf, topicOfChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import { elementsOf } from '../json-text.js';
+import { formatTopic } from '../scope.js';
 import { MAX_EVENTS, MAX_KEYS, MERGE_FROM } from './limits.js';
 
 /**
@@ -14,13 +15,13 @@ export function mergeChanges(changes: readonly LoggedChange[]): readonly LoggedC
   if (tooMany.size === 0) return merged;
   return [
     ...Array.from(tooMany, (topic) => refetchOf(topic)),
-    ...merged.filter((change) => !tooMany.has(topicOfChange(change))),
+    ...merged.filter((change) => !tooMany.has(formatTopic(change))),
   ];
 }
 
 function oftenChanged(changes: readonly LoggedChange[], times: number): Set<string> {
   const counts = new Map<string, number>();
-  for (const topic of changes.map(topicOfChange)) counts.set(topic, (counts.get(topic) ?? 0) + 1);
+  for (const topic of changes.map(formatTopic)) counts.set(topic, (counts.get(topic) ?? 0) + 1);
   return new Set([...counts].filter(([, count]) => count > times).map(([topic]) => topic));
 }
 
@@ -39,7 +40,7 @@ function mergeNeighbours(changes: readonly LoggedChange[], topics: ReadonlySet<s
   const last = new Map<string, Run>();
   for (const change of changes) {
     const { operation, origin } = change;
-    const topic = topicOfChange(change);
+    const topic = formatTopic(change);
     const mergeable = topics.has(topic) && change.keys !== undefined && change.data === undefined;
     const kind = mergeable ? `${operation} ${JSON.stringify(origin)}` : '';
     const keys = mergeable ? keysByText(change) : new Map<string, unknown>();

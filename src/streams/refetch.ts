@@ -1,6 +1,6 @@
-import { type LoggedChange, refetchOf, topicOfChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
 import type { ChangeFeed } from '../feed/change-feed.js';
-import { parseTopic } from '../scope.js';
+import { formatTopic, parseTopic } from '../scope.js';
 import type { StreamRights } from './rights.js';
 import { EVERY_RESOURCE } from './subscription.js';
 
@@ -11,7 +11,7 @@ export function sumsUp({ operation, keys, reason }: LoggedChange): boolean {
 
 /** Makes one change per topic out of many. A resync stays one: it says more than "something changed". */
 export function summarize(changes: readonly LoggedChange[]): LoggedChange[] {
-  const reasons = new Map(changes.map((change) => [topicOfChange(change), change.reason]));
+  const reasons = new Map(changes.map((change) => [formatTopic(change), change.reason]));
   return Array.from(reasons, ([topic, reason]) => refetchOf(topic, reason));
 }
 

@@ -1,5 +1,6 @@
-import { type LoggedChange, topicOfChange } from '../change.js';
+import type { LoggedChange } from '../change.js';
 import { earliest, hasSeen, type Position } from '../feed/log/position.js';
+import { formatTopic } from '../scope.js';
 import type { Client } from './client.js';
 import { type ScopedTopic, scopedTopic } from './scoped-topic.js';
 import { EVERY_RESOURCE, type Subscription } from './subscription.js';
@@ -51,7 +52,7 @@ export class Replay {
    * @param current the client's subscriptions: one that was ended meanwhile receives nothing.
    */
   missed(change: LoggedChange, current: ReadonlyMap<string, Subscription>): boolean {
-    return this.missedOf(topicOfChange(change), change.xid, current);
+    return this.missedOf(formatTopic(change), change.xid, current);
   }
 
   /** The same for a topic, and what a transaction changed of it. @param xid undefined: of one that is not known. */

@@ -20,7 +20,7 @@ export function authorizeByRights(rights: Rights, resource: string, scope?: Scop
   if (rights === '*' || rights.includes('*') || rights.includes(resource)) return true;
   return (
     scope !== undefined &&
-    scopesIn(rights).some((granted) => granted.resource === resource && includes(scope, granted.scope))
+    scopesIn(rights.filter((text) => text.startsWith(`${resource}?`))).some((granted) => includes(scope, granted.scope))
   );
 }
 
@@ -67,10 +67,5 @@ export class StreamRights {
       (text) => scopedTopic(text) ?? [],
     );
     return this.#grantedScopes;
-  }
-
-  /** Takes a scope out of those that `*` receives: its columns are no scope any more. */
-  endScope({ text }: ScopedTopic): void {
-    this.#grantedScopes = this.grantedScopes.filter((granted) => granted.text !== text);
   }
 }

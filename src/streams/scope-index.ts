@@ -19,6 +19,12 @@ export interface ScopeDelivery {
 export class ScopeIndex {
   /** By resource, columns, and value. */
   readonly #resources = new Map<string, Map<string, Map<string, Subscribers>>>();
+  readonly #onFollowed: (followed: boolean) => void;
+
+  /** @param onFollowed called with true when somebody follows a scope, and with false when nobody does any more. */
+  constructor(onFollowed: (followed: boolean) => void = () => {}) {
+    this.#onFollowed = onFollowed;
+  }
 
   /** True where nobody is subscribed to a scope. */
   get isEmpty(): boolean {
@@ -27,6 +33,7 @@ export class ScopeIndex {
 
   /** Adds a subscription to a scope. */
   add({ resource, columns, value }: ScopedTopic, subscription: Subscription): void {
+    if (this.isEmpty) this.#onFollowed(true);
     const ofResource = entryOf(this.#resources, resource, () => new Map<string, Map<string, Subscribers>>());
     const ofColumns = entryOf(ofResource, columns, () => new Map<string, Subscribers>());
     const known = ofColumns.get(value);
@@ -46,7 +53,9 @@ export class ScopeIndex {
     } else if (known !== subscription) return;
     ofColumns?.delete(value);
     if (ofColumns?.size === 0) ofResource?.delete(columns);
-    if (ofResource?.size === 0) this.#resources.delete(resource);
+    if (ofResource?.size !== 0) return;
+    this.#resources.delete(resource);
+    if (this.isEmpty) this.#onFollowed(false);
   }
 
   /** Lists the columns over which somebody is subscribed to scopes of a resource. */

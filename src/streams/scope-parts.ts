@@ -72,8 +72,7 @@ export function partsFor(
     if (change.resource !== topic.resource || except?.has(change)) continue;
     if (!change.statements && missed(change.xid)) parts.addUnknown(change.xid);
     for (const statement of change.statements ?? []) {
-      const values = statement.valuesOf(topic.columns);
-      if ((!values || values.keys.has(topic.value)) && missed(statement.change.xid)) parts.add(statement);
+      if (missed(statement.change.xid)) parts.add(statement);
     }
   }
   return parts.changes();

@@ -1,3 +1,4 @@
+import { columnsText } from '../feed/declared-scopes.js';
 import { combinedValue } from '../feed/log/logged-scopes.js';
 import { columnsOf, formatTopic, parseTopic, type Scope } from '../scope.js';
 
@@ -23,7 +24,7 @@ export function scopedTopic(text: string): ScopedTopic | undefined {
     text,
     resource,
     scope,
-    columns: columns.map(encodeURIComponent).join('&'),
+    columns: columnsText(columns),
     value: values.length === 1 ? (values[0] ?? '') : combinedValue(values),
   };
 }

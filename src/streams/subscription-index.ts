@@ -9,7 +9,12 @@ import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 export class SubscriptionIndex {
   /** To whole resources, and to `*`. */
   readonly #subscribers = new Map<string, Map<Client, Subscription>>();
-  readonly #scopes = new ScopeIndex();
+  readonly #scopes: ScopeIndex;
+
+  /** @param onFollowed see {@link ScopeIndex}. */
+  constructor(onFollowed: (followed: boolean) => void) {
+    this.#scopes = new ScopeIndex(onFollowed);
+  }
 
   /** Subscribes a client. @returns its subscription, which may be there already. */
   add(client: Client, topic: string): Subscription {

@@ -1,4 +1,5 @@
-import { type LoggedChange, refetchOf, topicOfChange } from '../change.js';
+import { type LoggedChange, refetchOf } from '../change.js';
+import { formatTopic } from '../scope.js';
 import { MAX_WAITING } from './limits.js';
 
 /** Keeps live changes, in their order, until the replays before them have been sent. */
@@ -9,10 +10,10 @@ export class WaitingChanges {
 
   /** Adds a change behind all others. */
   push(change: LoggedChange): void {
-    if (this.#topics) this.#topics.add(topicOfChange(change));
+    if (this.#topics) this.#topics.add(formatTopic(change));
     else this.#changes.push(change);
     if (this.#changes.length <= MAX_WAITING) return;
-    this.#topics = new Set(this.#changes.map(topicOfChange));
+    this.#topics = new Set(this.#changes.map(formatTopic));
     this.#changes = [];
   }
 

@@ -128,6 +128,19 @@ describe('finds, and says what to run: ', () => {
       },
     ],
     [
+      'one that inherits from a table watched with scopes alone',
+      `create foreign data wrapper nowhere; create server nowhere foreign data wrapper nowhere;
+        create table heirs (id int primary key, lager int); select change_feed.watch('heirs', keys => false, scopes => '{lager}');
+        create foreign table heir () inherits (heirs) server nowhere`,
+      `select change_feed.watch('heirs', keys => false); drop table heirs cascade; drop foreign data wrapper nowhere cascade`,
+      {
+        level: 'fail',
+        about: 'triggers of heirs',
+        says: 'the foreign table heir belongs to it since it was watched with scopes: writes to its rows fail',
+        cure: "select change_feed.watch('heirs', keys => false)",
+      },
+    ],
+    [
       'row-level notify triggers of others',
       `create function laut() returns trigger language plpgsql as $$ begin perform pg_notify('x', ''); return null; end $$;
         create trigger laut after insert on anmeldung for each row execute function laut()`,
@@ -316,7 +329,9 @@ describe('finds, and says what to run: ', () => {
 
     const well = await doctor([], { DATABASE_URL: as(server) });
     expect({ status: well.status, stderr: well.stderr }).toEqual({ status: 0, stderr: '' });
-    expect(well.stdout).toContain(`info  triggers: can't be looked at as ${server}: permission denied for function`);
+    expect(well.stdout).toContain(
+      `info  triggers: can't be looked at as ${server}: permission denied for function recorder_source`,
+    );
     expect(well.stdout).toContain(`ok    rights: ${server} has those that the server needs`);
 
     expect(await findings([], { DATABASE_URL: as(half) })).toMatchObject({

@@ -113,6 +113,8 @@ describe('an event for a scope', () => {
     await emitter.emitTableUpdate('bericht', { data: 2, scope: { haus: 7, jahr: '2030' } });
     await emitter.withSSENotification('bericht', async () => {}, { data: 3, scope: { haus: 8 } });
     await emitter.emitTableUpdate('raum', { data: 4 });
+    // Of one read, whole resources come before scopes.
+    await until(() => seven.updates.length >= 3 && eight.updates.length >= 2, 'the scopes');
     await emitter.emitTableUpdate('schluss');
     const told = async (stream: EventStream) => {
       await until(() => stream.updates.includes('schluss'));

@@ -89,7 +89,7 @@ export class ServerAnswers {
       await query('select change_feed.answer_question($1, $2, $3)', [instanceId, row.question, answer]);
       this.#answered = row.question;
       clearTimeout(this.#emptying);
-      this.#emptying = setTimeout(() => void this.#empty(), KEEP_MS);
+      if (this.#timer) this.#emptying = setTimeout(() => void this.#empty(), KEEP_MS);
     } catch (error) {
       this.#restsUntil = performance.now() + REST_MS;
       logger.debug({ err: error }, 'a question could not be answered');

@@ -13,6 +13,9 @@ import { pollHandler } from './poll.js';
 import { streamHandler } from './stream.js';
 import { subscribeHandler } from './subscribe.js';
 
+/** The longest time between two questions for rights, in seconds: above it a timer would run at once. */
+const MAX_REAUTHORIZE_S = 10_000_000;
+
 /** Limits on streams and their subscriptions. */
 export interface SSELimits extends StreamLimitsOptions {
   /** The largest number of subscriptions of one stream, by URL and POST; one more is 400 or 429. Default 100. */
@@ -60,7 +63,8 @@ export function feedRoutes(
   reauthorizeS?: number,
 ): readonly FeedRoute[] {
   const { maxSubscriptions = 100 } = limits;
-  if (reauthorizeS !== undefined && !(reauthorizeS > 0)) throw new TypeError('reauthorizeS: expected seconds above 0');
+  if (reauthorizeS !== undefined && !(reauthorizeS > 0 && reauthorizeS <= MAX_REAUTHORIZE_S))
+    throw new TypeError(`reauthorizeS: expected seconds above 0, and at most ${MAX_REAUTHORIZE_S}`);
   const parts: HandlerParts = {
     changes,
     streams,

@@ -14,7 +14,7 @@ import { requireRights } from '../../streams/subscriptions.js';
 import { revokedError } from '../caller.js';
 import { requireScopes } from '../declared-scopes.js';
 import { jsonAnswer } from '../exchange.js';
-import { HttpError } from '../http-error.js';
+import { HttpError, stopsError } from '../http-error.js';
 import { requestedTopics, resumePosition } from '../stream-query.js';
 import type { FeedHandler, HandlerParts } from './feed-handlers.js';
 
@@ -37,11 +37,14 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
   const { changes: feed, streams, limits, maxSubscriptions, reauthorizeMs } = parts;
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
+    const begun = performance.now();
     const { subject, rights, expiresAt } = await askCaller();
     const topics = requestedTopics(parameters.resources, maxSubscriptions);
     if (topics.length === 0) throw new HttpError('bad_request', 'resources: expected at least one');
     requireRights(topics, rights);
     await requireScopes(feed, topics, rights);
+    // Meanwhile the rights may have been withdrawn.
+    if (streams.revoked.since(subject, begun)) throw revokedError();
     const since = resumePosition(exchange);
     const waitMs = waitOf(parameters.wait) * 1000;
 
@@ -50,12 +53,19 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
     const followed = new FollowedTopics(topics, new StreamRights(rights));
     const endScopes = followed.hasScopes ? feed.scopes.tell() : () => {};
     const revoked = new AbortController();
+    const answered = new AbortController();
     const stopWatching = streams.revoked.watch(subject, () => revoked.abort());
     const leftMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : Math.max(expiresAt - Date.now(), 0);
     const limitMs = Math.min(waitMs, leftMs, reauthorizeMs);
     try {
       const left = exchange.ending();
-      const ended = AbortSignal.any([left, revoked.signal, streams.closing, AbortSignal.timeout(Math.ceil(limitMs))]);
+      const ended = AbortSignal.any([
+        left,
+        revoked.signal,
+        answered.signal,
+        streams.closing,
+        AbortSignal.timeout(Math.ceil(limitMs)),
+      ]);
       const late = AbortSignal.any([
         left,
         revoked.signal,
@@ -70,6 +80,8 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
       if (revoked.signal.aborted) throw revokedError();
       return jsonAnswer(body);
     } finally {
+      // It may have begun to wait for a change that it did not need.
+      answered.abort();
       endScopes();
       // A poll counts as a stream while it waits.
       leave();
@@ -148,10 +160,6 @@ function bodyOf(changes: readonly LoggedChange[], position: Position): string {
   const length = events.reduce((sum, event) => sum + event.length, 0);
   if (isTooLong(events.length, length)) events = summarize(changes).map((change) => changeJson(change));
   return `{"events":[${events.join(',')}],"position":${JSON.stringify(writePosition(position))}}`;
-}
-
-function stopsError(): HttpError {
-  return new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
 }
 
 /** Reads `?wait=`. @throws {HttpError} bad_request for anything but a whole number of seconds, 0 to 55. */

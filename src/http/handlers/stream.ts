@@ -1,6 +1,7 @@
 import { requireRights } from '../../streams/subscriptions.js';
+import { revokedError } from '../caller.js';
 import { requireScopes } from '../declared-scopes.js';
-import { HttpError } from '../http-error.js';
+import { stopsError } from '../http-error.js';
 import { requestedTopics, resumePosition } from '../stream-query.js';
 import type { FeedHandler, HandlerParts } from './feed-handlers.js';
 
@@ -17,15 +18,19 @@ export function streamHandler(parts: HandlerParts): FeedHandler {
   const { changes, streams, limits, maxSubscriptions, reauthorization } = parts;
   return async (exchange, askCaller) => {
     const { parameters } = exchange;
+    const begun = performance.now();
     const { subject, rights, expiresAt } = await askCaller();
     const topics = requestedTopics(parameters.resources, maxSubscriptions);
     requireRights(topics, rights);
     await requireScopes(changes, topics, rights);
+    // Meanwhile the rights may have been withdrawn.
+    if (streams.revoked.since(subject, begun)) throw revokedError();
     const since = resumePosition(exchange);
 
-    if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    if (streams.closed) throw stopsError();
     if (exchange.isOver) return;
-    const onClose = limits.admit(subject);
+    const leave = limits.admit(subject);
+    let forget = () => {};
     const client = streams.open({
       socket: exchange.openStream(STREAM_HEADERS),
       subject,
@@ -33,10 +38,13 @@ export function streamHandler(parts: HandlerParts): FeedHandler {
       topics,
       // A client that names all its topics in the URL needs no time to subscribe by POST.
       hold: parameters.hold !== '0',
-      onClose,
+      onClose: () => {
+        leave();
+        forget();
+      },
       expiresAt,
       ...(since !== undefined && { since }),
     });
-    reauthorization?.add(client, askCaller);
+    if (reauthorization) forget = reauthorization.add(client, askCaller);
   };
 }

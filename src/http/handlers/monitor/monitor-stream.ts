@@ -1,5 +1,5 @@
 import { MAX_MONITORS, type Monitor } from '../../../monitor/monitor.js';
-import { HttpError } from '../../http-error.js';
+import { HttpError, stopsError } from '../../http-error.js';
 import type { FeedHandler, HandlerParts } from '../feed-handlers.js';
 import { STREAM_HEADERS } from '../stream.js';
 import { allowed } from './allowed.js';
@@ -14,7 +14,7 @@ export function monitorStreamHandler(monitor: Monitor, parts: HandlerParts): Fee
   const { streams, limits, reauthorizeMs } = parts;
   return allowed(async (exchange, caller, ask) => {
     const { subject, expiresAt } = caller;
-    if (streams.closed) throw new HttpError('unavailable', 'The server stops', { 'Retry-After': '1' });
+    if (streams.closed) throw stopsError();
     if (exchange.isOver) return;
     if (monitor.pageCount >= MAX_MONITORS) {
       throw new HttpError('too_many_requests', `At most ${MAX_MONITORS} pages of the monitor: close another`, {
