@@ -109,12 +109,17 @@ describe('an event for a scope', () => {
   });
 
   test('reaches its subscribers alone, of a watched table and of none, also with a write', async () => {
+    // Of one read, whole resources come before scopes and these by name: so each is received before the next is made.
+    const received = (ofSeven: number, ofEight: number) =>
+      until(() => seven.updates.length === ofSeven && eight.updates.length === ofEight);
     await emitter.emitTableUpdate('raum', { data: 1, scope: { haus: 7 } });
+    await received(1, 0);
     await emitter.emitTableUpdate('bericht', { data: 2, scope: { haus: 7, jahr: '2030' } });
+    await received(2, 0);
     await emitter.withSSENotification('bericht', async () => {}, { data: 3, scope: { haus: 8 } });
+    await received(2, 1);
     await emitter.emitTableUpdate('raum', { data: 4 });
-    // Of one read, whole resources come before scopes.
-    await until(() => seven.updates.length >= 3 && eight.updates.length >= 2, 'the scopes');
+    await received(3, 2);
     await emitter.emitTableUpdate('schluss');
     const told = async (stream: EventStream) => {
       await until(() => stream.updates.includes('schluss'));
