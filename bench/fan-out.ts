@@ -4,11 +4,11 @@ import { cpuTime } from './processes.js';
 import { Readers } from './readers.js';
 import { printTable, round } from './report.js';
 import { median, medianRatio } from './statistics.js';
-import { allTargets, type Target } from './targets.js';
+import { allTargets, frameworkTargets, type Target } from './targets.js';
 
 const EVERY_MS = 400;
 
-/** The cost of one event for many readers, ours beside its peers: each in turn, several rounds. */
+/** Measures the cost of one event for many readers: ours beside its peers, then in each framework. Each in turn, several rounds. */
 export const fanOut: Bench = {
   name: 'fan-out',
   about: 'server CPU time for each event delivered to each of 10,000 readers, one event each 400 ms',
@@ -19,18 +19,29 @@ export const fanOut: Bench = {
     const readers = scale(10_000, 1000);
     const events = scale(12, 4);
     const rounds = scale(3, 1);
-    const targets = allTargets(database);
-    const costs = targets.map((): number[] => []);
-    for (let turn = 0; turn < rounds; turn += 1) {
-      for (const [place, target] of targets.entries()) costs[place]?.push(await measure(target, readers, events));
-    }
-    const ours = costs[0] ?? [];
+    const measured = async (targets: readonly Target[]) => {
+      const costs = targets.map((): number[] => []);
+      for (let turn = 0; turn < rounds; turn += 1) {
+        for (const [place, target] of targets.entries()) costs[place]?.push(await measure(target, readers, events));
+      }
+      return targets.map(({ name }, place) => ({ name, costs: costs[place] ?? [] }));
+    };
+    const servers = await measured(allTargets(database));
     printTable(
       ['server', 'µs of CPU per delivered event', 'ours in relation to it'],
-      targets.map(({ name }, place) => [
+      servers.map(({ name, costs }, place) => [
         name,
-        round(median(costs[place] ?? [])),
-        place === 0 ? '' : round(medianRatio(ours, costs[place] ?? [])),
+        round(median(costs)),
+        place === 0 ? '' : round(medianRatio(servers[0]?.costs ?? [], costs)),
+      ]),
+    );
+    const frameworks = await measured(frameworkTargets(database));
+    printTable(
+      ['ours in', 'µs of CPU per delivered event', 'in relation to node:http'],
+      frameworks.map(({ name, costs }, place) => [
+        name,
+        round(median(costs)),
+        place === 0 ? '' : round(medianRatio(costs, frameworks[0]?.costs ?? [])),
       ]),
     );
     console.log(`${readers} readers, ${events} events a round, ${rounds} rounds; the server on a core of its own.\n`);

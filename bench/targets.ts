@@ -61,25 +61,51 @@ export async function ourStream(port: number, query = 'resources=gemessen'): Pro
 /** Ours and all peers that are installed. `database` has the watched table gemessen with the row 1. */
 export function allTargets(database: BenchDatabase): Target[] {
   return [
-    {
-      name: 'pg-change-feed',
-      start: async (cpu) => {
-        const server = await startOurs(database.url, cpu);
-        return {
-          ...server,
-          stream: await ourStream(server.port),
-          publish: async () => {
-            await database.session.query('update gemessen set wert = wert + 1 where id = 1');
-          },
-        };
-      },
-    },
+    ours('pg-change-feed', database, (cpu) => startOurs(database.url, cpu)),
     peer(`better-sse ${versionOf('better-sse')}`, 'better-sse'),
     peer(`Koa ${versionOf('koa')} with a PassThrough`, 'koa'),
     peer('node:http', 'node-http'),
     peer('raw socket', 'raw-socket'),
     ...(hasNchan ? [nchan] : []),
   ];
+}
+
+/** The feed in each framework, as its example mounts it. */
+export function frameworkTargets(database: BenchDatabase): Target[] {
+  const frameworks = [
+    ['node:http', 'node-http'],
+    [`Koa ${versionOf('koa')}`, 'koa'],
+    [`Express ${versionOf('express')}`, 'express'],
+    [`Fastify ${versionOf('fastify')}`, 'fastify'],
+    [`Hono ${versionOf('hono')}, @hono/node-server ${versionOf('@hono/node-server')}`, 'hono'],
+    [`respond() behind @hono/node-server ${versionOf('@hono/node-server')}`, 'fetch'],
+  ];
+  const path = fileURLToPath(new URL('./feed-in-framework.js', import.meta.url));
+  return frameworks.map(([name = '', argument = '']) =>
+    ours(name, database, (cpu) =>
+      startProcess([process.execPath, path, argument], {
+        cpu,
+        env: { DATABASE_URL: database.url },
+        ready: /serving on (\d+)/,
+      }),
+    ),
+  );
+}
+
+function ours(name: string, database: BenchDatabase, start: (cpu?: number) => Promise<ServerProcess>): Target {
+  return {
+    name,
+    start: async (cpu) => {
+      const server = await start(cpu);
+      return {
+        ...server,
+        stream: await ourStream(server.port),
+        publish: async () => {
+          await database.session.query('update gemessen set wert = wert + 1 where id = 1');
+        },
+      };
+    },
+  };
 }
 
 function peer(name: string, file: string): Target {
