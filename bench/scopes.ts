@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench } from './bench.js';
 import type { BenchDatabase } from './database.js';
@@ -48,17 +51,25 @@ export const scopes: Bench = {
       ]),
     );
 
-    const memory = { table: [] as number[], scope: [] as number[] };
+    const resident = { table: [] as number[], scope: [] as number[] };
+    const used = { table: [] as number[], scope: [] as number[] };
     for (let turn = 0; turn < scale(3, 1); turn += 1) {
-      memory.table.push(await memoryOfStream(targetOf(database, WHOLE), scale(9000, 1000)));
-      memory.scope.push(await memoryOfStream(targetOf(database, OWN_SCOPE), scale(9000, 1000)));
+      for (const [of, query] of [
+        ['table', WHOLE],
+        ['scope', OWN_SCOPE],
+      ] as const) {
+        resident[of].push(await memoryOfStream(targetOf(database, query), scale(9000, 1000)));
+        used[of].push(await heapOfStream(database, query, scale(9000, 1000)));
+      }
     }
+    const row = (name: string, of: 'table' | 'scope') => [
+      name,
+      round(median(used[of]) / 1000),
+      round(median(resident[of]) / 1000),
+    ];
     printTable(
-      ['an idle stream of', 'kB of resident memory'],
-      [
-        ['the table', round(median(memory.table) / 1000)],
-        ['a scope of its own', round(median(memory.scope) / 1000)],
-      ],
+      ['an idle stream of', 'kB of the heap, garbage collected', 'kB of resident memory, with garbage'],
+      [row('the table', 'table'), row('a scope of its own', 'scope')],
     );
     await database.drop();
   },
@@ -99,6 +110,37 @@ async function costOfChange(
     await readers.end();
     await server.stop();
   }
+}
+
+/** @returns bytes of the heap that a stream uses once garbage is collected: of so many more after the first thousand. */
+async function heapOfStream(database: BenchDatabase, query: string, count: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'bench-heap-'));
+  const report = join(folder, 'report');
+  const preload = new URL('./heap-report.js', import.meta.url).href;
+  const server = await startOurs(database.url, undefined, { NODE_OPTIONS: `--import ${preload}`, HEAP_REPORT: report });
+  const usedBytes = async () => {
+    await rm(report, { force: true });
+    process.kill(server.pid, 'SIGUSR2');
+    for (;;) {
+      const text = await readFile(report, 'utf8').catch(() => '');
+      if (text.endsWith('\n')) return Number(text);
+      await delay(50);
+    }
+  };
+  const openMore = async (more: number) => {
+    const readers = await Readers.open(more, await ourStream(server.port, query));
+    await database.session.query(`select change_feed.emit('gemessen')`);
+    await readers.until(({ told }) => told === more);
+    return readers;
+  };
+  const first = await openMore(1000);
+  const before = await usedBytes();
+  const rest = await openMore(count);
+  const grown = (await usedBytes()) - before;
+  await Promise.all([first.end(), rest.end()]);
+  await server.stop();
+  await rm(folder, { recursive: true });
+  return grown / count;
 }
 
 function targetOf(database: BenchDatabase, query: string) {

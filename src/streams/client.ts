@@ -9,6 +9,7 @@ import { type EncodedEvent, endedEvent, heartbeat, tableUpdate } from './event-f
 import { MAX_EVENTS } from './limits.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 import type { Replay, Start } from './replay.js';
+import type { ReplayedEvents } from './replayed-events.js';
 import { ResumePoint } from './resume-point.js';
 import { type Rights, StreamRights } from './rights.js';
 import type { ScopedTopic } from './scoped-topic.js';
@@ -146,16 +147,15 @@ export class Client {
    * Sends what a replay found, then what waited for it and for no other, and lets the ids advance.
    * @param replayedTo how far the replay went; absent where it says that everything may have changed.
    */
-  endReplay(replay: Replay, events: readonly EncodedEvent[], replayedTo?: Position): void {
+  endReplay(replay: Replay, { events, topics }: ReplayedEvents, replayedTo?: Position): void {
     // Back to where the replay starts, first: cut in its middle, the stream has to start from there again.
     const startId = this.currentId;
-    const replayed = new Set(events.map(({ topic }) => topic));
     // Not one by one: a batch for each of thousands would stay with the first of them, for each place to resume from.
-    if (events.length > MAX_EVENTS) this.#batch = eventBatchOf(replayed, this.#batch);
+    if (events.length > MAX_EVENTS) this.#batch = eventBatchOf(topics, this.#batch);
     else for (const event of events) this.#add(event);
     for (const change of this.#replays?.end(replay, replayedTo) ?? []) {
       // "Everything may have changed" covers what it names; of `*` it can't name what is only just new.
-      if (!replayedTo && replayed.has(formatTopic(change))) continue;
+      if (!replayedTo && topics.has(formatTopic(change))) continue;
       // Its subscription may have been ended since, and another one may cover the topic, or a part of it.
       const subscription = this.#subscriptionTo(change);
       if (subscription) this.take(subscription, change, tableUpdate(change));
@@ -195,6 +195,11 @@ export class Client {
   /** Sends a heartbeat, unless the socket is full. */
   beat(): void {
     if (!this.isFull) this.write(heartbeat(this.currentId));
+  }
+
+  /** Gathers all that is sent until the end of this turn into one write. */
+  gather(): void {
+    this.#outbox.gather();
   }
 
   /** Writes at once, past the batch. */

@@ -24,6 +24,27 @@ export class Replay {
     return this.#starts.keys();
   }
 
+  /** True where one of its subscriptions is to a whole resource, or to `*`. */
+  get hasWhole(): boolean {
+    return Array.from(this.#starts.keys()).some(({ topic }) => !topic.includes('?'));
+  }
+
+  /**
+   * Returns whether it missed all that was read since {@link Replay.start} of the resources of its subscriptions: they are to
+   * whole resources, begin at one position, and none has been ended.
+   * @param current the client's subscriptions.
+   */
+  missedAll(current: ReadonlyMap<string, Subscription>): boolean {
+    const [first] = this.#starts.values();
+    return Array.from(this.#starts).every(
+      ([subscription, start]) =>
+        start === first &&
+        subscription.topic !== EVERY_RESOURCE &&
+        !subscription.topic.includes('?') &&
+        current.get(subscription.topic) === subscription,
+    );
+  }
+
   /** The scopes of a client that it covers, each once. */
   scopes(client: Pick<Client, 'grantedScopes'>): readonly ScopedTopic[] {
     const all = Array.from(this.#starts.keys(), ({ topic }) =>

@@ -7,6 +7,7 @@ import type { Client } from './client.js';
 import { connectedEvent, type EncodedEvent, healthEvent, retryAdvice, tableUpdate, withId } from './event-format.js';
 import { topicsToRefetch } from './refetch.js';
 import { Replay, type Start } from './replay.js';
+import { ReplayedEvents } from './replayed-events.js';
 import { partsFor, partsOfScopes } from './scope-parts.js';
 import { resourcesOf } from './scoped-topic.js';
 import type { StreamCounts } from './stream-counts.js';
@@ -17,7 +18,9 @@ const CONNECTED_WITHIN_MS = 1000;
 
 /** Replays to clients what they have missed: to those that come back, and to those that subscribe from an earlier position. */
 export class Replays {
-  readonly #events = new WeakMap<LoggedChange, EncodedEvent>();
+  readonly #encoded = new WeakMap<LoggedChange, EncodedEvent>();
+  /** Of what was read: all who missed the same share them. */
+  readonly #replayed = new WeakMap<readonly LoggedChange[], ReplayedEvents>();
   /** The running turn of each client. */
   readonly #turns = new Map<Client, Turn>();
   readonly #feed: ChangeFeed;
@@ -104,17 +107,19 @@ export class Replays {
       const reading =
         start === 'lost' ? undefined : await this.#feed.changesSince(start, wanted).catch(() => undefined);
       if (reading && !reading.lost) {
+        client.gather();
         found?.(start);
         client.endReplay(replay, this.#eventsOf(reading.changes, client, replay), reading.position);
       } else {
         this.#counts.resyncs += 1;
         const missed = await topicsToRefetch(this.#feed, topics, client);
+        client.gather();
         found?.('lost');
         const events = missed
           .map((topic) => refetchOf(topic, 'resync'))
           .filter((change) => replay.missed(change, client.subscriptions))
           .map((change) => tableUpdate(change));
-        client.endReplay(replay, events);
+        client.endReplay(replay, new ReplayedEvents(events));
       }
     } catch (error) {
       // The client comes back with the position that it has, and nothing is lost.
@@ -124,27 +129,35 @@ export class Replays {
   }
 
   /** Makes the events of what a client missed, of whole resources and of the scopes that it does not have as a whole. */
-  #eventsOf(changes: readonly LoggedChange[], client: Client, replay: Replay): EncodedEvent[] {
+  #eventsOf(changes: readonly LoggedChange[], client: Client, replay: Replay): ReplayedEvents {
     const current = client.subscriptions;
-    const isWhole = (change: LoggedChange) => client.authorize(change.resource) && replay.missed(change, current);
     const scopes = replay.scopes(client);
-    if (scopes.length === 0) return changes.filter(isWhole).map((change) => this.#encoded(change));
-    const whole = new Set(changes.filter(isWhole));
+    if (scopes.length === 0 && replay.missedAll(current)) return this.#all(changes);
+    const isWhole = (change: LoggedChange) => client.authorize(change.resource) && replay.missed(change, current);
+    const whole = replay.hasWhole ? changes.filter(isWhole) : [];
+    const except = new Set(whole);
     const parts = partsOfScopes(scopes, (scope) =>
-      partsFor(scope, changes, {
-        missed: (xid) => replay.missedOf(scope.text, xid, current),
-        except: whole,
-      }),
+      partsFor(scope, changes, { missed: (xid) => replay.missedOf(scope.text, xid, current), except }),
     );
-    return [...whole, ...parts].map((change) => this.#encoded(change));
+    return new ReplayedEvents([...whole, ...parts].map((change) => this.#encode(change)));
+  }
+
+  /** Makes the events of all changes that were read, once for all who missed them. */
+  #all(changes: readonly LoggedChange[]): ReplayedEvents {
+    let events = this.#replayed.get(changes);
+    if (!events) {
+      events = new ReplayedEvents(changes.map((change) => this.#encode(change)));
+      this.#replayed.set(changes, events);
+    }
+    return events;
   }
 
   /** Encodes a change once for all who missed it. */
-  #encoded(change: LoggedChange): EncodedEvent {
-    let event = this.#events.get(change);
+  #encode(change: LoggedChange): EncodedEvent {
+    let event = this.#encoded.get(change);
     if (!event) {
       event = tableUpdate(change);
-      this.#events.set(change, event);
+      this.#encoded.set(change, event);
     }
     return event;
   }

@@ -1,5 +1,6 @@
-import type { LoggedChange, ScopedStatement } from '../change.js';
-import { ScopeParts } from './scope-parts.js';
+import type { LoggedChange } from '../change.js';
+import { partsOf } from './scope-parts.js';
+import { type ChangesOverColumns, ScopedChanges } from './scoped-changes.js';
 import { type ScopedTopic, scopedTopicOf } from './scoped-topic.js';
 import type { Subscription } from './subscription.js';
 
@@ -81,47 +82,27 @@ export class ScopeIndex {
 
   /** Lists what the subscribers of scopes receive of the changes of one read. */
   *deliveriesOf(changes: readonly LoggedChange[]): Iterable<ScopeDelivery> {
-    const changesOf = new Map<string, LoggedChange[]>();
-    for (const change of changes) {
-      if (this.#resources.has(change.resource)) entryOf(changesOf, change.resource, () => []).push(change);
-    }
-    for (const [resource, own] of changesOf) {
-      const ofResource = this.#resources.get(resource) ?? [];
-      for (const [columns, values] of ofResource) yield* deliveriesOver(resource, columns, values, own);
+    const index = ScopedChanges.of(changes);
+    for (const [resource, ofResource] of this.#resources) {
+      for (const [columns, values] of ofResource) {
+        yield* deliveriesOver({ resource, columns }, values, index.over(resource, columns));
+      }
     }
   }
 }
 
 function* deliveriesOver(
-  resource: string,
-  columns: string,
+  { resource, columns }: Pick<ScopedTopic, 'resource' | 'columns'>,
   values: ReadonlyMap<string, Subscribers>,
-  changes: readonly LoggedChange[],
+  { statements, unknown }: ChangesOverColumns,
 ): Iterable<ScopeDelivery> {
-  const parts = new Map<string, ScopeParts>();
-  const partsOf = (value: string) =>
-    entryOf(parts, value, () => new ScopeParts(scopedTopicOf(resource, columns, value)));
-  /** The transactions of changes of which it is not known what they changed. */
-  const unknown: (bigint | undefined)[] = [];
-  const add = (statement: ScopedStatement) => {
-    const changed = statement.valuesOf(columns);
-    if (!changed) unknown.push(statement.change.xid);
-    else for (const value of changed.keys.keys()) if (values.has(value)) partsOf(value).add(statement);
-  };
-  for (const { statements, xid } of changes) {
-    if (statements) for (const statement of statements) add(statement);
-    else unknown.push(xid);
-  }
-  if (unknown.length > 0) {
-    // As one: thousands of scopes would each add up hundreds.
-    const one = unknown.length === 1 ? unknown[0] : undefined;
-    for (const value of values.keys()) partsOf(value).addUnknown(one);
-  }
-  for (const [value, collected] of parts) {
+  const everyone = unknown.length > 0;
+  for (const value of everyone ? values.keys() : statements.keys()) {
     const subscribers = values.get(value);
     if (!subscribers) continue;
-    const { topic } = collected;
-    yield { topic, changes: collected.changes(), subscriptions: [...each(subscribers)], everyone: unknown.length > 0 };
+    const topic = scopedTopicOf(resource, columns, value);
+    const changes = partsOf(topic, statements.get(value) ?? [], unknown);
+    yield { topic, changes, subscriptions: [...each(subscribers)], everyone };
   }
 }
 

@@ -1,57 +1,8 @@
 import type { LoggedChange, ScopedStatement } from '../change.js';
 import { certainPartsOf, mixedGroups } from '../feed/log/operation-groups.js';
 import { sumsUp } from './refetch.js';
+import { ScopedChanges, type StatementOfScope, type UnknownOfScope } from './scoped-changes.js';
 import type { ScopedTopic } from './scoped-topic.js';
-
-/** Collects what the subscribers of one scope receive of one read. */
-export class ScopeParts {
-  readonly #parts: LoggedChange[] = [];
-  /** The transaction of the last change of which it is not known what it changed, and how many such changes there are. */
-  #unknown: { readonly xid: bigint | undefined; readonly count: number } | undefined;
-
-  /** @param topic the scope. */
-  constructor(readonly topic: ScopedTopic) {}
-
-  /** Adds a statement, if it changed rows of the scope. */
-  add(statement: ScopedStatement): void {
-    const { columns, value, resource, scope } = this.topic;
-    const { change, valuesOf } = statement;
-    const values = valuesOf(columns);
-    if (!values) this.addUnknown(change.xid);
-    if (!values?.keys.has(value)) return;
-    const keysText = values.keys.get(value);
-    const { operation, data, dataText, origin, xid } = change;
-    this.#parts.push({
-      resource,
-      scope,
-      ...(operation && { operation }),
-      ...(keysText !== undefined && { keys: JSON.parse(keysText) as unknown[], keysText }),
-      ...(data !== undefined && { data }),
-      ...(dataText !== undefined && { dataText }),
-      // It would tell who changed rows of others.
-      ...(origin && !values.several && { origin }),
-      ...(xid !== undefined && { xid }),
-    });
-  }
-
-  /** Adds a change of which it is not known what it changed: subscribers of every scope receive that something did. */
-  addUnknown(xid: bigint | undefined): void {
-    this.#unknown = { xid, count: (this.#unknown?.count ?? 0) + 1 };
-  }
-
-  /**
-   * Returns them in their order, and last that something changed, if that is so. Where a transaction did different things
-   * to a row, the row comes once without operation, also where the log knows the order: it knows that from what else the
-   * transaction did, to rows of others maybe.
-   */
-  changes(): readonly LoggedChange[] {
-    const known = withoutMixedOperations(this.#parts);
-    if (!this.#unknown) return known;
-    const { resource, scope } = this.topic;
-    const { xid, count } = this.#unknown;
-    return [...known, { resource, scope, ...(xid !== undefined && count === 1 && { xid }) }];
-  }
-}
 
 /** Which changes count for {@link partsFor}. */
 export interface PartsOptions {
@@ -61,21 +12,51 @@ export interface PartsOptions {
   readonly except?: ReadonlySet<LoggedChange>;
 }
 
-/** Returns what the subscribers of a scope receive of these changes. */
+/** Returns what the subscribers of a scope receive of these changes: see {@link partsOf}. */
 export function partsFor(
   topic: ScopedTopic,
   changes: readonly LoggedChange[],
   { missed = () => true, except }: PartsOptions = {},
 ): readonly LoggedChange[] {
-  const parts = new ScopeParts(topic);
-  for (const change of changes) {
-    if (change.resource !== topic.resource || except?.has(change)) continue;
-    if (!change.statements && missed(change.xid)) parts.addUnknown(change.xid);
-    for (const statement of change.statements ?? []) {
-      if (missed(statement.change.xid)) parts.add(statement);
-    }
-  }
-  return parts.changes();
+  const { statements, unknown } = ScopedChanges.of(changes).over(topic.resource, topic.columns);
+  const counts = ({ change, xid }: UnknownOfScope) => missed(xid) && !except?.has(change);
+  return partsOf(topic, (statements.get(topic.value) ?? []).filter(counts), unknown.filter(counts));
+}
+
+/**
+ * Returns what the subscribers of a scope receive: the parts of statements in their order, and last that something changed,
+ * if that is so. Where a transaction did different things to a row, the row comes once without operation, also where the
+ * log knows the order: it knows that from what else the transaction did, to rows of others maybe.
+ * @param statements that changed rows of the scope.
+ * @param unknown changes of which it is not known what they changed.
+ */
+export function partsOf(
+  topic: ScopedTopic,
+  statements: readonly StatementOfScope[],
+  unknown: readonly UnknownOfScope[],
+): readonly LoggedChange[] {
+  const known = withoutMixedOperations(statements.map(({ statement }) => partOf(topic, statement)));
+  const [first, ...others] = unknown;
+  if (!first) return known;
+  const { resource, scope } = topic;
+  return [...known, { resource, scope, ...(first.xid !== undefined && others.length === 0 && { xid: first.xid }) }];
+}
+
+function partOf({ columns, value, resource, scope }: ScopedTopic, { change, valuesOf }: ScopedStatement): LoggedChange {
+  const values = valuesOf(columns);
+  const keysText = values?.keys.get(value);
+  const { operation, data, dataText, origin, xid } = change;
+  return {
+    resource,
+    scope,
+    ...(operation && { operation }),
+    ...(keysText !== undefined && { keys: JSON.parse(keysText) as unknown[], keysText }),
+    ...(data !== undefined && { data }),
+    ...(dataText !== undefined && { dataText }),
+    // It would tell who changed rows of others.
+    ...(origin && !values?.several && { origin }),
+    ...(xid !== undefined && { xid }),
+  };
 }
 
 /** Compares scopes by their text: see {@link partsOfScopes}. */
@@ -89,9 +70,9 @@ export function compareScopes({ text: one }: ScopedTopic, { text: other }: Scope
  */
 export function partsOfScopes(
   topics: readonly ScopedTopic[],
-  partsOf: (topic: ScopedTopic) => readonly LoggedChange[],
+  partsOfTopic: (topic: ScopedTopic) => readonly LoggedChange[],
 ): readonly LoggedChange[] {
-  return topics.toSorted(compareScopes).flatMap(partsOf);
+  return topics.toSorted(compareScopes).flatMap(partsOfTopic);
 }
 
 function withoutMixedOperations(changes: readonly LoggedChange[]): readonly LoggedChange[] {

@@ -1,15 +1,13 @@
 import type { LoggedChange } from '../../change.js';
-import { formatSnapshot, hasSeen, isAtLeast, type Position } from '../log/position.js';
+import { hasSeen, isAtLeast, type Position } from '../log/position.js';
 import type { Reading } from '../log/reading.js';
+import { SharedAnswers } from './shared-answers.js';
 
 /** As many changes without data take about the memory of one with it. */
 const WEIGHT_OF_DATA = 20;
 
 /** So much of a change's scopes takes about the memory of a change without, in UTF-16 units. */
 const SCOPES_PER_CHANGE = 3000;
-
-/** How many answers are kept. */
-const MAX_ANSWERS = 100;
 
 /**
  * What a server has read of late, so that clients which come back soon need no query: the snapshot alone says which of
@@ -20,8 +18,8 @@ export class RecentChanges {
   #batches: { readonly changes: readonly LoggedChange[]; readonly end: Position }[] = [];
   #count = 0;
   #start: Position;
-  /** Answers since the last reading: of a crowd that comes back many were at the same place. */
-  readonly #answers = new Map<string, Reading>();
+  /** Answers since the last reading. */
+  readonly #answers = new SharedAnswers();
 
   /**
    * @param size how many changes are kept at the most; 0: none.
@@ -34,7 +32,7 @@ export class RecentChanges {
 
   /** Takes what was read from where the last reading ended. */
   add({ changes, position, lost }: Reading): void {
-    this.#answers.clear();
+    this.#answers.forget();
     // What was summed up can't be judged one by one.
     if (lost || weightOf(changes) > this.#size || changes.some(({ xid }) => xid === undefined)) {
       this.#batches = [];
@@ -59,19 +57,16 @@ export class RecentChanges {
    */
   since(since: Position, now: Position, resources?: readonly string[]): Reading | undefined {
     if (this.#size === 0 || !isAtLeast(since, this.#start) || !isAtLeast(now, since)) return undefined;
-    // As JSON: no list of names reads like another, or like none.
-    const question = JSON.stringify([since.epoch, formatSnapshot(since), resources ?? null]);
-    const known = this.#answers.get(question);
-    if (known?.position === now) return known;
-    const changes = this.#batches.flatMap((batch) =>
-      batch.changes.filter(
-        ({ xid, resource }) =>
-          xid !== undefined && !hasSeen(since, xid) && (resources === undefined || resources.includes(resource)),
+    return this.#answers.get(since, now, resources, () => ({
+      position: now,
+      changes: this.#batches.flatMap((batch) =>
+        batch.changes.filter(
+          ({ xid, resource }) =>
+            xid !== undefined && !hasSeen(since, xid) && (resources === undefined || resources.includes(resource)),
+        ),
       ),
-    );
-    const answer: Reading = { position: now, changes, lost: false };
-    if (this.#answers.size < MAX_ANSWERS) this.#answers.set(question, answer);
-    return answer;
+      lost: false,
+    }));
   }
 }
 

@@ -1,6 +1,7 @@
 import { resolve } from '../log/epochs.js';
 import { earliest, hasSeen, isAtLeast, type Position } from '../log/position.js';
 import { lostReading, type Reading } from '../log/reading.js';
+import { SharedAnswers } from './shared-answers.js';
 
 /** The time that a stretch that was read is kept for others who were away as long, in ms: a crowd comes back within a minute. */
 const KEPT_MS = 60_000;
@@ -32,6 +33,8 @@ export class SharedReplay {
   #waiting: Waiting[] = [];
   #reading = false;
   #stretch: { readonly start: Position; readonly reading: Reading; readonly at: number } | undefined;
+  /** Answers from the stretch. */
+  readonly #answers = new SharedAnswers();
   /** The latest position that was found lost: it stays lost, and all before it. */
   #lostAt: Position | undefined;
 
@@ -80,7 +83,10 @@ export class SharedReplay {
       const reading = await this.#options.read(start);
       if (reading.lost) return await this.#readInHalves(waiting);
       this.#stretch = { start, reading, at: performance.now() };
-      for (const { since, resources, resolve } of waiting) resolve(partOf(reading, since, resources));
+      this.#answers.forget();
+      for (const { since, resources, resolve } of waiting) {
+        resolve(this.#answers.get(since, reading.position, resources, () => partOf(reading, since, resources)));
+      }
     } catch (error) {
       for (const { reject } of waiting) reject(error);
     }
@@ -102,13 +108,16 @@ export class SharedReplay {
     if (!stretch || !isAtLeast(since, stretch.start) || !isAtLeast(stretch.reading.position, since)) return undefined;
     if (performance.now() - stretch.at > KEPT_MS) {
       this.#stretch = undefined;
+      this.#answers.forget();
       return undefined;
     }
-    const { position } = stretch.reading;
-    const missed = partOf(stretch.reading, since, resources);
-    if (isAtLeast(position, now())) return missed;
-    const later = recent(position, resources);
-    return later && { ...later, changes: [...missed.changes, ...later.changes] };
+    return this.#answers.get(since, now(), resources, () => {
+      const { position } = stretch.reading;
+      const missed = partOf(stretch.reading, since, resources);
+      if (isAtLeast(position, now())) return missed;
+      const later = recent(position, resources);
+      return later && { ...later, changes: [...missed.changes, ...later.changes] };
+    });
   }
 }
 
