@@ -1,9 +1,4 @@
-import type { HistoryReport } from './report.js';
-
-/** The length of a bucket, in ms. */
-const BUCKET_MS = 5000;
-/** The number of buckets: an hour. */
-export const BUCKETS = 720;
+import { BUCKET_MS, BUCKETS, type HistoryReport } from './report.js';
 
 /** Resources that are counted by their names: anybody may emit under any. */
 const MAX_RESOURCES = 30;
@@ -79,7 +74,6 @@ export class History {
     const of = <Value>(read: (place: number) => Value) =>
       Array.from({ length: buckets }, (_, each) => read((first + each) % BUCKETS));
     return {
-      bucketMs: BUCKET_MS,
       endAgoMs: this.#now() - this.#begunAt - this.#current * BUCKET_MS,
       buckets,
       resources: Object.fromEntries(

@@ -95,8 +95,7 @@ export class MonitorDatabase {
    */
   async tables(anew: boolean): Promise<TablesReport> {
     const { report, at = 0 } = this.#examined ?? {};
-    if (report && !anew && performance.now() - at < FINDINGS_MS)
-      return { ...report, examinedAgoMs: performance.now() - at };
+    if (report && !anew && performance.now() - at < FINDINGS_MS) return report;
     this.#examining ??= this.#examine().finally(() => {
       this.#examining = undefined;
     });
@@ -134,7 +133,7 @@ export class MonitorDatabase {
       EXAMINE_MS,
       this.#session(this.#addresses.listenUrl, EXAMINE_MS, (client) => examine(client, this.#addresses, [])),
     );
-    const report = { tables, findings: findings ?? [LATE], examinedAgoMs: 0 };
+    const report = { tables, findings: findings ?? [LATE] };
     this.#examined = { report, at: performance.now() };
     return report;
   }

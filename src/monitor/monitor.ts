@@ -4,19 +4,20 @@ import { writePosition } from '../feed/log/epochs.js';
 import { fromHex, toHex } from '../hex-text.js';
 import { packageVersion } from '../package-root.js';
 import { type SSEManager, UnknownClientError } from '../streams/manager.js';
-import { BUCKETS, History } from './history.js';
+import { History } from './history.js';
 import { LiveChanges, type SentReading } from './live-changes.js';
 import type { MonitorDatabase } from './monitor-database.js';
 import { eventText, MonitorStream } from './monitor-stream.js';
 import { Peers } from './peers.js';
-import type {
-  HistoryAnswer,
-  HistoryReport,
-  LogReport,
-  MonitorState,
-  ServerState,
-  StreamList,
-  TablesReport,
+import {
+  BUCKETS,
+  type HistoryAnswer,
+  type HistoryReport,
+  type LogReport,
+  type MonitorState,
+  type ServerState,
+  type StreamList,
+  type TablesReport,
 } from './report.js';
 import { answerText, type MonitorRequest, parseRequest } from './requests.js';
 import { countBehind, listStreams } from './stream-list.js';
@@ -238,7 +239,6 @@ export class Monitor {
       position: writePosition(changes.position),
       streams: streams.clientCount,
       behind: countBehind(streams),
-      monitors: this.#pages.size,
       lagMs: this.#history.lastMinute() ?? null,
     };
   }

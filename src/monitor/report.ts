@@ -1,3 +1,8 @@
+/** The length of a bucket of the history, in ms. */
+export const BUCKET_MS = 5000;
+/** The number of its buckets: an hour. */
+export const BUCKETS = 720;
+
 /** The state of a server, as it says it itself. Spans of time only, in ms: clocks of servers differ. */
 export interface ServerState {
   readonly version: string;
@@ -15,8 +20,6 @@ export interface ServerState {
   readonly streams: number;
   /** Streams that do not read fast enough. */
   readonly behind: number;
-  /** Pages of the monitor. */
-  readonly monitors: number;
   /** The delay from commit to socket in the last minute; null where nothing has changed. */
   readonly lagMs: { readonly half: number; readonly most: number } | null;
 }
@@ -94,7 +97,6 @@ export interface ShownChanges {
 
 /** A stretch of the last hour: one value of each series for each 5 s. */
 export interface HistoryReport {
-  readonly bucketMs: number;
   /** The time since the end of the last bucket, in ms. */
   readonly endAgoMs: number;
   /** The number of buckets: each series has as many values, the earliest first. */
@@ -175,6 +177,4 @@ export interface TablesReport {
     readonly says: string;
     readonly cure?: string;
   }[];
-  /** The time since the doctor looked, in ms. */
-  readonly examinedAgoMs: number;
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { BUCKETS } from './report.js';
 
 /** A question of one server to another for its monitor. Texts are hexadecimal: the database may be in any encoding. */
 const request = z.discriminatedUnion('ask', [
   z.strictObject({ kind: z.literal('monitor'), ask: z.literal('state') }),
-  z.strictObject({ kind: z.literal('monitor'), ask: z.literal('history'), last: z.int().min(1).max(720) }),
+  z.strictObject({ kind: z.literal('monitor'), ask: z.literal('history'), last: z.int().min(1).max(BUCKETS) }),
   z.strictObject({ kind: z.literal('monitor'), ask: z.literal('streams'), search: z.string().max(800) }),
   z.strictObject({ kind: z.literal('monitor'), ask: z.literal('trace'), xid: z.string().max(30) }),
   z.strictObject({ kind: z.literal('monitor'), ask: z.literal('end'), client: z.string(), subject: z.string() }),

@@ -9,9 +9,9 @@ export interface Alarm {
 }
 
 /** The share of the NOTIFY queue, and of the log's rows, from which they are an alarm: as in ops/alerts.yml. */
-const QUEUE_FROM = 0.1;
-const QUEUE_STOPS = 0.5;
-const ROWS_FROM = 0.9;
+export const QUEUE_FROM = 0.1;
+export const QUEUE_STOPS = 0.5;
+export const ROWS_FROM = 0.9;
 /** The log may reach back for so much longer than it is kept, in s. */
 const LATE_PRUNING_S = 3600;
 /** The time for which the page says that changes were lost, in ms. */

@@ -1,5 +1,5 @@
+import { now } from '../../client/timing.js';
 import type { ShownChange, ShownChanges } from '../report.js';
-import { now } from './clock.js';
 
 /** Changes that the page keeps. */
 const MAX_KEPT = 5000;

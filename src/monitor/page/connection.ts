@@ -1,6 +1,6 @@
 import { EventReader } from '../../client/event-reader.js';
+import { now } from '../../client/timing.js';
 import { openEvents, RefusedError } from './api.js';
-import { now } from './clock.js';
 
 /** The time until the next attempt to connect, in ms. */
 const RETRY_MS = 1000;

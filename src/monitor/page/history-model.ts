@@ -1,9 +1,6 @@
-import type { HistoryAnswer } from '../report.js';
-import { now } from './clock.js';
+import { now } from '../../client/timing.js';
+import { BUCKET_MS, BUCKETS, type HistoryAnswer } from '../report.js';
 
-/** The length of a bucket, in ms, and the number that the plots show: an hour. */
-const BUCKET_MS = 5000;
-const BUCKETS = 720;
 /** Resources with a line of their own; the rest share one. */
 const MAX_LINES = 7;
 const REST = 'übrige';

@@ -1,4 +1,5 @@
 import type { LogReport } from '../report.js';
+import { QUEUE_FROM, QUEUE_STOPS, ROWS_FROM } from './alarms.js';
 import { bytesText, durationText, numberText, percentText } from './format.js';
 import { Section } from './section.js';
 
@@ -9,7 +10,7 @@ export function LogSection({ log }: { log: LogReport | null }) {
       {log ? (
         <dl class="facts">
           <Fact name="Änderungen" value={`${numberText(log.rows)} von ${numberText(log.maxRows)}`} />
-          <Meter label="Anteil der erlaubten Änderungen" share={log.rows / log.maxRows} from={0.9} />
+          <Meter label="Anteil der erlaubten Änderungen" share={log.rows / log.maxRows} from={ROWS_FROM} />
           <Fact name="Größe" value={bytesText(log.bytes)} />
           <Fact
             name="Älteste Änderung"
@@ -20,7 +21,7 @@ export function LogSection({ log }: { log: LogReport | null }) {
             value={log.horizonAgeS === null ? 'noch nichts gekürzt' : `vor ${durationText(1000 * log.horizonAgeS)}`}
           />
           <Fact name="NOTIFY-Warteschlange" value={percentText(log.queueUsage)} />
-          <Meter label="Füllung der NOTIFY-Warteschlange" share={log.queueUsage} from={0.1} />
+          <Meter label="Füllung der NOTIFY-Warteschlange" share={log.queueUsage} from={QUEUE_FROM} />
         </dl>
       ) : (
         <p class="soft">Die Datenbank hat noch nicht geantwortet.</p>
@@ -42,7 +43,15 @@ function Fact({ name, value }: { name: string; value: string }) {
 function Meter({ label, share, from }: { label: string; share: number; from: number }) {
   return (
     <dd class="meter">
-      <meter aria-label={label} min={0} max={1} low={from} high={Math.max(0.5, from)} optimum={0} value={share} />
+      <meter
+        aria-label={label}
+        min={0}
+        max={1}
+        low={from}
+        high={Math.max(QUEUE_STOPS, from)}
+        optimum={0}
+        value={share}
+      />
     </dd>
   );
 }

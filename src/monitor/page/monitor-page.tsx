@@ -1,8 +1,8 @@
 import { useEffect, useReducer, useState } from 'preact/hooks';
+import { now } from '../../client/timing.js';
 import { AlarmList } from './alarm-list.js';
 import { alarmsOf } from './alarms.js';
 import { ChangesSection } from './changes-section.js';
-import { now } from './clock.js';
 import { HistorySection } from './history-section.js';
 import { LogSection } from './log-section.js';
 import { MonitorStore } from './monitor-store.js';

@@ -1,7 +1,7 @@
+import { now } from '../../client/timing.js';
 import type { HistoryAnswer, MonitorState, ShownChanges } from '../report.js';
 import { get } from './api.js';
 import { ChangeBuffer } from './change-buffer.js';
-import { now } from './clock.js';
 import { Connection, type ConnectionState } from './connection.js';
 import { HistoryModel } from './history-model.js';
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Monitor } from '../../../monitor/monitor.js';
+import { BUCKETS } from '../../../monitor/report.js';
 import { parseTopic } from '../../../scope.js';
 import type { Caller } from '../../caller.js';
 import { type Exchange, jsonAnswer } from '../../exchange.js';
@@ -12,8 +13,6 @@ import { pageRoutes } from './page.js';
 /** The path at which the monitor's answers begin. */
 const API = '/api/monitor';
 
-/** The largest number of buckets that a page asks for: an hour. */
-const MAX_BUCKETS = 720;
 /** The longest search, in characters. */
 const MAX_SEARCH = 200;
 
@@ -51,10 +50,10 @@ export function monitorRoutes(monitor: Monitor, parts: HandlerParts): readonly F
 }
 
 function bucketsOf(given: string | string[] | undefined): number {
-  if (given === undefined) return MAX_BUCKETS;
+  if (given === undefined) return BUCKETS;
   const buckets = typeof given === 'string' && /^\d{1,3}$/.test(given) ? Number(given) : 0;
-  if (buckets >= 1 && buckets <= MAX_BUCKETS) return buckets;
-  throw new HttpError('bad_request', `last: expected a number from 1 to ${MAX_BUCKETS}`);
+  if (buckets >= 1 && buckets <= BUCKETS) return buckets;
+  throw new HttpError('bad_request', `last: expected a number from 1 to ${BUCKETS}`);
 }
 
 function searchOf(given: string | string[] | undefined): string {
