@@ -23,6 +23,7 @@ export interface PlotData {
 
 /** The page's picture of the last hour, by its own clock. */
 export class HistoryModel {
+  readonly #now: () => number;
   readonly #changes = new Map<string, Line>();
   readonly #most = new Map<string, Line>();
   readonly #half: Line = new Map();
@@ -30,9 +31,14 @@ export class HistoryModel {
   #knownFrom = Number.POSITIVE_INFINITY;
   #knownTo = 0;
 
+  /** @param clock the time in ms since 1970. */
+  constructor(clock = now) {
+    this.#now = clock;
+  }
+
   /** Takes the histories of the servers: each has read every change, and the longest memory counts. */
   take({ servers }: HistoryAnswer): void {
-    const takenAt = now();
+    const takenAt = this.#now();
     const longest = [...servers].sort((one, other) => other.history.buckets - one.history.buckets)[0];
     for (const { id, history } of servers) {
       const first = Math.round((takenAt - history.endAgoMs) / BUCKET_MS) - history.buckets;
@@ -41,7 +47,6 @@ export class HistoryModel {
           if (value === null) line.delete(first + place);
           else line.set(first + place, value * factor);
         }
-        for (const bucket of line.keys()) if (bucket < first + history.buckets - BUCKETS) line.delete(bucket);
       };
       put(lineOf(this.#most, id), history.most);
       if (history !== longest?.history) continue;
@@ -51,11 +56,19 @@ export class HistoryModel {
       for (const [resource, counts] of Object.entries(history.resources))
         put(lineOf(this.#changes, resource), counts, 1000 / BUCKET_MS);
     }
+    const oldest = Math.floor(takenAt / BUCKET_MS) - BUCKETS;
+    forget(this.#half, oldest);
+    for (const lines of [this.#changes, this.#most]) {
+      for (const [name, line] of lines) {
+        forget(line, oldest);
+        if (line.size === 0) lines.delete(name);
+      }
+    }
   }
 
   /** The changes a second of each resource: the busiest, and the rest together. */
   changesASecond(): PlotData {
-    const times = timesUntilNow();
+    const times = timesUntil(this.#now());
     const sums = Array.from(this.#changes, ([label, line]) => ({ label, line, sum: sumOf(line) }))
       .filter(({ sum }) => sum > 0)
       .sort((one, other) => other.sum - one.sum || one.label.localeCompare(other.label));
@@ -78,7 +91,7 @@ export class HistoryModel {
 
   /** The delay from commit to socket in ms: of 99 of 100 changes at each server, and of half of them. */
   delays(): PlotData {
-    const times = timesUntilNow();
+    const times = timesUntil(this.#now());
     const valuesOf = (line: Line) => times.map((time) => line.get(time) ?? null);
     const lines = Array.from(this.#most, ([server, line]) => ({ label: `99 % an ${server}`, values: valuesOf(line) }))
       .filter(({ values }) => values.some((value) => value !== null))
@@ -87,8 +100,9 @@ export class HistoryModel {
   }
 }
 
-function timesUntilNow(): number[] {
-  const last = Math.floor(now() / BUCKET_MS) - 1;
+/** Lists the buckets of the hour that ends at a time. */
+function timesUntil(end: number): number[] {
+  const last = Math.floor(end / BUCKET_MS) - 1;
   return Array.from({ length: BUCKETS }, (_, place) => last - BUCKETS + 1 + place);
 }
 
@@ -100,6 +114,11 @@ function sumOf(line: Line): number {
   let sum = 0;
   for (const value of line.values()) sum += value;
   return sum;
+}
+
+/** Removes what is older than a bucket. */
+function forget(line: Line, oldest: number): void {
+  for (const bucket of line.keys()) if (bucket < oldest) line.delete(bucket);
 }
 
 function lineOf(lines: Map<string, Line>, name: string): Line {
