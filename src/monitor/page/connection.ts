@@ -6,7 +6,7 @@ import { openEvents, RefusedError } from './api.js';
 const RETRY_MS = 1000;
 /** The time without an event after which the connection counts as broken, in ms: a state comes every 500 ms. */
 const SILENCE_MS = 1500;
-/** The time after which it is given up, and opened again. */
+/** The time without an answer or an event after which it is given up, and opened again, in ms. */
 const GIVE_UP_MS = 6000;
 
 /** The state of the page's stream. */
@@ -67,6 +67,7 @@ export class Connection {
 
   async #read(): Promise<void> {
     this.#abort = new AbortController();
+    this.#heardAt = performance.now();
     const response = await openEvents(this.#abort.signal);
     this.#heardAt = performance.now();
     const reader = response.body?.getReader();
@@ -88,8 +89,9 @@ export class Connection {
 
   #watch(): void {
     const silentMs = performance.now() - this.#heardAt;
-    if (this.#state.status !== 'live' && this.#state.status !== 'silent') return;
-    if (silentMs > SILENCE_MS) this.#become('silent');
+    const isOpen = this.#state.status === 'live' || this.#state.status === 'silent';
+    if (isOpen && silentMs > SILENCE_MS) this.#become('silent');
+    // An attempt to connect may hang as well as a stream.
     if (silentMs > GIVE_UP_MS) this.#abort.abort();
   }
 

@@ -120,6 +120,19 @@ describeInBrowser('the page says', (pages) => {
     await page.locator('.alarms li', { hasText: 'Keine Verbindung' }).waitFor({ state: 'detached' });
   });
 
+  test('that it is live, although an attempt to connect hung', async () => {
+    let attempts = 0;
+    const page = await openMonitor(pages, server, {
+      prepare: (made) =>
+        made.route('**/api/monitor/events', async (route) => {
+          attempts += 1;
+          if (attempts > 1) await route.continue();
+        }),
+    });
+    expect(attempts).toBeGreaterThan(1);
+    await page.locator('[data-server][data-answer=ok]').first().waitFor();
+  });
+
   test('that its own server hangs', async () => {
     const own = await inProcess();
     const page = await openMonitor(pages, server, { url: own.url });
