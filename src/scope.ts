@@ -49,10 +49,13 @@ export function topicOf(resource: string, values: Readonly<Record<string, ScopeV
   return { resource, scope: checked(pairs) };
 }
 
-/** Prints a topic in its one canonical form: columns sorted by their bytes, names and values percent-encoded. */
+/**
+ * Prints a topic in its one canonical form: columns sorted by their bytes, names and values percent-encoded.
+ * @throws {TypeError} for a lone surrogate.
+ */
 export function formatTopic({ resource, scope }: Topic): string {
   if (!scope) return resource;
-  const pairs = columnsOf(scope).map((name) => [name, scope[name] ?? ''].map(encodeURIComponent).join('='));
+  const pairs = columnsOf(scope).map((name) => [name, scope[name] ?? ''].map(encoded).join('='));
   return `${resource}?${pairs.join('&')}`;
 }
 
@@ -78,21 +81,26 @@ function checked(pairs: readonly (readonly [name: string, value: string])[]): Sc
 }
 
 /** Undoes percent-encoding. @throws {TypeError} for a malformed `%`, and bytes that are not UTF-8. */
-function decoded(text: string): string {
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw invalid('percent-encoded UTF-8');
+    throw invalid('percent-encoding');
+  }
+}
+
+/** Percent-encodes a text. @throws {TypeError} for a lone surrogate. */
+function encoded(text: string): string {
+  try {
+    return encodeURIComponent(text);
+  } catch {
+    throw invalid('no lone surrogates');
   }
 }
 
 /** Returns the bytes of a text in UTF-8, one character each. @throws {TypeError} for a lone surrogate. */
 function bytesOf(text: string): string {
-  try {
-    return encodeURIComponent(text).replace(/%(..)/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
-  } catch {
-    throw invalid('no lone surrogates');
-  }
+  return encoded(text).replace(/%(..)/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
 function expect(holds: boolean, expected: string): void {

@@ -1,4 +1,4 @@
-import type { Scope, ScopeValue, Topic } from '../scope.js';
+import { decoded, type Scope, type ScopeValue, type Topic } from '../scope.js';
 
 /** The rows of a resource that have these values in these columns: a scope of the table. */
 export interface ScopedResource {
@@ -15,8 +15,7 @@ export type Resource = string | ScopedResource;
 
 /**
  * Reads a resource as `parseTopic` and `topicOf` of scope.ts do, and leaves it to the server to check names and values.
- * @throws {TypeError} for a condition that is not `column=value`.
- * @throws {URIError} for a malformed `%`, and for a lone surrogate.
+ * @throws {TypeError} for a condition that is not `column=value` with both percent-encoded.
  */
 export function topicFrom(resource: Resource): Topic {
   if (typeof resource !== 'string') {
@@ -25,7 +24,7 @@ export function topicFrom(resource: Resource): Topic {
   }
   const [name = '', conditions] = resource.split('?');
   if (conditions === undefined) return { resource };
-  const pairs = conditions.split('&').map((pair) => pair.split('=').map(decodeURIComponent));
+  const pairs = conditions.split('&').map((pair) => pair.split('=').map(decoded));
   if (pairs.some(({ length }) => length !== 2)) throw new TypeError(`${resource}: expected column=value`);
   return { resource: name, scope: Object.fromEntries(pairs) as Scope };
 }

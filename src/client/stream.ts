@@ -59,7 +59,7 @@ export async function readStream(request: StreamRequest): Promise<StreamEnd> {
     return signal.aborted ? { kind: 'closed' } : { kind: 'ended', reason: 'the server ended the stream' };
   } catch (error) {
     if (signal.aborted) return { kind: 'closed' };
-    const reason = silentMs === undefined ? String(error) : `nothing was heard for ${silentMs / 1000} s`;
+    const reason = silentMs === undefined ? String(error) : `silent for ${silentMs / 1000} s`;
     return open ? { kind: 'ended', reason } : { kind: 'refused', status: 0, reason };
   } finally {
     cancel();

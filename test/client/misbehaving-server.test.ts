@@ -80,7 +80,7 @@ describe('a stream', () => {
     server.answers = [() => {}, stream(), stream('', { id: 'e.2:2:' })];
     listen({ silenceMs: 100 });
     await server.request(2);
-    expect(logged.filter((line) => line === 'SSE connection error nothing was heard for 0.1 s')).toHaveLength(2);
+    expect(logged.filter((line) => line === 'SSE connection error silent for 0.1 s')).toHaveLength(2);
   });
 
   test("comes back after the server's retry", async () => {

@@ -114,7 +114,11 @@ test('what is no scope throws where it is written', () => {
   expect(() => service.on('anmeldung?veranstaltung_id', () => {})).toThrow(
     new TypeError('anmeldung?veranstaltung_id: expected column=value'),
   );
-  expect(() => service.on('anmeldung?veranstaltung_id=%', () => {})).toThrow(URIError);
+  expect(() => service.on('anmeldung?veranstaltung_id=%', () => {})).toThrow(
+    new TypeError('scope: expected percent-encoding'),
+  );
+  const surrogate = { resource: 'anmeldung', scope: { name: '\ud800' } };
+  expect(() => service.on(surrogate, () => {})).toThrow(new TypeError('scope: expected no lone surrogates'));
 });
 
 test('a topic is read as the server reads it', () => {
