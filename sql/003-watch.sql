@@ -14,8 +14,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.trigger_argument(bytea, integer) from public;
 
--- Every trigger of ours: on which table, for what, with which arguments: the resource, the scopes, and whether keys are
--- named. Triggers have the last two where there are scopes only.
+-- Every trigger of ours: its table, its operation and its arguments, which are the resource, the scopes, and whether events
+-- name keys. Only the triggers of a table with scopes have the last two.
 create view change_feed.recorder_trigger as
 select
   t.tgrelid::regclass as relation,
@@ -158,10 +158,11 @@ revoke execute on function change_feed.one_at_a_time() from public;
 -- May be called again, and then brings the triggers to what this call says. Says what it did.
 --   target    the table; its partitions are watched with it and report its name
 --   resource  the name in the feed; the table's own unless given
---   keys      false: no transition tables. For keys that are personal data, and for wide rows. Then events name neither
---             keys nor the number of rows, and a statement that changed no row is recorded too.
+--   keys      false: events name no keys. For keys that are personal data, and for wide rows. Without scopes the triggers then
+--             take no transition tables, so a statement that changed no row is recorded too.
 --   scopes    columns by whose values the table is parted for subscribers and rights. One scope may be of several columns,
---             joined with an ampersand. Changes are recorded with the values that the changed rows have or had there.
+--             joined with an ampersand. The log has the values that the changed rows have or had there, each with its keys;
+--             beside keys => false the values alone. Scopes need transition tables.
 -- Runs with the caller's rights: the table's owner, being a member of change_feed_owner.
 create function change_feed.watch(
   target regclass, resource text default null, keys boolean default true, scopes text[] default '{}') returns text

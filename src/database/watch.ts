@@ -7,7 +7,8 @@ export interface WatchOptions {
   readonly resource?: string;
   /**
    * Names the primary keys of the changed rows in events. Default true. False for keys that are personal data and
-   * for tables with wide rows; then a statement that changed no row makes an event, too.
+   * for tables with wide rows. Without scopes the triggers then take no transition tables, and a statement that changed no row
+   * makes an event, too. Beside scopes they take them, to record the values of the scopes without keys.
    */
   readonly keys?: boolean;
   /**
