@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { Endpoint, type EndpointOptions } from './endpoint.js';
 import type { FeedParts } from './feed-parts.js';
+import type { FeedRoute } from './handlers/feed-handlers.js';
 import { nodeExchange, sendAnswer } from './node-exchange.js';
 
 /** Options of a handler of node:http. */
@@ -35,15 +36,24 @@ export function nodeHandler<Request extends IncomingMessage | Http2ServerRequest
     const request = given as FrameworkRequest;
     const response = givenResponse as ServerResponse;
     const { url = '', originalUrl = url } = request;
-    // Under a mount `path` may name the whole path, or what is behind the mount.
-    const path = [originalUrl, url].map(pathOf).find((each) => endpoint.routeAt(each));
-    const route = path === undefined ? undefined : endpoint.routeAt(path);
+    // Under a mount the option `path` may name the whole path, or what is behind the mount.
+    const [path, route] = routeAt(endpoint, originalUrl) ?? routeAt(endpoint, url) ?? [];
     // A preflight of CORS is the application's to answer.
     if (path === undefined || !route || request.method === 'OPTIONS') return false;
     const answer = await endpoint.answer(route, nodeExchange(request, response, path, request.body), given);
     if (answer && !response.headersSent) sendAnswer(response, answer);
     return true;
   };
+}
+
+/** Finds the route of a URL, with its path. */
+function routeAt<Request extends unknown[]>(
+  endpoint: Endpoint<Request>,
+  url: string,
+): [path: string, route: FeedRoute] | undefined {
+  const path = pathOf(url);
+  const route = endpoint.routeAt(path);
+  return route && [path, route];
 }
 
 /** Returns the path of a URL: all before `?`, behind the host of an absolute one. */
