@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Logger } from '../logger.js';
 import type { Rights } from '../streams/rights.js';
 import { type Authorize, failingClosed, rightsOfClaims } from './authorize.js';
-import { isTopic, parseClaims } from './claims.js';
+import { isTopic, parseClaims, subjectText } from './claims.js';
 import { HttpError } from './http-error.js';
 
 /** The caller of a request, and its rights. */
@@ -58,16 +58,10 @@ export function revokedError(): HttpError {
   return new HttpError('revoked', 'The rights of this subject were withdrawn');
 }
 
-const SUBJECT = 'expected text of 1 to 200 characters, without NUL and lone surrogates';
 const RIGHTS = 'expected *, a list of topics, or a function';
 
 const caller = z.looseObject({
-  // Without an owner, anybody could subscribe a stream. Postgres accepts neither NUL nor half a character.
-  subject: z
-    .string(SUBJECT)
-    .min(1, SUBJECT)
-    .max(200, SUBJECT)
-    .regex(/^[^\0\p{Cs}]*$/u, SUBJECT),
+  subject: subjectText,
   rights: z.custom<Rights>(isRights, RIGHTS),
   expiresAt: z.number('expected ms since 1970').optional(),
   monitor: z.boolean('expected true or false').optional(),

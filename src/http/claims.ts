@@ -4,7 +4,7 @@ import { HttpError } from './http-error.js';
 
 /** The largest number of topics in a token: they are searched for each resource of each stream. */
 const MAX_RESOURCES = 1000;
-const SUB = 'expected text of 1 to 200 characters, without NUL and lone surrogates';
+const SUBJECT = 'expected text of 1 to 200 characters, without NUL and lone surrogates';
 const RESOURCES = `expected * or a list of at most ${MAX_RESOURCES} names, each alone or with a scope such as ?tenant_id=7`;
 
 /** `*`, or a list of resources and scopes. */
@@ -15,14 +15,17 @@ const topics = z
   )
   .transform((value) => (value.includes('*') ? '*' : value));
 
+/** The owner of streams, and the actor of writes. Without an owner, anybody could subscribe a stream. */
+export const subjectText = z
+  .string(SUBJECT)
+  .min(1, SUBJECT)
+  .max(200, SUBJECT)
+  // Postgres accepts neither: each write of such a subject, and each call to another server, would fail.
+  .refine((subject) => !/[\0\p{Cs}]/u.test(subject), SUBJECT);
+
 const claims = z.object({
-  /** The subject of the token, 1 to 200 characters: the owner of its streams, and the actor of its writes. */
-  sub: z
-    .string(SUB)
-    .min(1, SUB)
-    .max(200, SUB)
-    // Postgres accepts neither: each write of such a subject, and each call to another server, would fail.
-    .refine((sub) => !/[\0\p{Cs}]/u.test(sub), SUB),
+  /** The subject of the token. */
+  sub: subjectText,
   /** The end of the token, in seconds since 1970. */
   exp: z.number('expected seconds since 1970').optional(),
   /** The topics that it may receive, and over REST read and write: `*` for all, names, or names with a scope. */
