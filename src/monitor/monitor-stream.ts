@@ -38,6 +38,11 @@ export class MonitorStream {
     return true;
   }
 
+  /** Ends it with its token. */
+  expire(): void {
+    this.end('expired');
+  }
+
   /** Ends it after a last event. */
   end(name: string): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;

@@ -5,7 +5,7 @@ import type { Scope } from '../scope.js';
 import { formatTopic } from '../scope.js';
 import { ClientReplays, isCovered } from './client-replays.js';
 import { EventBatch, eventBatchOf } from './event-batch.js';
-import { type EncodedEvent, endedEvent, heartbeat, tableUpdate } from './event-format.js';
+import { type EncodedEvent, endedEvent, expiredEvent, heartbeat, tableUpdate } from './event-format.js';
 import { MAX_EVENTS } from './limits.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 import type { Replay, Start } from './replay.js';
@@ -210,6 +210,11 @@ export class Client {
   /** Ends the stream after a last event. */
   end(reason: EndReason, text = ''): void {
     this.#outbox.end(reason, text);
+  }
+
+  /** Ends the stream with its token. */
+  expire(): void {
+    this.end('its token ended', expiredEvent());
   }
 
   /** Stops its timer: the connection has closed. */

@@ -1,25 +1,28 @@
-import type { Client } from './client.js';
-import { expiredEvent } from './event-format.js';
-
 /** The longest wait of setTimeout, in ms (24.8 days); a longer one would fire at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
+/** A stream that ends with a token. */
+interface Expiring {
+  /** Ends it, and says that its token ended. */
+  expire(): void;
+}
+
 /** Ends streams with their tokens. Those that end at the same moment share a timer: tokens end at whole seconds. */
 export class Expiry {
-  readonly #ending = new Map<number, { readonly clients: Set<Client>; timer: NodeJS.Timeout }>();
+  readonly #ending = new Map<number, { readonly streams: Set<Expiring>; timer: NodeJS.Timeout }>();
 
-  /** Ends a client's stream at a time. @param expiresAt in ms since 1970. */
-  add(client: Client, expiresAt: number): void {
+  /** Ends a stream at a time. @param expiresAt in ms since 1970. */
+  add(stream: Expiring, expiresAt: number): void {
     const known = this.#ending.get(expiresAt);
-    if (known) known.clients.add(client);
-    else this.#ending.set(expiresAt, { clients: new Set([client]), timer: this.#wait(expiresAt) });
+    if (known) known.streams.add(stream);
+    else this.#ending.set(expiresAt, { streams: new Set([stream]), timer: this.#wait(expiresAt) });
   }
 
-  /** Forgets a client whose stream has ended. */
-  delete(client: Client, expiresAt: number): void {
+  /** Forgets a stream that has ended. */
+  delete(stream: Expiring, expiresAt: number): void {
     const entry = this.#ending.get(expiresAt);
-    entry?.clients.delete(client);
-    if (entry?.clients.size !== 0) return;
+    entry?.streams.delete(stream);
+    if (entry?.streams.size !== 0) return;
     clearTimeout(entry.timer);
     this.#ending.delete(expiresAt);
   }
@@ -37,6 +40,6 @@ export class Expiry {
       return;
     }
     this.#ending.delete(expiresAt);
-    for (const client of entry.clients) client.end('its token ended', expiredEvent());
+    for (const stream of entry.streams) stream.expire();
   }
 }

@@ -1,4 +1,5 @@
 import { MAX_MONITORS, type Monitor } from '../../../monitor/monitor.js';
+import { Expiry } from '../../../streams/expiry.js';
 import { HttpError, stopsError } from '../../http-error.js';
 import type { FeedHandler, HandlerParts } from '../feed-handlers.js';
 import { STREAM_HEADERS } from '../stream.js';
@@ -6,12 +7,11 @@ import { allowed } from './allowed.js';
 
 /** The time between two questions for the rights of an open page, in ms, where no other is set. */
 const REAUTHORIZE_MS = 60_000;
-/** The longest wait of setTimeout, in ms. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Makes the handler of `GET /api/monitor/events`. The stream counts as one of the caller's, and ends with its rights. */
 export function monitorStreamHandler(monitor: Monitor, parts: HandlerParts): FeedHandler {
   const { streams, limits, reauthorizeMs } = parts;
+  const expiry = new Expiry();
   return allowed(async (exchange, caller, ask) => {
     const { subject, expiresAt } = caller;
     if (streams.closed) throw stopsError();
@@ -25,8 +25,7 @@ export function monitorStreamHandler(monitor: Monitor, parts: HandlerParts): Fee
     const socket = exchange.openStream(STREAM_HEADERS);
     const page = monitor.open(socket);
     const stopWatching = streams.revoked.watch(subject, () => page.end('revoked'));
-    const leftMs = expiresAt === undefined ? MAX_TIMEOUT_MS : Math.max(expiresAt - Date.now(), 0);
-    const expiry = setTimeout(() => page.end('expired'), Math.min(leftMs, MAX_TIMEOUT_MS));
+    if (expiresAt !== undefined) expiry.add(page, expiresAt);
     const asking = setInterval(
       () => {
         ask().catch((error: unknown) => {
@@ -39,7 +38,7 @@ export function monitorStreamHandler(monitor: Monitor, parts: HandlerParts): Fee
     socket.once('close', () => {
       leave();
       stopWatching();
-      clearTimeout(expiry);
+      if (expiresAt !== undefined) expiry.delete(page, expiresAt);
       clearInterval(asking);
     });
   });
