@@ -1,4 +1,5 @@
 import type { LoggedChange } from '../change.js';
+import type { Client } from './client.js';
 import { partsOf } from './scope-parts.js';
 import { type ChangesOverColumns, ScopedChanges } from './scoped-changes.js';
 import { type ScopedTopic, scopedTopicOf } from './scoped-topic.js';
@@ -71,12 +72,13 @@ export class ScopeIndex {
     }
   }
 
-  /** The number of subscriptions to scopes of each resource that has any. */
-  *counts(): Iterable<readonly [resource: string, subscriptions: number]> {
+  /** The number of streams that are subscribed to scopes of each resource, where there are any. */
+  *counts(): Iterable<readonly [resource: string, streams: number]> {
     for (const [resource, ofResource] of this.#resources) {
-      let count = 0;
-      for (const values of ofResource.values()) for (const subscribers of values.values()) count += sizeOf(subscribers);
-      yield [resource, count];
+      const clients = new Set<Client>();
+      for (const values of ofResource.values())
+        for (const subscribers of values.values()) for (const { client } of each(subscribers)) clients.add(client);
+      yield [resource, clients.size];
     }
   }
 
@@ -108,10 +110,6 @@ function* deliveriesOver(
 
 function each(subscribers: Subscribers): Iterable<Subscription> {
   return subscribers instanceof Set ? subscribers : [subscribers];
-}
-
-function sizeOf(subscribers: Subscribers): number {
-  return subscribers instanceof Set ? subscribers.size : 1;
 }
 
 /** Returns the entry of a key, made where there is none. */

@@ -34,9 +34,8 @@ export function sendToSubscribers(
     const ofScopes = readers.get(resource) ?? 0;
     if (delivery) {
       const event = tableUpdate(change, spreadOfScope(delivery, ofScopes));
-      const tally = counted.tallyOf(resource, delivery.topic.text);
       for (const subscription of delivery.subscriptions) {
-        tally?.add(subscription.client);
+        counted.addOfScope(resource, subscription.client);
         subscription.client.take(subscription, change, event);
         receivers.add(subscription.client);
       }

@@ -31,16 +31,29 @@ class Tally {
   }
 }
 
-/** Counts the streams of one broadcast, each once for a resource or scope. */
+/** Counts the streams of one broadcast, each once for a resource. */
 export class Broadcast {
   readonly tallies = new Map<string, Tally>();
-  readonly #counted = new Set<string>();
+  readonly #whole = new Set<string>();
+  readonly #ofScopes = new Map<string, Set<Client>>();
 
-  /** Returns the tally for a topic of a resource; undefined where the topic has been counted in this broadcast. */
-  tallyOf(resource: string, topic = resource): Tally | undefined {
-    if (this.#counted.has(topic)) return undefined;
-    this.#counted.add(topic);
+  /** Returns the tally of a whole resource; undefined where its streams have been counted in this broadcast. */
+  tallyOf(resource: string): Tally | undefined {
+    if (this.#whole.has(resource)) return undefined;
+    this.#whole.add(resource);
     return this.#tally(resource);
+  }
+
+  /** Counts a client to which a change of a scope is being sent: once, also where it receives several scopes of a resource. */
+  addOfScope(resource: string, client: Client): void {
+    let counted = this.#ofScopes.get(resource);
+    if (!counted) {
+      counted = new Set();
+      this.#ofScopes.set(resource, counted);
+    }
+    if (counted.has(client)) return;
+    counted.add(client);
+    this.#tally(resource).add(client);
   }
 
   /** Ends it: takes how long the changes took. @param lagsMs of each change, in the order of the changes. */

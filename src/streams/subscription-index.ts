@@ -67,7 +67,10 @@ export class SubscriptionIndex {
     if (subscription.topic === scope.text) subscription.client.subscriptions.delete(scope.text);
   }
 
-  /** The number of subscriptions to each resource and its scopes, if there are any; `*` for those to all. */
+  /**
+   * The number of streams that are subscribed to each resource or to scopes of it, if there are any; `*` for those to all. A
+   * stream that is subscribed to a resource and to scopes of it counts twice.
+   */
   counts(): ReadonlyMap<string, number> {
     const counts = new Map(Array.from(this.#subscribers, ([resource, { size }]) => [resource, size]));
     for (const [resource, count] of this.#scopes.counts()) counts.set(resource, (counts.get(resource) ?? 0) + count);

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import type { Reach } from '../../src/commands/reach.js';
 import type { RunningServer } from '../../src/koa/server.js';
 import { type EventStream, openStream } from '../event-stream.js';
 import { RefusingPostgres } from '../refusing-postgres.js';
@@ -12,15 +13,8 @@ import { until } from '../until.js';
 // select * from change_feed.reached(): each of its answers, in psql.
 
 /** A row of it. */
-interface Row {
-  readonly server: string;
+interface Row extends Omit<Reach, 'resource'> {
   readonly changed: string | null;
-  readonly has_read: boolean | null;
-  readonly subscribed: number | null;
-  readonly handed: number | null;
-  readonly behind: number | null;
-  readonly ms: number | null;
-  readonly says: string;
 }
 
 const REACHED = `select server, changed, has_read, subscribed::int, handed::int, behind::int, ms::float8, says
@@ -115,6 +109,15 @@ describe('the newest change of the session', () => {
     await change();
     const rows = await askUntil(/: nobody is subscribed$/);
     expect(rows[0]).toMatchObject({ changed: 'zimmer', has_read: true, subscribed: 0, handed: 0, behind: 0 });
+  });
+
+  test('a stream of two scopes that it changed counts once', async () => {
+    await server.psql(`create table dachboden (id int primary key, haus int, etage int);
+      select change_feed.watch('dachboden', scopes => '{haus, etage}')`);
+    await open(`resources=${['dachboden?haus=7', 'dachboden?etage=2'].map(encodeURIComponent).join()}`);
+    await server.psql('insert into dachboden values (1, 7, 2)');
+    const [all] = await askUntil(/: 1 person sees it$/, `resource => 'dachboden'`);
+    expect(all).toMatchObject({ subscribed: 1, handed: 1 });
   });
 
   test('of one transaction, each of its resources has a row', async () => {
