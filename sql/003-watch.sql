@@ -220,13 +220,28 @@ $$;
 comment on function change_feed.watch(regclass, text, boolean, text[]) is 'Puts a table into the change feed';
 revoke execute on function change_feed.watch(regclass, text, boolean, text[]) from public;
 
+-- Drops those of these recorders that no trigger calls any more.
+create function change_feed.drop_unused(recorders oid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  recorder regprocedure;
+begin
+  for recorder in
+    select distinct u::regprocedure from unnest(recorders) as u
+    where not exists (select from change_feed.recorder_trigger r where r.function = u)
+  loop
+    execute format('drop function %s', recorder);
+  end loop;
+end
+$$;
+revoke execute on function change_feed.drop_unused(oid[]) from public;
+
 -- Takes a table, and its partitions, out of the feed. Says what it did. Rights as for watch().
 create function change_feed.unwatch(target regclass) returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
   recorders oid[];
   found_trigger record;
-  recorder oid;
   resources text[];
 begin
   if target is null then
@@ -248,11 +263,7 @@ begin
   if recorders is null then
     return format('%s was not watched', target);
   end if;
-  for recorder in select distinct unnest(recorders) loop
-    if not exists (select from change_feed.recorder_trigger where function = recorder) then
-      execute format('drop function %s', recorder::regprocedure);
-    end if;
-  end loop;
+  perform change_feed.drop_unused(recorders);
   perform change_feed.see_relations(resources);
   return format('no longer watching %s', target);
 exception when lock_not_available then

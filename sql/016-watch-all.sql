@@ -164,7 +164,6 @@ declare
   target regclass;
   watched record;
   used oid[];
-  unused regprocedure;
 begin
   select * into rule from change_feed.future_rule;
   for target in select distinct coalesce(pg_partition_root(m), m) from unnest(made) as m loop
@@ -176,12 +175,7 @@ begin
         used := array(select distinct r.function from change_feed.recorder_trigger r
           where r.relation in (select p.relid from pg_partition_tree(target) p));
         perform change_feed.watch(target, watched.resource, watched.keys, watched.scopes);
-        for unused in
-          select u::regprocedure from unnest(used) as u
-          where not exists (select from change_feed.recorder_trigger r where r.function = u)
-        loop
-          execute format('drop function %s', unused);
-        end loop;
+        perform change_feed.drop_unused(used);
       elsif rule.is_only and exists (
         select from change_feed.ordinary_table t
         where t.relation = target and t.owned and not change_feed.is_omitted(t.schema, t.name, rule.omit))

@@ -18,13 +18,15 @@ revoke execute on function change_feed.details_source(text, text) from public;
 
 -- The rows r of a transition table with these columns. `absent` stands in for a column that is gone, so that what asks for it
 -- can be parsed; no column of a key or scope is of its type.
-create function change_feed.rows_source(columns name[], transition_table text) returns text
+--   conditions  of the rows; default: all
+create function change_feed.rows_source(columns name[], transition_table text, conditions text[] default '{}') returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $source$
-  select format('(select %s) as absent, lateral (select %s from %s) as r',
-    string_agg(format('null::pg_catalog.name as %I', name), ', ' order by place), string_agg(format('%I', name), ', ' order by place), transition_table)
+  select format('(select %s) as absent, lateral (select %s from %s%s) as r',
+    string_agg(format('null::pg_catalog.name as %I', name), ', ' order by place), string_agg(format('%I', name), ', ' order by place),
+    transition_table, ' where ' || nullif(array_to_string(conditions, ' and '), ''))
   from unnest(columns) with ordinality as named (name, place)
 $source$;
-revoke execute on function change_feed.rows_source(name[], text) from public;
+revoke execute on function change_feed.rows_source(name[], text, text[]) from public;
 
 -- The single INSERT that records a statement that changed one row, and not its key or scopes; it inserts nothing for any
 -- other. Null where there is no short way: the key is of a type that is not common, or there is nothing to name.
@@ -69,17 +71,12 @@ begin
       insert into change_feed.change (resource, keys, details)
       select %L, %s,
         %s
-      from (select %s) as absent, lateral (
-        select %s from %s
-        where %s
-      ) as r;$sql$,
+      from %s;$sql$,
     resource,
     -- or the number of rows
     case when key is null then $$'1'$$ else format('pg_catalog.format(%L, %s)', '[' || key.template || ']', key.arguments) end,
     change_feed.details_source(logged_operation, scopes_of_row),
-    (select string_agg(format('null::pg_catalog.name as %I', name), ', ' order by place) from unnest(names) with ordinality as n (name, place)),
-    (select string_agg(quote_ident(name), ', ' order by place) from unnest(names) with ordinality as n (name, place)),
-    transition_table, array_to_string(conditions, ' and '));
+    change_feed.rows_source(names, transition_table, conditions));
 end
 $source$;
 revoke execute on function change_feed.short_source(regclass, text, text, text, boolean, jsonb, name) from public;
