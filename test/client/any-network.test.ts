@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { type Change, type Scope, SSEService } from '../../src/client/index.js';
+import type { Change, Scope } from '../../src/client/index.js';
 import { formatTopic } from '../../src/scope.js';
 import { type Fault, ScriptedServer } from './scripted-server.js';
 
@@ -65,12 +65,7 @@ interface Heard {
 
 async function run(steps: readonly Step[]): Promise<void> {
   const server = new ScriptedServer();
-  const service = new SSEService({
-    url: 'http://server/api/events?tenant=acme',
-    getToken: () => 'token',
-    fetch: server.fetch,
-    logger: { debug: () => {}, warn: () => {} },
-  });
+  const service = server.service({ url: 'http://server/api/events?tenant=acme' });
   const committed: { topics: string[]; number: number }[] = [];
   const listeners: Heard[] = [];
   let faults: Fault[] = [];

@@ -25,13 +25,7 @@ const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
 const now = () => performance.timeOrigin + performance.now();
 
 function listen(options: SSEServiceOptions = {}): void {
-  service = new SSEService({
-    url: 'http://server/api/events',
-    getToken: () => 'token',
-    fetch: server.fetch,
-    logger: { debug: () => {}, warn: (line: string) => warnings.push(line) },
-    ...options,
-  });
+  service = server.service({ logger: { debug: () => {}, warn: (line: string) => warnings.push(line) }, ...options });
   service.on('a', (change) => told.push(change));
 }
 
@@ -218,7 +212,7 @@ describe('nothing is lost', () => {
     const second = server.position;
     server.commit('a', 3);
     server.commit('b', 4);
-    service = new SSEService({ url: 'http://server/api/events', getToken: () => 'token', fetch: server.fetch });
+    service = server.service();
     service.on('a', (change) => told.push(change), { since: first });
     service.configure({ lastEventId: second });
     service.on('b', (change) => told.push(change));

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { type Change, SSEService, type SSEServiceOptions } from '../../src/client/index.js';
+import type { Change, SSEService, SSEServiceOptions } from '../../src/client/index.js';
 import { ScriptedServer } from './scripted-server.js';
 
 // A service behind proxies that keep streams back, by a clock that the test moves.
@@ -28,13 +28,7 @@ const pass = async (ms: number) => {
 const MINUTE_MS = 60_000;
 
 async function listen(options: SSEServiceOptions = {}): Promise<void> {
-  service = new SSEService({
-    url: 'http://server/api/events',
-    getToken: () => 'token',
-    fetch: server.fetch,
-    logger: { debug: () => {}, warn: () => {} },
-    ...options,
-  });
+  service = server.service(options);
   service.on('a', (change) => told.push(change));
   await pass(0);
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { type Change, SSEService } from '../../src/client/index.js';
+import type { Change, SSEService } from '../../src/client/index.js';
 import { topicFrom } from '../../src/client/resource.js';
 import { formatTopic, parseTopic, type ScopeValue, topicOf } from '../../src/scope.js';
 import { ScriptedServer } from './scripted-server.js';
@@ -15,10 +15,7 @@ beforeEach(() => {
   jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
   server = new ScriptedServer();
   warnings = [];
-  service = new SSEService({
-    url: 'http://server/api/events',
-    getToken: () => 'token',
-    fetch: server.fetch,
+  service = server.service({
     lastEventId: server.position,
     logger: { debug: () => {}, warn: (line: string) => warnings.push(line) },
   });
@@ -79,7 +76,7 @@ test('where another listener has the whole, a listener to a scope learns that so
 
 test('what was missed names the scope: at the first connection, and where it cannot be replayed', async () => {
   const told: Change[] = [];
-  service = new SSEService({ url: 'http://server/api/events', getToken: () => 'token', fetch: server.fetch });
+  service = server.service();
   service.on(of('x y'), (change) => told.push(change));
   await pass(1000);
   server.commit('other', 1);

@@ -1,4 +1,4 @@
-import type { Change } from '../../src/client/index.js';
+import { type Change, SSEService, type SSEServiceOptions } from '../../src/client/index.js';
 import { formatTopic, parseTopic, type Scope } from '../../src/scope.js';
 
 /** What a request of the client's gets: an answer, a failure of the network, or none for so long, in ms. */
@@ -66,6 +66,17 @@ export class ScriptedServer {
   /** The open streams. */
   get open(): Stream[] {
     return this.streams.filter(({ open }) => open);
+  }
+
+  /** Makes a service on this server, with a token, which writes nothing to the console. */
+  service(options: SSEServiceOptions = {}): SSEService {
+    return new SSEService({
+      url: 'http://server/api/events',
+      getToken: () => 'token',
+      fetch: this.fetch,
+      logger: { debug: () => {}, warn: () => {} },
+      ...options,
+    });
   }
 
   readonly fetch: typeof fetch = async (input, init = {}) => {

@@ -1,16 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { packageRoot } from '../../src/package-root.js';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { until } from '../until.js';
-
-const CLI = join(packageRoot, 'dist/src/cli.js');
+import { useCommands } from './running-command.js';
 
 let server: TestServer;
-const running: ChildProcess[] = [];
+const start = useCommands();
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -19,31 +14,10 @@ beforeAll(async () => {
   await stream.clientId();
 });
 
-afterEach(() => {
-  for (const child of running.splice(0)) child.kill('SIGKILL');
-});
-
 afterAll(() => server.stop());
 
-/** Starts a command; the server is in this process, so nothing here may wait for it in one go. */
-function start(...args: string[]) {
-  const child = spawn(process.execPath, [CLI, ...args], {
-    cwd: tmpdir(),
-    env: { PATH: process.env.PATH, DATABASE_URL: server.database.url },
-  });
-  running.push(child);
-  const said = { out: '', err: '' };
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    said.out += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    said.err += text;
-  });
-  return { child, said };
-}
-
-async function run(...args: string[]): Promise<{ out: string; err: string; code: number }> {
-  const { child, said } = start(...args);
+async function run(args: readonly string[], url = server.database.url) {
+  const { child, said } = start(url, args);
   const [code] = await once(child, 'close');
   return { ...said, code };
 }
@@ -60,7 +34,7 @@ describe('reached', () => {
     let out = '';
     // A server that has no CPU for a second does not answer in time.
     await until(async () => {
-      ({ out } = await run('reached', 'zimmer'));
+      ({ out } = await run(['reached', 'zimmer']));
       return out.includes('1 person sees it\n');
     });
     expect(out).toMatch(/^zimmer {2}insert of zimmer via psql, \d+ s ago: 1 person sees it\n/);
@@ -71,7 +45,7 @@ describe('reached', () => {
 
   test('without a resource: the newest change of anybody; as JSON', async () => {
     await server.psql(`begin; set local application_name = 'nightly'; select change_feed.emit('bericht'); commit`);
-    const { out } = await run('reached', '--json');
+    const { out } = await run(['reached', '--json']);
     const [all, one] = JSON.parse(out);
     expect(all).toMatchObject({ server: 'all', resource: 'bericht' });
     expect(all.says).toMatch(/^emit of bericht via nightly, \d+ s ago: /);
@@ -84,15 +58,7 @@ describe('reached', () => {
     const address = new URL(server.database.url);
     address.username = 'gast';
     address.password = 'gast';
-    const child = spawn(process.execPath, [CLI, 'reached'], {
-      cwd: tmpdir(),
-      env: { PATH: process.env.PATH, DATABASE_URL: address.href },
-    });
-    let err = '';
-    child.stderr.on('data', (text) => {
-      err += text;
-    });
-    const [code] = await once(child, 'close');
+    const { err, code } = await run(['reached'], address.href);
     expect(err).toBe('ERROR: permission denied for function ask_servers\n');
     expect(code).toBe(1);
   });
@@ -100,13 +66,8 @@ describe('reached', () => {
 
 describe('tail --reached', () => {
   test('says after each change who has received it', async () => {
-    const { said } = start('tail', '--reached');
+    const { said, lines } = start(server.database.url, ['tail', '--reached']);
     await until(() => said.err.includes('Listening from now on'));
-    const lines = () =>
-      said.out
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line));
     const answers = () => lines().flatMap(({ reached }) => reached ?? []);
     await until(async () => {
       await insert();
@@ -129,7 +90,7 @@ describe('tail --reached', () => {
   });
 
   test('asks about a flood of changes with a bounded number of questions', async () => {
-    const { said } = start('tail', '--reached');
+    const { said } = start(server.database.url, ['tail', '--reached']);
     await until(() => said.err.includes('Listening from now on'));
     const asked = async () => (await server.psql('select last_value::int as n from change_feed.question')).rows[0].n;
     const before = await asked();

@@ -1,58 +1,32 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { packageRoot } from '../../src/package-root.js';
+import { CLI } from '../command-line.js';
 import { runProgram } from '../run-program.js';
 import { startTestServer, type TestServer } from '../running-server.js';
 import { TcpProxy, targetOf } from '../tcp-proxy.js';
 import { createTestDatabase } from '../test-database.js';
 import { until } from '../until.js';
-
-const CLI = join(packageRoot, 'dist/src/cli.js');
+import { type RunningCommand, useCommands } from './running-command.js';
 
 let server: TestServer;
-const running: ChildProcess[] = [];
+const start = useCommands();
 
 beforeAll(async () => {
   server = await startTestServer();
 });
 
-afterEach(() => {
-  for (const child of running.splice(0)) child.kill('SIGKILL');
-});
-
 afterAll(() => server.stop());
 
-/** A tail that runs, and all that it has said. */
-function startTail(args: string[], url = server.database.url) {
-  const child = spawn(process.execPath, [CLI, 'tail', ...args], {
-    cwd: tmpdir(),
-    env: { PATH: process.env.PATH, DATABASE_URL: url },
-  });
-  running.push(child);
-  const said = { out: '', err: '' };
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    said.out += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    said.err += text;
-  });
-  const lines = () =>
-    said.out
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line));
-  return { child, said, lines };
-}
+const startTail = (args: string[], url = server.database.url) => start(url, ['tail', ...args]);
 
 const emit = (resource: string, data: unknown = null) =>
   server.psql('select change_feed.emit($1, $2)', [resource, JSON.stringify(data)]);
 
 /** Writes until the tail has heard of one: from then on it misses none. */
-async function listening({ lines }: ReturnType<typeof startTail>, resource = 'anfang'): Promise<void> {
+async function listening({ lines }: RunningCommand, resource = 'anfang'): Promise<void> {
   await until(async () => {
     await emit(resource);
     return lines().length > 0;
@@ -236,23 +210,25 @@ describe('tail', () => {
       });
     for (const env of [{}, { NO_COLOR: '1' }]) {
       const child = terminal(env);
-      running.push(child);
-      let said = '';
-      child.stdout.setEncoding('utf8').on('data', (text) => {
-        said += text;
-      });
-      await until(async () => {
-        await server.psql(`begin; set local application_name = 'psql'; set local change_feed.actor = E'\\x1b[31mrot';
-          select change_feed.emit('farbig', '{"n":1}'); commit`);
-        return said.includes('farbig');
-      });
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what the test is about
-      const escapes = /\x1b\[/;
-      expect(escapes.test(said)).toBe(!('NO_COLOR' in env));
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: the same
-      const plain = said.replace(/\x1b\[[\d;]*m/g, '');
-      expect(plain).toMatch(/\d\d:\d\d:\d\d\.\d{3} {2}farbig {2}emit {2}\{"n": 1\} {2}via psql by \?\[31mrot/);
-      child.kill('SIGKILL');
+      try {
+        let said = '';
+        child.stdout.setEncoding('utf8').on('data', (text) => {
+          said += text;
+        });
+        await until(async () => {
+          await server.psql(`begin; set local application_name = 'psql'; set local change_feed.actor = E'\\x1b[31mrot';
+            select change_feed.emit('farbig', '{"n":1}'); commit`);
+          return said.includes('farbig');
+        });
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what the test is about
+        const escapes = /\x1b\[/;
+        expect(escapes.test(said)).toBe(!('NO_COLOR' in env));
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: the same
+        const plain = said.replace(/\x1b\[[\d;]*m/g, '');
+        expect(plain).toMatch(/\d\d:\d\d:\d\d\.\d{3} {2}farbig {2}emit {2}\{"n": 1\} {2}via psql by \?\[31mrot/);
+      } finally {
+        child.kill('SIGKILL');
+      }
     }
   });
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { QueryClient, QueryObserver } from '@tanstack/query-core';
-import { SSEService } from '../../src/client/index.js';
+import type { SSEService } from '../../src/client/index.js';
 import { type BindOptions, bindQueryClient, type FollowedQueries } from '../../src/query/index.js';
 import { ScriptedServer } from '../client/scripted-server.js';
 
@@ -12,12 +12,7 @@ let ends: (() => void)[];
 beforeEach(() => {
   jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
   server = new ScriptedServer();
-  service = new SSEService({
-    url: 'http://server/api/events',
-    getToken: () => 'token',
-    fetch: server.fetch,
-    logger: { debug: () => {}, warn: () => {} },
-  });
+  service = server.service();
   queryClient = new QueryClient();
   queryClient.mount();
   ends = [];

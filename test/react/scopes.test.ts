@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { act, createElement, StrictMode } from 'react';
 import { create, type ReactTestRenderer } from 'react-test-renderer';
-import { SSEService } from '../../src/client/index.js';
+import type { SSEService } from '../../src/client/index.js';
 import { useSSE } from '../../src/react/index.js';
 import { useLiveQuery } from '../../src/react-query/index.js';
 import { ScriptedServer } from '../client/scripted-server.js';
@@ -21,13 +21,7 @@ beforeEach(() => {
   server = new ScriptedServer();
   told = [];
   fetched = [];
-  service = new SSEService({
-    url: 'http://server/api/events',
-    getToken: () => 'token',
-    fetch: server.fetch,
-    lastEventId: server.position,
-    logger: { debug: () => {}, warn: () => {} },
-  });
+  service = server.service({ lastEventId: server.position });
 });
 
 afterEach(async () => {

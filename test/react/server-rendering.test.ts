@@ -2,15 +2,12 @@ import { expect, test } from '@jest/globals';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { createElement } from 'react';
 import { renderToString } from 'react-dom/server';
-import { SSEService } from '../../src/client/index.js';
 import { useSSE } from '../../src/react/index.js';
 import { useLiveQuery } from '../../src/react-query/index.js';
-import { ScriptedServer } from '../client/scripted-server.js';
+import { renderingServer } from '../client/rendering-server.js';
 
 test('where a server renders pages, components say `idle`, and nothing is kept or asked for', async () => {
-  const server = new ScriptedServer();
-  // Of its own, with an absolute URL: Node could open its stream.
-  const service = new SSEService({ url: 'http://server/api/events', getToken: () => 'token', fetch: server.fetch });
+  const { server, service, expectNothingKept } = renderingServer();
   const Page = () => {
     const { status } = useSSE({ resource: 'a', scope: { x: 7 } }, () => {}, { service });
     const { data } = useLiveQuery(
@@ -24,11 +21,5 @@ test('where a server renders pages, components say `idle`, and nothing is kept o
     const app = createElement(QueryClientProvider, { client: new QueryClient() }, createElement(Page));
     expect(renderToString(app)).toBe('<p>idle 5</p>');
   }
-  expect(service.status).toBe('idle');
-  expect(server.requests).toEqual([]);
-  const off = service.on('b', () => {});
-  for (let i = 0; i < 20 && server.requests.length === 0; i += 1) await new Promise(setImmediate);
-  expect(server.requests[0]?.query.get('resources')).toBe('b');
-  off();
-  service.disconnect();
+  await expectNothingKept();
 });

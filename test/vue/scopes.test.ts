@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { computed, type EffectScope, effectScope, ref, shallowRef } from 'vue';
-import { type Change, SSEService } from '../../src/client/index.js';
+import type { Change, SSEService } from '../../src/client/index.js';
 import { useSSE } from '../../src/vue/index.js';
 import { ScriptedServer } from '../client/scripted-server.js';
 
@@ -12,13 +12,7 @@ beforeEach(() => {
   jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
   server = new ScriptedServer();
   scope = effectScope();
-  service = new SSEService({
-    url: 'http://server/api/events',
-    getToken: () => 'token',
-    fetch: server.fetch,
-    lastEventId: server.position,
-    logger: { debug: () => {}, warn: () => {} },
-  });
+  service = server.service({ lastEventId: server.position });
 });
 
 afterEach(() => {

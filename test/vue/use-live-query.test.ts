@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { QueryClient, type UseQueryOptions, VueQueryPlugin } from '@tanstack/vue-query';
 import { computed, createApp, type EffectScope, effectScope, nextTick, ref } from 'vue';
-import { SSEService } from '../../src/client/index.js';
+import type { SSEService } from '../../src/client/index.js';
 import type { UseSSEOptions } from '../../src/vue/index.js';
 import { type LiveResources, useLiveQuery } from '../../src/vue-query/index.js';
 import { ScriptedServer } from '../client/scripted-server.js';
@@ -17,12 +17,7 @@ beforeEach(() => {
   server = new ScriptedServer();
   scope = effectScope();
   fetched = [];
-  service = new SSEService({
-    url: 'http://server/api/events',
-    getToken: () => 'token',
-    fetch: server.fetch,
-    logger: { debug: () => {}, warn: () => {} },
-  });
+  service = server.service();
 });
 
 afterEach(() => {
