@@ -4,13 +4,13 @@
 -- role with CREATEROLE, or a member of change_feed_owner. No file changes the role or a setting of the session.
 
 -- The role change_feed_owner owns everything in the schema and has no other rights. So a SECURITY DEFINER function of the
--- schema can do nothing but write the log. Who applies the files becomes its member, because watch() asks for that.
--- Where nobody may make roles, set the setting change_feed.without_role to on before: then everything belongs to the user who
--- applies the files, and the functions run with all rights of that user.
--- One statement makes the schema and checks the role: where the role is refused, the statements below make nothing.
+-- schema can do nothing but write the log. The role that applies the files becomes its member, because watch() needs that.
+-- If nobody may make roles, set change_feed.without_role to on before: then everything belongs to the user who applies
+-- the files, and the functions run with all rights of that user.
+-- One statement makes the schema and checks the role: without the role, the statements below make nothing.
 do $do$
 begin
-  -- An empty one is welcome: who migrates may lack the right to make it.
+  -- It may exist and be empty: the migrating user may lack the right to make it.
   if exists (
     select from pg_catalog.pg_namespace n where n.nspname = 'change_feed'
       and (exists (select from pg_catalog.pg_class c where c.relnamespace = n.oid)
@@ -123,7 +123,7 @@ end
 $$;
 revoke execute on function change_feed.begin_file(text, integer) from public;
 
--- Ends a file of sql/: hands what it made over to change_feed_owner.
+-- Ends a file of sql/: gives what it made to change_feed_owner.
 create function change_feed.end_file(file text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -137,7 +137,7 @@ end
 $$;
 revoke execute on function change_feed.end_file(text) from public;
 
--- Finds what keeps a recorder from writing the log, each with the statement that mends it: an object of the schema that
+-- Finds what keeps a recorder from writing the log, each with the statement that repairs it: an object of the schema that
 -- belongs to another role than change_feed_owner, a right that this role has lost on an object of its own, and a trigger
 -- function that runs with the rights of the writer. A restore with --no-owner, REASSIGN OWNED, ALTER and REVOKE cause them.
 create view change_feed.owner_fault as
@@ -206,9 +206,9 @@ end
 $$;
 revoke execute on function change_feed.check_owner() from public;
 
--- Hands the schema and everything in it over to change_feed_owner, with the rights that it needs, and says how much it
--- mended. Ends the epoch if it mended anything. Safe to call at any time: it locks nothing that is well. Runs with the rights of the caller: a superuser, or the
--- owner of what is to be handed over.
+-- Gives the schema and everything in it to change_feed_owner, with the rights that it needs, and returns how much it
+-- repaired. Ends the epoch if it repaired anything. Safe to call at any time: it locks nothing that is in order. Runs with the
+-- rights of the caller: a superuser, or the owner of the objects.
 create function change_feed.repair() returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare

@@ -10,8 +10,8 @@ $$;
 -- NULL would cost 0.7 % in all. Rows come from the functions of this schema alone, and only keys and details may be null.
 create table change_feed.change (
   xid xid8 default pg_current_xact_id(),
-  -- Where the WAL stands: behind the row that the same transaction recorded before, so its changes stand in the order in
-  -- which they were made. A sequence would change what lastval() tells the writer.
+  -- The end of the WAL: behind the row that the same transaction recorded before, so the changes of a transaction have the
+  -- order in which it made them. A sequence would change what lastval() returns to the writer.
   lsn pg_lsn default pg_current_wal_insert_lsn(),
   resource text,
   keys text,
@@ -25,19 +25,19 @@ create table change_feed.change (
 -- With a second column, or unique, it would cost a writer 2.5 % more. A search for duplicates in each full page would cost
 -- another 0.9 %: only transactions of many changes have any.
 create index change_xid on change_feed.change (xid) with (deduplicate_items = off);
--- Pruning deletes, and would fail where a publication of all tables carries this one.
+-- Pruning deletes, which would fail while a publication of all tables contains this one.
 alter table change_feed.change replica identity full;
 
 comment on table change_feed.change is 'One row for each statement that changed rows of a watched table';
 comment on column change_feed.change.xid is 'The transaction that made the change';
-comment on column change_feed.change.lsn is 'Where the WAL stood: the order of the changes of one transaction';
-comment on column change_feed.change.resource is 'What changed: the table''s name unless watch() was told another';
+comment on column change_feed.change.lsn is 'The end of the WAL: the order of the changes of one transaction';
+comment on column change_feed.change.resource is 'What changed: the name of the table, unless watch() was given another';
 comment on column change_feed.change.keys is 'JSON: primary keys of the changed rows; when there are over 100, over 8 kB, or none to name, the number of rows, or null where that is not known. Of emit: what it was given. Row contents never enter the log';
-comment on column change_feed.change.details is '1: the operation, insert, update, delete, truncate, emit (an application''s own event), or change: readers are told no operation. 2 to 4: the writer, application_name and the settings change_feed.actor and change_feed.client. 5: the scopes as JSON, for each the values that the changed rows have or had, with their keys, {"tenant": {"7": [1, 2]}}, or alone, {"tenant": ["7"]}; of a scope that is missing, and of all where this is null, the values are not known. 6: not null where the recorder has also written to pending_notification';
+comment on column change_feed.change.details is '1: the operation, insert, update, delete, truncate, emit (an application''s own event), or change: readers receive no operation. 2 to 4: the writer, application_name and the settings change_feed.actor and change_feed.client. 5: the scopes as JSON, for each the values that the changed rows have or had, with their keys, {"tenant": {"7": [1, 2]}}, or alone, {"tenant": ["7"]}; of a scope that is missing, and of all where this is null, the values are not known. 6: not null where the recorder has also written to pending_notification';
 
--- Text for sessions in UTF-8. In a database of another encoding, SQL_ASCII above all, a text may hold bytes that are no
--- character there, and one such row would fail every read of the log. A database in UTF-8 has none: there these functions
--- give back what they are given, and the planner leaves them out.
+-- Text for sessions in UTF-8. In a database of another encoding, SQL_ASCII for example, a text may hold bytes that are no
+-- character of UTF-8, and one such row would fail every read of the log. A database in UTF-8 has none: there these functions
+-- return their argument, and the planner leaves them out.
 do $do$
 begin
   if getdatabaseencoding() = 'UTF8' then

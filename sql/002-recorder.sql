@@ -7,7 +7,7 @@ end
 $$;
 
 -- The columns of a table's primary key, in its order.
---   as_text   their output function makes the key, not to_jsonb: all but built-in types (oid < 16384), for it calls no
+--   as_text   their output function makes the key, not to_jsonb: all but built-in types (oid < 16384), because it calls no
 --             cast; and int8 and numeric, which are strings then, as node-postgres gives int8
 --   settings  their text follows settings of the session, or may
 create function change_feed.key_column(target regclass) returns table (place bigint, name name, type regtype, as_text boolean, settings boolean)
@@ -23,10 +23,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.key_column(regclass) from public;
 
--- Functions that cost a writer nothing: Postgres calls them, or puts their bodies in their place, when it plans a
--- recorder's statement, and cuts away what the answer forbids. What is cut away cannot fail, while a CASE that is decided
--- at run time still fails on a cast that the recorder may not call. A statement over a transition table is planned anew
--- after each change of its table, so the answers are never old.
+-- Functions that cost a writer nothing: Postgres calls them, or inlines them, when it plans a recorder's statement, and
+-- removes the parts that the result excludes. A removed part cannot fail, while a CASE that is decided at run time still fails
+-- on a cast that the recorder may not call. Postgres plans a statement over a transition table anew after each change of its
+-- table, so the results are never old.
 
 -- The type of an expression: `case when false then x end`, so that it is a constant.
 create function change_feed.type_of(value anyelement) returns oid
@@ -36,7 +36,7 @@ $$;
 revoke execute on function change_feed.type_of(anyelement) from public;
 
 -- A value as one of the type that it is known to have: for the parser an int, whatever the column has become, and at run
--- time the value itself, for Postgres puts the body in the call's place.
+-- time the value itself, because Postgres inlines the body.
 create function change_feed.known_as(value anyelement, type anycompatible) returns anycompatible
 language sql immutable as $$
   select $1
@@ -95,8 +95,9 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.is_unique(name, name[]) from public;
 
--- True while the current user may insert into a table and look at a sequence, by rights of its own: of another role's that
--- it is a member of, Postgres would not learn when they end. To name the two makes it ask again after each change of them.
+-- True while the current user may insert into a table and look at a sequence, by rights of its own: Postgres would not notice
+-- the end of rights that it has as a member of another role. Because the call names the two, Postgres asks again after each
+-- change of them.
 create function change_feed.may_record(log regclass, idle regclass) returns boolean
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select coalesce(bool_and(r.rolsuper or c.relowner = r.oid and exists (
@@ -108,19 +109,20 @@ $$;
 revoke execute on function change_feed.may_record(regclass, regclass) from public;
 
 -- The text of the function that records one operation on a table. Made for each table and operation, because static SQL
--- costs the writer least, and so does each question that need not be asked. Key and scope columns only, and by name: whole
+-- costs the writer least, and so does each condition that it leaves out. Key and scope columns only, and by name: whole
 -- rows are never converted (that would call casts of the table's owner with our rights), and positions would name the
 -- wrong column after DROP COLUMN.
 --
 -- Every write waits for it, so:
--- - To pin search_path would cost each call about as much as the row in the log. Instead every function, operator and
---   type is qualified: else the writer's search_path would decide what runs with our rights. (`=` is looked up there,
---   and with it IS DISTINCT FROM, NULLIF, IN and CASE x WHEN.)
--- - Where the log was given to another owner, or a right on it was revoked, the write goes on, and repair() ends the epoch.
---   Two looks: only who may use the schema can read the name of the log, and what else may be lost is asked at planning.
--- - A statement that changed one row, and not its key or scopes, goes the short way: see 017-recorder-short.sql.
--- - All others, and all while the leader is idle, go the long way: see 018-recorder-long.sql.
--- - `return new`, which is null here, is no expression that Postgres would have to prepare.
+-- - A pinned search_path would cost each call about as much as the row in the log. Instead it qualifies every function,
+--   operator and type: otherwise the writer's search_path would decide what runs with our rights. (Postgres looks up `=`
+--   there, and so IS DISTINCT FROM, NULLIF, IN and CASE x WHEN.)
+-- - Where the log has another owner, or a right on it was revoked, the write does not fail, and repair() ends the epoch.
+--   It checks twice: only a role that may use the schema can read the name of the log, and the other rights are checked at
+--   planning.
+-- - A statement that changed one row, and not its key or scopes, takes the short way: see 017-recorder-short.sql.
+-- - All others, and all while the leader is idle, take the long way: see 018-recorder-long.sql.
+-- - `return new` is null here, and Postgres has no expression to prepare for it.
 --
 --   operation  INSERT, UPDATE, DELETE or TRUNCATE
 --   scopes     as parse_scopes() gives them
@@ -130,7 +132,7 @@ create function change_feed.recorder_source(
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
 declare
   -- Two transactions may change one deferrable key without waiting for each other's statements: the log can have the new
-  -- row before the deletion of the old one. So the deletion is told as a change that says no more.
+  -- row before the deletion of the old one. So the log has the deletion as a change without operation.
   logged_operation constant text := case
     when operation = 'DELETE' and keys and exists (
       select from pg_index i where i.indrelid = target and i.indisprimary and not i.indimmediate) then 'change'

@@ -115,7 +115,7 @@ create function change_feed.ensure_trigger(
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  -- In a Turkish database lower('INSERT') has no dot on its i unless it is told which letters are meant.
+  -- In a Turkish database lower('INSERT') has no dot on its i without a collation.
   trigger_name constant text := 'change_feed_' || lower(operation collate "C");
   with_rows constant boolean := keys or scopes <> '[]';
   old_table constant text := case when with_rows and operation in ('UPDATE', 'DELETE') then 'old_rows' end;
@@ -143,11 +143,11 @@ end
 $$;
 revoke execute on function change_feed.ensure_trigger(regclass, text, regprocedure, text, boolean, jsonb) from public;
 
--- A lock on this view needs a right on it. Anybody may take any advisory lock, and so keep others from watching.
+-- A lock on this view needs a right on it. With an advisory lock, which anybody may take, anybody could keep others from watching.
 create view change_feed.watch_lock as select true as one_at_a_time;
 comment on view change_feed.watch_lock is 'Locked by watch() and unwatch()';
 
--- Two that watch at once could choose the same name, for a resource or for a function: the second waits for the first.
+-- Two sessions that watch at once could choose the same name of a resource or a function: the second waits for the first.
 create function change_feed.one_at_a_time() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   lock table change_feed.watch_lock in share row exclusive mode
@@ -155,7 +155,7 @@ $$;
 revoke execute on function change_feed.one_at_a_time() from public;
 
 -- Puts a table into the feed: from its next statement on, every change is recorded, whoever makes it.
--- May be called again, and then brings the triggers to what this call says. Says what it did.
+-- May be called again, and then changes the triggers to what this call says. Returns what it did.
 --   target    the table; its partitions are watched with it and report its name
 --   resource  the name in the feed; the table's own unless given
 --   keys      false: events name no keys. For keys that are personal data, and for wide rows. Without scopes the triggers then
@@ -236,7 +236,7 @@ end
 $$;
 revoke execute on function change_feed.drop_unused(oid[]) from public;
 
--- Takes a table, and its partitions, out of the feed. Says what it did. Rights as for watch().
+-- Takes a table, and its partitions, out of the feed. Returns what it did. Rights as for watch().
 create function change_feed.unwatch(target regclass) returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare

@@ -1,4 +1,4 @@
--- Positions: where a reader stands, as an epoch and a snapshot. PgQ's model: a snapshot says exactly which
+-- Positions: how far a reader has read, as an epoch and a snapshot. PgQ's model: a snapshot says exactly which
 -- transactions a reader has seen, which no sequence number can.
 
 do $$
@@ -7,13 +7,13 @@ begin
 end
 $$;
 
--- The time in which positions hold, since the last start of Postgres. Whatever puts older data in place ends it:
+-- The time in which positions are valid, since the last start of Postgres. All that puts older data in place ends it:
 -- - After a crash Postgres reuses transaction ids whose WAL was not flushed. An UNLOGGED table is empty after each crash
 --   recovery and promotion, and only then.
 -- - A dump carries the row along. The row names the cluster, the database, the table of the log, and the transaction that
 --   made the row, which a copy cannot share.
 -- - A data folder that was copied while Postgres was stopped carries it along, too. So each start of Postgres has an epoch
---   of its own, with a random id. After a clean restart positions of the epochs before hold, up to where each has ended;
+--   of its own, with a random id. After a clean restart positions of the epochs before stay valid, up to the end of each;
 --   a folder that was put back does not know the epochs since its copy.
 create unlogged table change_feed.epoch (
   id text primary key default left(replace(gen_random_uuid()::text, '-', ''), 12),
@@ -35,7 +35,7 @@ create view change_feed.own_epoch as
     and e.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database());
 
 -- No row where something has ended the epoch, or Postgres was started anew, and no reader has begun the next one. Each read
--- asks for it, so it is a view, whose plan is kept with the read's; a function took a quarter of the read's time.
+-- needs it. It is a view, because its plan is kept with that of the read; a function took a quarter of the read's time.
 create view change_feed.epoch_in_force as
   select e.id, e.earlier from change_feed.own_epoch e where e.started_at = pg_catalog.pg_postmaster_start_time();
 comment on view change_feed.epoch_in_force is 'The epoch in which positions hold now, and those before whose positions hold in it';
@@ -45,7 +45,7 @@ create function change_feed.is_whole() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from pg_trigger t where t.tgrelid = 'change_feed.pending_notification'::regclass and t.tgname = 'notify_at_commit')
     and exists (select from pg_policy p where p.polrelid = 'change_feed.change'::regclass and p.polname = 'feed_owner')
-    -- With several jobs it makes them in any order. Who may restore the schema is a member of its owner.
+    -- With several jobs it makes them in any order. A role that may restore the schema is a member of its owner.
     and not exists (select from pg_stat_activity a
       where a.datname = current_database() and a.application_name = 'pg_restore' and pg_has_role(a.usesysid, change_feed.feed_owner(), 'MEMBER'))
 $$;
@@ -124,7 +124,7 @@ create trigger emptied after truncate on change_feed.change for each statement e
 alter table change_feed.change enable always trigger emptied;
 
 -- The position of the statement that calls this: fetch rows with it or after it, then read the feed from there, with no
--- gap. Null when no epoch is in force: see ensure_epoch(). STABLE, for a VOLATILE function takes a later snapshot than
+-- gap. Null when no epoch is in force: see ensure_epoch(). STABLE, because a VOLATILE function takes a later snapshot than
 -- its statement's rows, and what lies between would be lost.
 create function change_feed.position() returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$

@@ -25,11 +25,11 @@ create table change_feed.horizon (
 comment on table change_feed.horizon is 'What is visible in this snapshot may have been pruned';
 
 -- Notes a tick unless there is one of the last 50 seconds, another session is just noting one, or no epoch is in force.
--- What is done each minute is done here.
+-- It does all other work of each minute, too.
 create function change_feed.note_tick() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  -- A lock on a table needs a right on it. Anybody may take any advisory lock, and so keep others from this work.
+  -- A lock on a table needs a right on it. With an advisory lock, which anybody may take, anybody could keep others from this work.
   begin
     lock table change_feed.tick in share update exclusive mode nowait;
   exception when lock_not_available then
@@ -50,9 +50,9 @@ end
 $$;
 revoke execute on function change_feed.note_tick() from public;
 
--- Deletes at most batch changes that are older than retention, or that stood before the last max_rows at the last tick.
--- Returns how many: call it again, in a transaction of its own, while that is batch. Never waits for, and is never in
--- the way of, writers; while another session prunes it returns 0.
+-- Deletes at most batch changes that are older than retention, or that were before the last max_rows at the last tick.
+-- Returns their number: call it again, in a transaction of its own, while that is batch. It never waits for writers, and they
+-- never wait for it; while another session prunes it returns 0.
 create function change_feed.prune(retention interval, max_rows bigint, batch integer default 10000) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

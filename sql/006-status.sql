@@ -1,4 +1,4 @@
--- What runs and what happens, for a look from psql: select * from change_feed.status.
+-- The servers that run and the last changes, for psql: select * from change_feed.status.
 
 do $$
 begin
@@ -46,7 +46,7 @@ $$;
 revoke execute on function change_feed.forget_server(text) from public;
 
 -- A server that has not reported for 30 s is gone. The last changes are looked for among the newest 10,000: by the index,
--- and in no other order, for a look must not scan a log, or a transaction, of ten million.
+-- and in no other order, because it must not scan a log, or a transaction, of ten million.
 create view change_feed.status as
   with newest as materialized (
     select distinct on (c.resource) c.resource, c.details, c.at

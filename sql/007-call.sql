@@ -1,5 +1,5 @@
--- Calls from one server to another, through the one thing that they share: a request that reached the wrong server is
--- stored here for the right one, which is notified, takes it, and stores its answer.
+-- Calls from one server to another, through the database that they share: a server stores a request that belongs to another
+-- server here and notifies that server, which takes the request and stores its answer.
 
 do $$
 begin

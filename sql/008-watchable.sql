@@ -45,7 +45,7 @@ $$;
 revoke execute on function change_feed.check_rights(regclass) from public;
 
 -- The tables whose rows a statement on target may change: itself, its partitions, and those that inherit, at any depth.
--- Read from the catalog, for pg_partition_tree() locks each of them, and knows partitions only.
+-- It reads the catalog, because pg_partition_tree() locks each of them, and knows partitions only.
 create function change_feed.member(target regclass) returns table (relation regclass, kind "char", temporary boolean)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   with recursive tree (relation) as (
@@ -100,7 +100,7 @@ end
 $$;
 revoke execute on function change_feed.check_watchable(regclass, boolean, text[]) from public;
 
--- The name that a table has in the feed unless it is given one: its own.
+-- The default name of a table in the feed: its own.
 create function change_feed.default_resource(target regclass) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

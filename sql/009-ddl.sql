@@ -20,7 +20,7 @@ create table change_feed.seen_relation (
 );
 comment on table change_feed.seen_relation is 'The tables behind each resource, as the servers saw them last: see note_ddl()';
 
--- The same as it is now. Reads the catalog alone and locks no table, so it waits for no DDL and delays none.
+-- The same as of now. It reads the catalog alone and locks no table, so it waits for no DDL and delays none.
 create view change_feed.relation_now as
 with recursive own as (
   select r.relation::oid as relation, r.resource, string_agg(r.trigger::text || r.tgenabled::text, ' ' order by r.trigger) as triggers
@@ -43,7 +43,7 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join own on own.relation = tree.relation and own.resource = tree.resource;
 comment on view change_feed.relation_now is 'The tables behind each resource, as they are now';
 
--- Records that a resource changed, and no more: readers are told no operation and no keys.
+-- Records that a resource changed, without operation and keys.
 create function change_feed.note_change(resource text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -61,7 +61,7 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.see_relations(text[]) from public;
 
--- Called by watch() when it has made or changed triggers. Records one change, for what was written before is not in the
+-- Called by watch() when it has made or changed triggers. Records one change, because what was written before is not in the
 -- log; not for a new resource without a row, which nobody can have missed.
 create function change_feed.see_watched(target regclass, resources text[], named text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -78,7 +78,7 @@ end
 $$;
 revoke execute on function change_feed.see_watched(regclass, text[], text) from public;
 
--- Takes the new file of a table that TRUNCATE has emptied as seen, for TRUNCATE is recorded itself. Waits for nobody.
+-- Takes the new file of a table that TRUNCATE has emptied as seen, because TRUNCATE is recorded itself. Waits for nobody.
 create function change_feed.see_truncate(target oid) returns void
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   update change_feed.seen_relation s set filenode = (select c.relfilenode from pg_class c where c.oid = target)
@@ -95,7 +95,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set lock
 declare
   changed text[];
 begin
-  -- A rough look first, at a tenth of the price: it neither looks up the triggers' functions nor reads their arguments.
+  -- A rough comparison first, at a tenth of the cost: it neither looks up the triggers' functions nor reads their arguments.
   if not exists (
     select from change_feed.seen_relation s left join pg_class c on c.oid = s.relation
     where c.relfilenode is distinct from s.filenode or s.name <> format('%s.%I', c.relnamespace::regnamespace, c.relname)

@@ -21,7 +21,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.encode_component(text) from public;
 
--- The name that a text of encode_component() stands for. Raises invalid_parameter_value where a % is not followed by two
+-- The name that encode_component() has written as this text. Raises invalid_parameter_value where a % is not followed by two
 -- hexadecimal digits, or the bytes are no UTF-8.
 create function change_feed.decode_component(component text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -74,7 +74,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.scope_names(jsonb) from public;
 
--- What watch() is told of scopes, checked against the table: an array of {"columns": [...], "types": [...]}, sorted.
+-- The scopes given to watch(), checked against the table: an array of {"columns": [...], "types": [...]}, sorted.
 -- Raises where one is malformed, or names a column that no scope can have.
 create function change_feed.parse_scopes(target regclass, scopes text[]) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -27,7 +27,7 @@ end
 $$;
 revoke execute on function change_feed.check_resource(text) from public;
 
--- What is done and who does it, as the column details says it: the same as in the recorders.
+-- The operation and its writer, as the column details has them: the same as in the recorders.
 create function change_feed.details(operation text) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select array[operation, current_setting('application_name'), current_setting('change_feed.actor', true), current_setting('change_feed.client', true)]
@@ -35,7 +35,7 @@ $$;
 revoke execute on function change_feed.details(text) from public;
 
 -- The scopes of an application's own event: the values alone, one of each scope whose columns are all given.
---   scope  column -> string, number or boolean; null: all scopes are told
+--   scope  column -> string, number or boolean; null: the event is for all scopes
 -- Of a watched resource only its own scopes count. A resource that no table has takes any columns, up to four.
 create function change_feed.event_scopes(resource text, scope jsonb) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -102,7 +102,7 @@ revoke execute on function change_feed.event_scopes(text, jsonb) from public;
 
 -- Records an application's own event. It commits with its transaction.
 --   data   at most 64 kB as text
---   scope  the scope that it concerns: subscribers of others are not told. Unless given, all are.
+--   scope  the scope that it concerns: subscribers of other scopes do not receive it. Default: all receive it
 create function change_feed.emit(resource text, data jsonb default null, scope jsonb default null) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

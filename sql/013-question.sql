@@ -1,5 +1,5 @@
--- Asking the servers: a session asks, and each server answers at once what it has read and sent. No server writes unless it
--- was asked. See change_feed.reached() in 015-reached.sql.
+-- Asking the servers: a session asks, and each server answers at once what it has read and sent. No server writes without a
+-- question. See change_feed.reached() in 015-reached.sql.
 
 do $$
 begin
@@ -71,7 +71,7 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.answer_question(text, bigint, text) from public;
 
--- Empties the answers to a question and to those before it: whoever asked has taken them.
+-- Empties the answers to a question and to those before it, once its asker has read them.
 create function change_feed.empty_answers(question bigint) returns void
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   update change_feed.server_answer a set state = '{}' where a.server in (

@@ -1,4 +1,4 @@
--- How far a change has come, by what the servers answer: see 013-question.sql.
+-- How far a change has come, by the answers of the servers: see 013-question.sql.
 
 do $$
 begin
@@ -6,7 +6,7 @@ begin
 end
 $$;
 
--- Tells whether a reader at a position has read all that one at another has.
+-- Tells whether a reader at one position has read all that a reader at another has.
 create function change_feed.is_at_least(reader pg_snapshot, other pg_snapshot) returns boolean
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select pg_snapshot_xmax(reader) >= pg_snapshot_xmax(other)
@@ -21,11 +21,11 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.people(numeric, text, text) from public;
 
--- Waits until all servers have answered a question, a second at the most, and returns how far a change has come.
---   change     its transaction; null: none is known, and streams are counted alone
---   resources  which have changed
+-- Waits until all servers have answered a question, for at most a second, and returns how far a change has come.
+--   change     its transaction; null: none is known, and only streams are counted
+--   resources  the changed ones
 --   seen       a position that the servers have to have reached, too
---   ends       when to wait no longer; so that several calls in one statement wait for a second together
+--   ends       the end of the wait, so that several calls in one statement together wait for a second
 create function change_feed.reach(question bigint, change xid8, resources text[], seen pg_snapshot default null, ends timestamptz default null)
 returns table (
   server text, resource text, has_read boolean, subscribed bigint, handed bigint, behind bigint, ms numeric, says text

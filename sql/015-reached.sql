@@ -1,4 +1,4 @@
--- Whether a change has reached anyone: select * from change_feed.reached()
+-- Tells whether a change has reached anyone: select * from change_feed.reached()
 
 do $$
 begin
@@ -58,10 +58,11 @@ end
 $$;
 revoke execute on function change_feed.find_change(text, text, text) from public;
 
--- Asks the servers who has received the newest change: of this session's application_name; of a resource; or in a position.
+-- Asks the servers who has received the newest change: of this session's application_name, of a resource, or in a position.
 -- The first row is about all servers, the others each about one; subscribed are the streams to which the change was sent,
--- or the streams of now where handed is null. ms: from the commit until the last socket had it, at most. It waits for the
--- answers, a second at the most, and names the servers that gave none. A browser counts as a person: its tabs share a stream.
+-- or the streams of now where handed is null. ms: the longest possible time from the commit until the last socket had it. It
+-- waits for the answers, for at most a second, and names the servers that gave none. A browser counts as a person, because its
+-- tabs share a stream.
 create function change_feed.reached(at_position text default null, resource text default null)
 returns table (
   server text, changed text, has_read boolean, subscribed bigint, handed bigint, behind bigint, ms numeric, says text

@@ -1,4 +1,4 @@
--- How a recorder's text writes the key and the scopes of a row.
+-- The parts of a recorder's text that write the key and the scopes of a row.
 
 do $$
 begin
@@ -22,8 +22,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.stored_source(name, name[]) from public;
 
--- How a column of a recorder's rows is written into its text.
---   prefix  stands before its name: `r.`, or nothing
+-- The expressions for a column of a recorder's rows.
+--   prefix  what precedes its name: `r.`, or nothing
 --   base    by which type it is compared and written: see scope_type(); null for any other
 --   known   the value of the type that the column had; null where it has another now. Null for types that are not common
 --   plain   the value as text, by calling nothing that the type's owner could have made but its output function
@@ -53,9 +53,9 @@ end
 $source$;
 revoke execute on function change_feed.recorded_column(text, name, regtype) from public;
 
--- How the key of a row is written: as JSON, by format(template, arguments). No row where a column of the key is of a type
+-- The expressions for the key of a row: JSON, by format(template, arguments). No row where a column of the key is of a type
 -- whose text may fail or follows settings of the session, and where there is no key.
---   stored   stands before what reads the columns: see stored_source()
+--   stored   the condition under which the columns may be read: see stored_source()
 --   present  true where the columns are of their types, and no value is null or too long
 create function change_feed.recorded_key(target regclass, prefix text, recorder name)
 returns table (template text, arguments text, stored text, present text)
@@ -77,7 +77,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.recorded_key(regclass, text, name) from public;
 
--- How the scopes of a row are written, one row for each.
+-- The expressions for the scopes of a row, one row for each.
 --   fits      true, at planning, while its columns are there and of their types
 --   present   true where the row belongs to a scope: no column is null, nor too long
 --   value     the value as text

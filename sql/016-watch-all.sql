@@ -24,7 +24,7 @@ where c.relkind in ('r', 'p') and c.relpersistence <> 't' and not c.relispartiti
     where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
 comment on view change_feed.ordinary_table is 'The tables that watch_all() looks at';
 
--- What watch_all() was told of tables that are made later: one row while they are watched, too.
+-- The settings of watch_all() for tables that are made later: one row while they are watched, too.
 create table change_feed.future_rule (
   is_only boolean primary key default true check (is_only),
   omit text[] not null,
@@ -96,7 +96,7 @@ $$;
 revoke execute on function change_feed.lock_tables(regclass[]) from public;
 
 -- Watches each table of the caller that is not watched yet, and says what it did with each. Tables that are watched stay as
--- they are. One that cannot be watched is named in a notice, with the reason.
+-- they are. A notice names one that cannot be watched, with the reason.
 --   omit    tables to leave out: table, schema.table or schema.*, with * for any text
 --   keys    as for watch()
 --   future  true: an event trigger watches new tables and new partitions, too; false: it does so no more; null: as before
@@ -155,8 +155,8 @@ $$;
 comment on function change_feed.watch_all(text[], boolean, boolean) is 'Puts all tables into the change feed';
 revoke execute on function change_feed.watch_all(text[], boolean, boolean) from public;
 
--- Watches what a statement has made, and the partitions of a watched table that it has altered. What cannot be watched is
--- named in a warning, for the statement is another's.
+-- Watches what a statement has made, and the partitions of a watched table that it has altered. A warning names what cannot be
+-- watched: the statement of the caller must not fail.
 create function change_feed.watch_made(made oid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -192,9 +192,9 @@ end
 $$;
 revoke execute on function change_feed.watch_made(oid[]) from public;
 
--- Makes the event trigger. Its function belongs to the superuser who calls this, not to change_feed_owner, for Postgres runs
--- it in each session that makes a table, with the rights of that session. What belongs to change_feed_owner can be replaced
--- by its members: so the function calls it only for members, and for a superuser only where all members are superusers.
+-- Makes the event trigger. Its function belongs to the superuser who calls this, not to change_feed_owner, because Postgres
+-- runs it in each session that makes a table, with the rights of that session. Members of change_feed_owner can replace what
+-- belongs to that role. So the function calls it only for members, and for a superuser only where all members are superusers.
 create function change_feed.watch_future(omit text[], keys boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $do$
 begin

@@ -6,9 +6,9 @@ begin
 end
 $$;
 
--- What is done and who does it, as change_feed.details() says it. An array costs a writer 12 % less than a text that is made of the three, and
--- to cut them here would cost 4 to 6 %: who reads cuts them.
---   more  what follows in the column details, each after a comma
+-- The operation and its writer, in the form of change_feed.details(). An array costs a writer 12 % less than a text that is
+-- made of the three. To cut them here would cost 4 to 6 %, so readers cut them.
+--   more  further elements of the column details, each after a comma
 create function change_feed.details_source(operation text, more text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $source$
   select format($sql$array[%L, pg_catalog.current_setting('application_name'), pg_catalog.current_setting('change_feed.actor', true),
@@ -16,8 +16,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $source$
 $source$;
 revoke execute on function change_feed.details_source(text, text) from public;
 
--- The rows r of a transition table with these columns. `absent` stands in for a column that is gone, so that what asks for it
--- can be parsed; no column of a key or scope is of its type.
+-- The rows r of a transition table with these columns. `absent` takes the place of a column that is gone, so that Postgres
+-- can parse what names it; no column of a key or scope is of its type.
 --   conditions  of the rows; default: all
 create function change_feed.rows_source(columns name[], transition_table text, conditions text[] default '{}') returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $source$
@@ -31,19 +31,19 @@ revoke execute on function change_feed.rows_source(name[], text, text[]) from pu
 -- The single INSERT that records a statement that changed one row, and not its key or scopes; it inserts nothing for any
 -- other. Null where there is no short way: the key is of a type that is not common, or there is nothing to name.
 --
--- It has as few plan nodes and function calls as can be, for most of its time goes into their start. It cannot fail, for it
--- can be parsed whatever the columns have become, and all that is asked of a column is what every type has. Where one is
--- not as expected, Postgres cuts the rest away when it plans, or a value is null, and nothing is inserted.
+-- It has as few plan nodes and function calls as possible, because their start takes most of its time. It cannot fail:
+-- Postgres can parse it whatever the columns have become, and it uses of a column only what every type has. Where one is not
+-- as expected, Postgres removes the rest when it plans, or a value is null, and nothing is inserted.
 --
--- The SELECT that compares is one of its own: each time it runs Postgres searches all expressions of a SELECT that has a
--- subquery in one of them (ScanQueryForLocks in plancache.c), and the columns of the log are many. It names its columns
--- without their table, so that one that is gone is taken from `absent`.
+-- The comparison is in a SELECT of its own. Each time Postgres runs a SELECT with a subquery in one of its expressions, it
+-- searches all of them (ScanQueryForLocks in plancache.c), and the log has many columns. The SELECT names its columns without
+-- their table, so that one that is gone comes from `absent`.
 create function change_feed.short_source(
   target regclass, resource text, operation text, logged_operation text, keys boolean, scopes jsonb, recorder name)
 returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
 declare
-  key record; -- of a row r, and of a row whose columns stand alone
+  key record; -- of a row r, and of a row whose columns have no prefix
   own_key record;
   names name[];
   conditions text[];
@@ -63,7 +63,7 @@ begin
   names := array(
     select k.name from change_feed.key_column(target) k where key is not null
     union select unnest(s.columns) from change_feed.recorded_scope(target, scopes, '', recorder) s order by 1);
-  -- Within a CASE it is asked of a row. Of itself it would be a node of the plan, for 3 % more.
+  -- Within a CASE it is a condition of the row. Alone it would be a node of the plan and cost 3 % more.
   conditions := conditions || concat(own_key.stored, case operation when 'UPDATE'
     then change_feed.unchanged_source(target, names, own_key.present, recorder)
     else format('case when %s then not exists (select from %s offset 1) end', coalesce(own_key.present, 'true'), transition_table) end);
@@ -81,9 +81,10 @@ end
 $source$;
 revoke execute on function change_feed.short_source(regclass, text, text, text, boolean, jsonb, name) from public;
 
--- True for the new row of an UPDATE of one row that has left these columns as they were, byte for byte. To compare arrays says,
--- too, that it was one row. Where no two rows can have the same values, a single value is compared for 1.4 % less: it is equal
--- to the first two old ones only if there is one. NULL is equal to none then, and need not be asked for, for 1.1 % less.
+-- True for the new row of an UPDATE of one row that has left these columns as they were, byte for byte. A comparison of arrays
+-- also shows that it was one row. Where no two rows can have the same values, the comparison of a single value costs 1.4 %
+-- less: it equals the first two old ones only if there is one. NULL then equals none, so no condition excludes it, which saves
+-- another 1.1 %.
 create function change_feed.unchanged_source(target regclass, columns name[], present text, recorder name) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
 declare

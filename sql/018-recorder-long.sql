@@ -1,4 +1,4 @@
--- The long way of a recorder: SELECTs that take the names of what a statement has changed into the variables named and scoped.
+-- The long way of a recorder: SELECTs that store what a statement has changed in the variables named and scoped.
 
 do $$
 begin
@@ -108,8 +108,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $source$
 $source$;
 revoke execute on function change_feed.any_key_source(regclass) from public;
 
--- All that a recorder does where the short way is not taken. What might fail is in a block, and the INSERT behind it, for in
--- the block it would take a transaction id of its own.
+-- The body of a recorder where it does not take the short way. What might fail is in a block. The INSERT follows the block,
+-- because inside it would take a transaction id of its own.
 create function change_feed.long_source(
   target regclass, resource text, operation text, logged_operation text, keys boolean, scopes jsonb, recorder name) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $source$
