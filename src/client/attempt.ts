@@ -4,16 +4,16 @@ import type { Settings } from './options.js';
 import { readStream, type StreamEnd } from './stream.js';
 import { later } from './timing.js';
 
-/** The silence after which a stream is dead, in ms, as long as the server has not said how often it sends heartbeats. */
+/** The silence after which a stream counts as dead, in ms, until the server has sent the time between its heartbeats. */
 const DEFAULT_SILENCE_MS = 45_000;
-/** A stream is dead that is silent for so many heartbeats. */
+/** A stream that is silent for this many heartbeats counts as dead. */
 const HEARTBEATS = 1.5;
 
-/** A stream that has to begin in time. */
+/** A stream, and the time in which it has to begin. */
 export interface Attempt {
-  /** Sends the request. @param onSent to be called when it is its turn. */
+  /** Sends the request. @param onSent called when it is sent. */
   readonly send: (signal: AbortSignal, onSent: () => void) => Promise<Response>;
-  /** A stream that has not said `connected` by then is given up, in ms. */
+  /** The time after which a stream without `connected` is given up, in ms. */
   readonly deadlineMs: number;
   readonly silenceMs: () => number;
   readonly signal: AbortSignal;
@@ -48,7 +48,7 @@ export function streamUrl({ url }: Settings, from: string | undefined, topics: r
   return endpoint(url, '', { resources: topics.join(',') || undefined, lastEventId: from, hold: '0' });
 }
 
-/** The silence after which a stream is dead, in ms. @param heartbeatMs between two heartbeats, as the server says it. */
+/** The silence after which a stream is dead, in ms. @param heartbeatMs the time between two heartbeats of the server. */
 export function silenceOf({ silenceMs }: Settings, heartbeatMs: number | undefined): number {
   return silenceMs ?? (heartbeatMs === undefined ? DEFAULT_SILENCE_MS : heartbeatMs * HEARTBEATS);
 }

@@ -7,10 +7,10 @@ import type { Requests } from './requests.js';
 import { backoff } from './retry.js';
 import { pause } from './timing.js';
 
-/** An answer has to be there after so long, in ms: it may come over a slow network. */
+/** The longest wait for an answer, in ms: it may come over a slow network. */
 const ANSWER_MS = 45_000;
 
-/** What {@link catchUp} stands on. */
+/** The parts of {@link catchUp}. */
 export interface CatchUpOptions {
   readonly settings: () => Settings;
   readonly requests: Requests;
@@ -18,9 +18,9 @@ export interface CatchUpOptions {
 }
 
 /**
- * Tells listeners what they have missed since positions of their own, with one poll for each position; their live
- * changes wait already. It tries for as long as the stream lives; where it ends nothing has been told, and the next stream
- * begins anew.
+ * Passes to listeners what they have missed since positions of their own, with one poll for each position; their live
+ * changes wait already. It tries until the stream ends. Then the listeners have received nothing, and the next stream begins
+ * anew.
  */
 export function catchUp(options: CatchUpOptions, late: readonly Registration[], signal: AbortSignal): void {
   const groups = new Map<string, Registration[]>();
@@ -73,7 +73,7 @@ async function fetchMissed(
   }
 }
 
-/** Whether everything up to `other` lies before `position`. */
+/** Tells whether a position includes everything up to another. */
 function includes(position: string, other: string): boolean {
   const [one, two] = [parsePosition(position), parsePosition(other)];
   return one !== undefined && two !== undefined && isAtLeast(one, two);

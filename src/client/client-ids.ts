@@ -1,11 +1,11 @@
-/** Streams of before whose own changes are still known as the page's own. */
+/** The number of earlier streams whose changes still count as the page's own. */
 const KNOWN = 100;
 
-/** The names under which a page writes: its own before it has a stream, then that of each stream. */
+/** The names under which a page writes: one of its own before it has a stream, then that of each stream. */
 export class ClientIds {
   readonly #known = [crypto.getRandomValues(new Uint32Array(4)).join('-')];
 
-  /** The newest. */
+  /** The newest name. */
   get current(): string {
     return this.#known[0] as string;
   }

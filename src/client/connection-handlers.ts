@@ -1,17 +1,17 @@
 import type { Topic } from '../scope.js';
 import type { FeedMessage } from './message.js';
 
-/** What a connection brings, and asks for. */
+/** The listeners of a connection, and what it needs from them. */
 export interface ConnectionHandlers {
-  /** The position to begin at, and the topics for the URL of a stream or poll. */
+  /** Returns the position to begin at, and the topics for the URL of a stream or poll. */
   begin(by: 'stream' | 'poll'): { readonly from: string | undefined; readonly topics: readonly string[] };
-  /** A stream is open. */
+  /** Called when a stream is open. */
   onOpen(stream: OpenStream): void;
-  /** A stream or poll has brought something. @param signal aborted when it ends. */
+  /** Called with each step of a stream or poll. @param signal aborted when it ends. */
   bring(message: FeedMessage, signal?: AbortSignal): void;
-  /** The server will send no more of a topic on this stream: its scope was taken away. */
+  /** Called when the server has ended a topic on this stream: the table has no such scope any more. */
   onEnded(topic: EndedTopic): void;
-  /** The server refuses one of the topics, and with it all. @returns whether to try again at once, in another way. */
+  /** Called when the server refuses one of the topics, and so all. @returns whether to try again at once, in another way. */
   onRefused(): boolean;
 }
 
@@ -30,7 +30,7 @@ export interface EndedTopic extends Topic {
   readonly reason: string;
 }
 
-/** What a stream's first event says. */
+/** The data of a stream's first event. */
 export interface Connected {
   readonly clientId: string;
   readonly resumed: boolean;

@@ -12,14 +12,14 @@ import { IDLE, nextState, type SSEState, type SSEStatus } from './status.js';
 import type { StreamEnd } from './stream.js';
 import { boundedWait, later, now } from './timing.js';
 
-/** Where the server has not said how long to wait after a stream's end, in ms. */
+/** The wait after a stream's end, in ms, unless the server has sent one. */
 const DEFAULT_RETRY_MS = 2000;
-/** A token that ends sooner after its stream began counts as a failure, in ms. */
+/** A token that ends sooner than this after its stream began counts as a failure, in ms. */
 const SHORT_MS = 10_000;
-/** A stream that takes the place of another is not spoken of until so long, in ms. */
+/** The time in which one stream replaces another without a change of the status, in ms. */
 const QUIET_MS = 3000;
 
-/** One stream that comes back by itself, for ever. */
+/** Keeps one stream open, and opens it again after every end. */
 export class Connection {
   readonly #settings: () => Settings;
   readonly #requests: Requests;
@@ -34,10 +34,10 @@ export class Connection {
   #heardAt = 0;
   #heartbeatMs: number | undefined;
   #retryMs = DEFAULT_RETRY_MS;
-  /** A stream that has not begun by then is taken for kept back, in ms. */
+  /** The time after which a stream that has not begun counts as kept back by a proxy, in ms. */
   #deadlineMs: number | undefined;
   #fallback: Fallback | undefined;
-  /** Set while a proxy keeps streams back: how many were tried since. */
+  /** The number of streams tried since a proxy began to keep them back; undefined while none does. */
   #trials: number | undefined;
   #cancelTimer = () => {};
   #cancelQuiet = () => {};
@@ -48,14 +48,14 @@ export class Connection {
     this.#handlers = handlers;
   }
 
-  /** Connects now, and takes all failures for past. */
+  /** Connects now, and forgets all failures. */
   connect(): void {
     this.#failures.forget();
     this.#requests.forgive();
     this.#connect('connect');
   }
 
-  /** Connects in the place of another tab, and is not spoken of while that goes fast. */
+  /** Connects in the place of another tab. The status stays while that is fast. */
   takeOver(state: SSEState): void {
     this.#state = state;
     this.#heardAt = now();
@@ -64,7 +64,7 @@ export class Connection {
     else if (status !== 'revoked') this.connect();
   }
 
-  /** Takes the place of the open stream, for other topics. */
+  /** Opens another stream in the place of the open one, for other topics. */
   replace(): void {
     if (this.#open) this.#quietly();
   }
@@ -75,12 +75,12 @@ export class Connection {
     this.#begin('connect');
   }
 
-  /** Other topics are wanted while there is no stream. */
+  /** Takes note that other topics are wanted while there is no stream. */
   changed(): void {
     this.#fallback?.changed();
   }
 
-  /** The open stream is of no use any more. */
+  /** Drops the open stream, which is of no use any more. */
   lose(why: string): void {
     this.#retryIn(this.#retryMs, why);
   }
@@ -91,7 +91,7 @@ export class Connection {
     this.#setState(status);
   }
 
-  /** The browser has no network. */
+  /** Takes note that the browser has no network. */
   offline(): void {
     if (this.#open || this.#state.status === 'connecting') this.#failed('the browser is offline');
   }
@@ -189,7 +189,7 @@ export class Connection {
     else this.#failed(end.reason, end.retryAfterMs);
   }
 
-  /** A stream has not begun, or is kept back: a poll tells a mute proxy from a slow network and from none. */
+  /** Asks by a poll why a stream has not begun: a proxy keeps streams back, the network is slow, or there is none. */
   async #judge(signal: AbortSignal): Promise<void> {
     // The code for polls is loaded when it is needed.
     const loaded = await import('./fallback.js').catch(() => undefined);
@@ -223,7 +223,7 @@ export class Connection {
     void this.#fallback.start();
   }
 
-  /** The server is reached. */
+  /** Takes note that the server is reached. */
   #begun(): void {
     this.#failures.forget();
     this.#open = true;
@@ -251,7 +251,7 @@ export class Connection {
     this.#setState(status, final ? null : this.#connectIn(this.#settings().restMs));
   }
 
-  /** @returns when that will be. */
+  /** @returns the time of the next attempt. */
   #connectIn(ms: number, reason: TokenReason = 'connect'): number {
     const wait = boundedWait(ms);
     this.#cancelTimer = later(wait, () => {
@@ -264,7 +264,7 @@ export class Connection {
     return now() + wait;
   }
 
-  /** Ends the stream, and whatever was to follow it. */
+  /** Ends the stream, and cancels what was to follow it. */
   #endStream(): void {
     this.#cancelTimer();
     this.#cancelQuiet();

@@ -1,35 +1,35 @@
 import { later } from './timing.js';
 
-/** Between two announcements of a leader without locks, in ms, and the silence after which another takes its place. */
+/** The time between two announcements of a leader without locks, and the silence after which another replaces it, in ms. */
 const ANNOUNCE_MS = 2000;
 const LEASE_MS = 5000;
-/** A tab without locks leads if nobody has answered by then, in ms. */
+/** The time without an answer after which a tab without locks leads, in ms. */
 const FIRST_ANSWER_MS = 300;
-/** Two tabs do not begin in the same moment, in ms. */
+/** The largest random delay before that, in ms: two tabs must not begin at the same moment. */
 const JITTER_MS = 500;
 
-/** What becomes of a tab. */
+/** The part of a tab that an election decides about. */
 export interface ElectionHandlers {
   onLead(): void;
-  /** Another tab has taken its place. */
+  /** Called when another tab has taken its place. */
   onDeposed(): void;
-  /** Says to the others that there is a leader. */
+  /** Announces to the others that there is a leader. */
   announce(): void;
 }
 
 /** Decides which tab has the stream. */
 export interface Election {
-  /** The leader has been heard. */
+  /** Takes note of a message of the leader. */
   heard(): void;
-  /** The leader has said farewell. */
+  /** Takes note that the leader leaves. */
   gone(): void;
-  /** The leader does not answer. */
+  /** Takes note that the leader does not answer. */
   takeOver(): void;
-  /** Leads no more, and does not want to. */
+  /** Leaves: it leads no more, and does not compete. */
   leave(): void;
 }
 
-/** By a Web Lock: the browser gives it to the next tab when a tab is closed or crashes. */
+/** Elects by a Web Lock: the browser gives it to the next tab when a tab is closed or crashes. */
 export class LockElection implements Election {
   readonly #name: string;
   readonly #handlers: ElectionHandlers;
@@ -79,7 +79,7 @@ export class LockElection implements Election {
   }
 }
 
-/** By a lease, where there are no locks: on plain HTTP to another host. */
+/** Elects by a lease, where there are no locks: on plain HTTP to another host. */
 export class LeaseElection implements Election {
   readonly #handlers: ElectionHandlers;
   #cancel = () => {};
@@ -102,7 +102,7 @@ export class LeaseElection implements Election {
     this.#lead();
   }
 
-  /** Another tab leads, too, and its term is the one that stays. */
+  /** Takes note that another tab leads, too, and that its term stays. */
   yield(): void {
     clearInterval(this.#announcing);
     this.#announcing = undefined;

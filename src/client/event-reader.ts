@@ -4,12 +4,12 @@ export interface StreamEvent {
   readonly data: string;
 }
 
-/** What a reader hears. */
+/** The listeners of a reader. */
 export interface EventReaderHandlers {
   onEvent(event: StreamEvent): void;
-  /** The stream's last event id, as the standard keeps it: also from a block without data, a heartbeat for one. */
+  /** Called with the stream's last event id, as the standard keeps it: also from a block without data, such as a heartbeat. */
   onId(id: string): void;
-  /** How long to wait before the next stream, in ms. */
+  /** Called with the wait before the next stream, in ms. */
   onRetry(ms: number): void;
 }
 
@@ -40,7 +40,7 @@ export class EventReader {
     this.#rest += text.replace(/\r\n?/g, '\n');
 
     let begin = 0;
-    // The end of a block may stand across the old text and the new.
+    // The end of a block may begin in the old text and end in the new.
     for (let end = this.#endOfBlock(Math.max(before - 1, 0)); end >= 0; end = this.#endOfBlock(begin)) {
       this.#take(this.#rest.slice(begin, end));
       begin = end;
@@ -53,7 +53,7 @@ export class EventReader {
     return found < 0 ? -1 : found + 2;
   }
 
-  /** A block that has ended: `[spec] Process the field`. */
+  /** Processes a block that has ended: `[spec] Process the field`. */
   #take(block: string): void {
     let event = '';
     let id: string | undefined;

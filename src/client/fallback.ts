@@ -3,30 +3,30 @@ import { Polling, type PollingOptions, type Unanswered } from './polling.js';
 import { readStream } from './stream.js';
 import { later } from './timing.js';
 
-/** A stream is tried beside the polls after so many minutes, and then each time after the last of them. */
+/** The minutes after which a stream is tried beside the polls; the last value repeats. */
 const TRIALS_MIN = [1, 2, 4, 8, 10];
 const MINUTE_MS = 60_000;
-/** On a slow network a stream has so many times longer than an answer took, and at the most so long, in ms. */
+/** On a slow network a stream may take this many times as long as an answer took, and at most this long, in ms. */
 const TIMES_SLOWER = 3;
 const LONGEST_DEADLINE_MS = 120_000;
 
-/** What a fallback stands on. */
+/** The parts of a fallback. */
 export interface FallbackOptions extends PollingOptions {
   /** The number of streams that have been tried beside polls already; undefined: no proxy is known to keep streams back. */
   readonly trials: number | undefined;
-  /** The network is slow: a stream gets so long, in ms. */
+  /** The network is slow: the time that a stream gets, in ms. */
   readonly onSlow: (deadlineMs: number) => void;
-  /** The server takes no token that there is, or has withdrawn the rights of this person. */
+  /** The server accepts no token that there is, or has withdrawn the rights of this person. */
   readonly onRest: (status: 'unauthorized' | 'revoked') => void;
-  /** No poll is answered, or none any more. @param retryAfterMs when the server wants to be asked again. */
+  /** No poll is answered, or none any more. @param retryAfterMs the wait that the server asks for. */
   readonly onDown: (retryAfterMs?: number) => void;
-  /** So many streams have been tried beside the polls. */
+  /** Called with the number of streams that were tried beside the polls. */
   readonly onTrial: (trials: number) => void;
-  /** A stream has begun beside the polls. */
+  /** Called when a stream has begun beside the polls. */
   readonly onStreamWorks: () => void;
 }
 
-/** Finds out by one poll why a stream did not begin, and takes its place with polls while a proxy keeps streams back. */
+/** Finds out by one poll why a stream did not begin, and polls while a proxy keeps streams back. */
 export class Fallback {
   readonly #options: FallbackOptions;
   readonly #polling: Polling;
@@ -39,8 +39,8 @@ export class Fallback {
   }
 
   /**
-   * Asks once, and polls until that fails where a proxy keeps streams back. The stream has to be given up before: six that
-   * are kept back block all requests of a browser.
+   * Asks once. Where a proxy keeps streams back it then polls until a poll fails. Give the stream up before: six that are
+   * kept back block all requests of a browser.
    */
   async start(): Promise<void> {
     const { settings, deadlineMs, trials, signal, onSlow, onReadable } = this.#options;
@@ -62,7 +62,7 @@ export class Fallback {
     else onDown(end.kind === 'refused' ? end.retryAfterMs : undefined);
   }
 
-  /** Other topics are wanted. */
+  /** Takes note that other topics are wanted. */
   changed(): void {
     this.#polling.changed();
   }

@@ -4,11 +4,11 @@ import { type Resource, topicFrom } from './resource.js';
 import { type SSEService, sseService } from './sse-service.js';
 import { Throttle } from './throttle.js';
 
-/** Options of the hooks for frameworks. Undefined stands for the default. */
+/** Options of the hooks for frameworks. Undefined means the default. */
 export interface FollowOptions {
   /** Default: the page's own `sseService`. */
   readonly service?: SSEService | undefined;
-  /** Whether to skip changes that this page made itself. Default false. */
+  /** True skips changes that this page made itself. Default false. */
   readonly ignoreOwn?: boolean | undefined;
   /**
    * `onUpdate` is throttled: the first change at once, then at most one call in this time for each resource or scope, in ms,
@@ -74,7 +74,7 @@ export class Following {
     }
   }
 
-  /** Follows nothing any more, and calls nobody any more. */
+  /** Stops following: nobody is called any more. */
   end(): void {
     this.set([]);
   }

@@ -1,12 +1,12 @@
 import { pause } from './timing.js';
 
-/** Any three requests take at least so long, in ms: a little over a second, for they may travel at different speeds. */
+/** The shortest time for any three requests, in ms: a little over a second, because they may travel at different speeds. */
 const SPAN_MS = 1050;
 
 /** Lets at most two requests a second through, in the order in which they come. */
 export class Gate {
   #queue: Promise<unknown> = Promise.resolve();
-  /** When the last two were let through, oldest first, by `performance.now()`. */
+  /** The times of the last two requests, oldest first, by `performance.now()`. */
   #passed: readonly number[] = [];
 
   /** Waits for its turn. @returns false where `signal` was aborted first; that takes no turn. */

@@ -4,14 +4,14 @@ import type { Registration } from './registration.js';
 import type { Registrations } from './registrations.js';
 import type { Requests } from './requests.js';
 
-/** What an inbox stands on. */
+/** The parts of an inbox. */
 export interface InboxOptions {
   readonly settings: () => Settings;
   readonly requests: Requests;
   readonly registrations: Registrations;
 }
 
-/** Hands to a page's listeners what its own connection or another tab's has brought. */
+/** Passes to a page's listeners what its own connection or another tab's has received. */
 export class Inbox {
   readonly #options: InboxOptions;
 
@@ -40,7 +40,7 @@ export class Inbox {
       const { catchUp } = await import('./catch-up.js');
       catchUp(this.#options, late, signal);
     } catch (error) {
-      // The code is not there, after a deployment for one: nothing can be fetched.
+      // The code is missing, for example after a deployment: nothing can be fetched.
       settings().logger.debug('SSE: what was missed cannot be fetched', error);
       for (const registration of late) registration.resync();
     }

@@ -1,14 +1,14 @@
-/** What `SSEService.on` takes. */
+/** Options of `SSEService.on`. */
 export interface ListenOptions {
   /**
-   * Up to where the listener knows everything: the header `Change-Feed-Position` of its own list. It is told what has
-   * changed since, whatever the positions of other listeners. Null and undefined: none.
+   * The position up to which the listener knows everything: the header `Change-Feed-Position` of its own list. It receives
+   * what has changed since, whatever the positions of other listeners. Null and undefined: none.
    */
   since?: string | null | undefined;
 }
 
-/** What `SSEService.until` takes. */
+/** Options of `SSEService.until`. */
 export interface UntilOptions {
-  /** How long it waits, in ms. Default 10,000. */
+  /** The longest wait, in ms. Default 10,000. */
   timeoutMs?: number | undefined;
 }

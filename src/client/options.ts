@@ -1,69 +1,70 @@
-/** Why a token is asked for: for a new stream or call, because the last one has ended, or because it was refused. */
+/** The reason for which a token is needed: a new stream or call, the end of the last token, or its refusal. */
 export type TokenReason = 'connect' | 'expired' | 'refused';
 
-/** What an {@link SSEService} is told. Undefined stands for the default everywhere. */
+/** Options of an {@link SSEService}. Undefined means the default. */
 export interface SSEServiceOptions {
   /**
-   * Where the events are: a path or an absolute URL, also of another origin and with a query. `subscribe`,
-   * `unsubscribe` and `poll` lie below it. Default `/api/events`.
+   * The address of the events: a path or an absolute URL, also of another origin and with a query. `subscribe`,
+   * `unsubscribe` and `poll` are below it. Default `/api/events`.
    */
   url?: string | undefined;
   /**
-   * Gives the JWT, and is asked before each stream and each call. Nothing is sent while it gives null, undefined or ''.
-   * Null in its place: there are no tokens, and a cookie or `headers` say who asks. Default: `localStorage.jwt`.
+   * Returns the JWT. It is called before each stream and each call, and nothing is sent while it returns null, undefined or
+   * ''. Null instead of a function: there are no tokens, and a cookie or `headers` identify the user. Default:
+   * `localStorage.jwt`.
    */
   getToken?: ((reason: TokenReason) => Token | Promise<Token>) | null | undefined;
-  /** Further headers of each request, against CSRF for one. A function is asked before each. Default: none. */
+  /** Further headers of each request, for example against CSRF. A function is called before each. Default: none. */
   headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
-  /** Which cookies go along, as in `fetch`. Default `same-origin`. */
+  /** The cookies that requests carry, as in `fetch`. Default `same-origin`. */
   credentials?: RequestCredentials | undefined;
   /**
-   * Where listeners begin that name no position of their own: the header `Change-Feed-Position` of a list, so that
-   * they are told what has changed since. Without it each is told once, at the first `connected`, that it may have missed
-   * changes (`reason: 'resync'`).
+   * The position at which listeners without one of their own begin: the header `Change-Feed-Position` of a list. They receive
+   * what has changed since. Without it each is called once with `reason: 'resync'` at the first `connected`, because it may
+   * have missed changes.
    */
   lastEventId?: string | null | undefined;
-  /** After as many failures in a row it rests for good, until `connect()`. Default: it never does. */
+  /** The number of failures in a row after which it rests until `connect()`. Default: none. */
   maxAttempts?: number | undefined;
-  /** The wait after a first failure is up to this, in ms, and at least 500. Default 1000. */
+  /** The longest wait after a first failure, in ms; the shortest is 500. Default 1000. */
   retryBaseMs?: number | undefined;
-  /** When attempts have failed for so long, in ms, it rests. Default 120,000. */
+  /** The time of failed attempts after which it rests, in ms. Default 120,000. */
   restAfterMs?: number | undefined;
-  /** Between two attempts of a service that rests, in ms; none while the page can't be seen. Default 60,000. */
+  /** The time between two attempts while it rests, in ms; none while the page is hidden. Default 60,000. */
   restMs?: number | undefined;
-  /** A stream that is silent for this long is dead, in ms. Default: one and a half of the server's heartbeats. */
+  /** The silence after which a stream counts as dead, in ms. Default: one and a half of the server's heartbeats. */
   silenceMs?: number | undefined;
   /**
-   * A stream that has not begun for so long, in ms, is given up, and polls take its place if they are answered sooner.
+   * The time after which a stream that has not begun is given up, in ms. Polls replace it if they are answered sooner.
    * Default 10,000.
    */
   connectMs?: number | undefined;
-  /** A tab that is hidden for this long closes its stream, in ms; `Infinity`: never. Default 30,000. */
+  /** The time after which a hidden tab closes its stream, in ms; `Infinity`: never. Default 30,000. */
   hiddenMs?: number | undefined;
   /**
-   * Whether all tabs of a person share one stream, where the browser can. Tabs share only with the same token claims, or
+   * True lets all tabs of a person share one stream, where the browser can. Tabs share only with the same token claims, or
    * with the same `identity`. Default true.
    */
   tabs?: boolean | undefined;
-  /** Says whose rights the page has, where no token can be read: a person's id with a cookie, for one. Default: none. */
+  /** Names the person whose rights the page has, where there is no token to read: the person's id beside a cookie. Default: none. */
   identity?: string | undefined;
-  /** Default: the page's own. */
+  /** Sends requests. Default: the page's `fetch`. */
   fetch?: typeof fetch | undefined;
-  /** Is told what happens, for troubleshooting. Default: `console`; refused resources at the level warn, else debug. */
+  /** Receives lines for troubleshooting: refused resources at the level warn, all else at debug. Default: `console`. */
   logger?: Pick<Console, 'debug' | 'warn'> | undefined;
 }
 
-/** A JWT, or that there is none. */
+/** A JWT; null, undefined or '' where there is none. */
 type Token = string | null | undefined;
 
-/** The token of `localStorage.jwt`; null where there is none, and outside a browser. */
+/** Returns the token of `localStorage.jwt`; null where there is none, and outside a browser. */
 function storedToken(): string | null {
   return typeof localStorage === 'undefined' ? null : localStorage.getItem('jwt');
 }
 
 type Optional = 'headers' | 'lastEventId' | 'maxAttempts' | 'silenceMs' | 'identity';
 
-/** With every default. */
+/** The options with all defaults. */
 export type Settings = {
   [Name in Exclude<keyof SSEServiceOptions, Optional>]-?: Exclude<SSEServiceOptions[Name], undefined>;
 } & Pick<SSEServiceOptions, Optional>;
@@ -71,7 +72,7 @@ export type Settings = {
 const TIMES = ['maxAttempts', 'retryBaseMs', 'restAfterMs', 'restMs', 'silenceMs', 'connectMs', 'hiddenMs'] as const;
 
 /**
- * Puts options over what is set already.
+ * Applies options to those that are set already.
  * @throws {TypeError} for a time that is no number from 0 on.
  */
 export function settingsOf(options: SSEServiceOptions, before: Settings = DEFAULTS): Settings {
@@ -94,7 +95,7 @@ const DEFAULTS: Settings = {
   connectMs: 10_000,
   hiddenMs: 30_000,
   tabs: true,
-  // Called as a method of something else, the browser's own would throw.
+  // The browser's own would throw when it is called as a method of another object.
   fetch: (...request) => fetch(...request),
   logger: console,
 };

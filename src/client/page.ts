@@ -1,10 +1,10 @@
-/** What becomes of the page that a service lives on. */
+/** The events of the page that a service is in. */
 export interface PageHandlers {
   /** The tab was shown, or the page came back from the back-forward cache. */
   onShown(): void;
   /** The tab was hidden. */
   onHidden(): void;
-  /** The page is left: kept in the back-forward cache it must not hold a connection. */
+  /** The page was left: in the back-forward cache it must not hold a connection. */
   onLeft(): void;
   /** The network is back. */
   onOnline(): void;
@@ -14,22 +14,22 @@ export interface PageHandlers {
   onStorage(): void;
 }
 
-/** Whether the page can be seen; outside a browser always. */
+/** Tells whether the page is visible; outside a browser always. */
 export function isVisible(): boolean {
   return typeof document === 'undefined' || document.visibilityState !== 'hidden';
 }
 
-/** Whether the browser says that it has a network; where it says nothing it has. */
+/** Tells whether the browser has a network, as far as it knows. */
 export function isOnline(): boolean {
   return typeof navigator === 'undefined' || navigator.onLine !== false;
 }
 
-/** Whether this is a page or a worker, and no server that renders pages. */
+/** Tells whether this is a page or a worker, and no server that renders pages. */
 export function isBrowser(): boolean {
   return typeof document !== 'undefined' || 'WorkerGlobalScope' in globalThis;
 }
 
-/** Watches the page; outside a browser nothing ever happens. Returns how to end that. */
+/** Watches the page; outside a browser nothing happens. @returns a function that ends it. */
 export function watchPage(handlers: PageHandlers): () => void {
   if (typeof document === 'undefined' || typeof window === 'undefined') return () => {};
   const watching = new AbortController();

@@ -5,21 +5,21 @@ import type { Requests } from './requests.js';
 import { retryAfter } from './retry.js';
 import { later } from './timing.js';
 
-/** A poll to be sent. */
+/** A poll to send. */
 export interface PollRequest {
   readonly settings: Settings;
   readonly requests: Requests;
   readonly topics: readonly string[];
   readonly since: string | undefined;
-  /** For how long the server waits for a change, in s. */
+  /** The time that the server waits for a change, in s. */
   readonly waitS: number;
-  /** The answer has to be there so long after the wait, in ms. */
+  /** The longest time from the end of that wait until the answer, in ms. */
   readonly withinMs: number;
   readonly reason?: TokenReason;
   readonly signal: AbortSignal;
 }
 
-/** How a poll ended. */
+/** The result of a poll. */
 export type PollEnd =
   | {
       readonly kind: 'answer';

@@ -4,23 +4,23 @@ import { type PollEnd, poll } from './poll.js';
 import type { Requests } from './requests.js';
 import { later, pause } from './timing.js';
 
-/** How long a server waits for a change, in s: below the 30 s after which many proxies give up. */
+/** The time that a server waits for a change, in s: below the 30 s after which many proxies give up. */
 const WAIT_S = 25;
-/** A probe may take so long, in ms: a slow network is no mute proxy. */
+/** The longest time of a probe, in ms: a slow network is no proxy that keeps streams back. */
 const PROBE_MS = 60_000;
-/** While the server cannot read the log it is asked this often, in ms. */
+/** The time between two polls while the server cannot read the log, in ms. */
 const UNREADABLE_MS = 2000;
-/** A poll that fails sooner was not cut while it waited, in ms. */
+/** A poll that fails sooner than this was not cut while it waited, in ms. */
 const CUT_FROM_MS = 1000;
 
-/** What polling stands on. */
+/** The parts of polling. */
 export interface PollingOptions {
   readonly settings: () => Settings;
   readonly requests: Requests;
   readonly handlers: ConnectionHandlers;
-  /** Every answer says whether the server can read the log. */
+  /** Called with each answer: whether the server can read the log. */
   readonly onReadable: (readable: boolean) => void;
-  /** How long a stream had to begin, in ms: an answer has to be there as long after the wait. */
+  /** The time that a stream had to begin, in ms: an answer gets as long after the wait. */
   readonly deadlineMs: number;
   /** Ends it. */
   readonly signal: AbortSignal;
@@ -43,7 +43,7 @@ export class Polling {
     this.#options = options;
   }
 
-  /** Asks once, without a wait. @returns how long the answer took, in ms, or why there is none. */
+  /** Asks once, without a wait. @returns the time that the answer took, in ms, or why there is none. */
   async probe(): Promise<number | Unanswered> {
     const begun = performance.now();
     let end = await this.#ask(0, PROBE_MS, this.#options.signal);
@@ -81,7 +81,7 @@ export class Polling {
     return { kind: 'closed' };
   }
 
-  /** Other topics are wanted than the poll that waits asks for. */
+  /** Takes note that other topics are wanted than the waiting poll asks for. */
   changed(): void {
     this.#cancel();
     this.#cancel = later(20, () => this.#current.abort());
@@ -105,7 +105,7 @@ export class Polling {
     return end;
   }
 
-  /** One name that is refused refuses them all: asks for each by itself. */
+  /** Asks for each topic by itself, because one refused name refuses them all. */
   async #findRefused(): Promise<void> {
     const { settings, requests, handlers, signal } = this.#options;
     const { from, topics } = handlers.begin('poll');

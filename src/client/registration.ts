@@ -3,45 +3,45 @@ import { formatTopic, type Topic } from '../scope.js';
 import { refetchOf } from './resource.js';
 import { later } from './timing.js';
 
-/** Every resource that the caller may read. */
+/** The name of every resource that the caller may read. */
 const EVERY_RESOURCE = '*';
 
-/** Is called with the changes of a resource or scope. */
+/** Called with the changes of a resource or scope. */
 export type ChangeListener = (change: Change) => void;
 
 /** A change as the server sends it. */
 export interface SentChange extends Change {
-  /** Over 100 clients were told at once: wait a random part of so many ms before refetching. */
+  /** Over 100 clients received it at once: wait a random part of so many ms before you refetch. */
   readonly spread?: number;
 }
 
-/** A live change that waits until what was missed before it has been told. */
+/** A live change that waits until the listener has received what it missed before. */
 export interface WaitingChange {
   readonly change: SentChange;
-  /** The position that came after it. */
+  /** The position that followed it. */
   id: string | undefined;
 }
 
-/** What a registration has not been told. */
+/** The changes that a registration has not received. */
 export interface Behind {
-  /** Everything up to here is known; undefined: nothing is. */
+  /** The position up to which the listener knows everything; undefined: it knows nothing. */
   readonly since: string | undefined;
   /** Set while what was missed is fetched. */
   waiting?: WaitingChange[];
 }
 
-/** Changes that wait for what was missed; more are summed up to one per topic. */
+/** The number of changes that wait for what was missed; more are summed up to one per topic. */
 const MAX_WAITING = 1000;
 
-/** One call of `on()`: a listener, and how far it has been told. */
+/** One call of `on()`: a listener, and how far it has received changes. */
 export class Registration {
   /** The resource or scope, as text. */
   readonly topic: string;
-  /** Undefined: it is told every change as it comes. */
+  /** Undefined: it receives every change as it arrives. */
   behind: Behind | undefined;
   readonly #subject: Topic;
   readonly #listener: ChangeListener;
-  /** What waits its random part of `spread`. */
+  /** The changes that wait a random part of `spread`. */
   #spread: { change: Change; readonly cancel: () => void } | undefined;
   #ended = false;
 
@@ -53,19 +53,19 @@ export class Registration {
   }
 
   /**
-   * True where it listens to what changed. On a stream that brings a whole resource, for another tab maybe, its scopes come
+   * Tells whether it listens to what changed. On a stream with a whole resource, perhaps for another tab, its scopes arrive
    * as the whole.
    */
   fits(topic: string): boolean {
     return this.topic === topic || this.topic === EVERY_RESOURCE || this.topic.startsWith(`${topic}?`);
   }
 
-  /** Whether it is the registration of this call. */
+  /** Tells whether it is the registration of this call. */
   is(topic: string, listener: ChangeListener): boolean {
     return this.topic === topic && this.#listener === listener;
   }
 
-  /** A live change has come: told now, or when it is its turn. */
+  /** Takes a live change, and passes it on now or when it is its turn. */
   take(change: SentChange): void {
     const { behind } = this;
     if (!behind) this.tell(change);
@@ -75,9 +75,9 @@ export class Registration {
     }
   }
 
-  /** Calls the listener, after a random part of `spread`; what follows meanwhile is summed up. */
+  /** Calls the listener, after a random part of `spread`; changes that follow meanwhile are summed up. */
   tell({ spread: ms = 0, ...sent }: SentChange): void {
-    // Of the whole a listener to a scope learns that something changed: the keys may be those of others.
+    // A change of the whole reaches a listener to a scope without keys: they may be of other scopes.
     const ofWhole = this.#subject.scope && !sent.scope;
     const change: Change = ofWhole ? { ...this.#subject, ...(sent.reason && { reason: sent.reason }) } : sent;
     if (this.#spread) {
@@ -94,13 +94,13 @@ export class Registration {
     }
   }
 
-  /** Tells the listener that it may have missed changes, and takes it for live. */
+  /** Calls the listener with a resync, because it may have missed changes. Then it is live. */
   resync(): void {
     this.behind = undefined;
     this.#call({ ...this.#subject, reason: 'resync' });
   }
 
-  /** Nothing more is told. */
+  /** Ends it: the listener is not called any more. */
   end(): void {
     this.#ended = true;
     this.#spread?.cancel();
@@ -111,7 +111,7 @@ export class Registration {
     try {
       this.#listener(change);
     } catch (error) {
-      // The others still have to be told.
+      // The other listeners still have to be called.
       console.error(error);
     }
   }

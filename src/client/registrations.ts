@@ -2,25 +2,25 @@ import { formatTopic, type Topic } from '../scope.js';
 import { type ChangeListener, Registration, type SentChange } from './registration.js';
 import { later } from './timing.js';
 
-/** After `resumed: false` the server names what was missed within this time, in ms. */
+/** The time in which the server names what was missed after `resumed: false`, in ms. */
 const RESYNC_MS = 1000;
 
 /**
- * All listeners of a page, each with its own position: what one of them has missed moves no other.
+ * All listeners of a page, each with its own position: what one of them has missed does not move the others.
  */
 export class Registrations {
   readonly #all = new Set<Registration>();
   #position: string | undefined;
-  /** The position for listeners that name none: of `configure()`. */
+  /** The position of listeners without one of their own: that of `configure()`. */
   #given: string | undefined;
   #givenUsed = false;
   /** Called with each new position. */
   readonly moved = new Set<() => void>();
-  /** Those that have to be told of a resync, unless the server does so first. */
+  /** Those that need a resync, unless the server sends one first. */
   #unsure = new Set<Registration>();
   #cancelUnsure = () => {};
 
-  /** Up to where every live listener has been told. */
+  /** The position up to which every live listener has received everything. */
   get position(): string | undefined {
     return this.#position;
   }
@@ -30,21 +30,21 @@ export class Registrations {
     return [...new Set(Array.from(this.#all, ({ topic }) => topic))];
   }
 
-  /** Whether nobody listens. */
+  /** True while nobody listens. */
   get isEmpty(): boolean {
     return this.#all.size === 0;
   }
 
-  /** Where listeners begin that name no position. */
+  /** Sets the position at which listeners without one of their own begin. */
   give(position: string | undefined): void {
     this.#given = position;
     this.#givenUsed = false;
   }
 
   /**
-   * Somebody begins to listen.
+   * Adds a listener.
    * @param since the listener's own position.
-   * @param live whether the topic's changes come already.
+   * @param live whether the topic's changes arrive already.
    */
   add(subject: Topic, listener: ChangeListener, since: string | undefined, live: boolean): Registration {
     const from = since ?? this.#given;
@@ -63,17 +63,17 @@ export class Registrations {
     return this.#all.delete(registration);
   }
 
-  /** The oldest registration of this call. */
+  /** Finds the oldest registration of this call. */
   find(topic: string, listener: ChangeListener): Registration | undefined {
     return [...this.#all].find((each) => each.is(topic, listener));
   }
 
-  /** Tells whether somebody is told of a topic as it changes. */
+  /** Tells whether a live listener has this topic. */
   isLive(topic: string): boolean {
     return [...this.#all].some((each) => each.topic === topic && !each.behind);
   }
 
-  /** The stream has ended before they had caught up: they begin again where they were. */
+  /** Takes note that the stream ended before they had caught up: they begin again where they were. */
   giveUp(late: readonly Registration[]): void {
     for (const registration of late)
       if (registration.behind?.waiting) registration.behind = { since: registration.behind.since };
@@ -84,7 +84,7 @@ export class Registrations {
     this.#position = undefined;
   }
 
-  /** The position for the next stream: where the live ones are, else where most of the others begin. */
+  /** The position for the next stream: that of the live listeners, or else that at which most of the others begin. */
   start(): string | undefined {
     if (this.#position === undefined) {
       const counts = new Map<string, number>();
@@ -99,9 +99,9 @@ export class Registrations {
   }
 
   /**
-   * A stream or poll has begun that brings these topics from `from` on.
-   * @param resumed false: what was missed since `from` cannot be told.
-   * @param anew false: those that catch up already go on.
+   * Takes note that a stream or poll has begun, with these topics from `from` on.
+   * @param resumed false: what was missed since `from` cannot be replayed.
+   * @param anew false: those that catch up already continue.
    * @returns those that have to catch up from a position of their own.
    */
   begin(topics: readonly string[], from: string | undefined, resumed: boolean, anew = true): Registration[] {
@@ -122,7 +122,7 @@ export class Registrations {
     return late;
   }
 
-  /** A topic has been added to the stream, from now on. @returns those that have to catch up. */
+  /** Takes note that the stream has one more topic from now on. @returns those that have to catch up. */
   cover(added: string): Registration[] {
     const late: Registration[] = [];
     for (const registration of [...this.#all]) {
@@ -134,7 +134,7 @@ export class Registrations {
     return late;
   }
 
-  /** A change has come. */
+  /** Passes on a change. */
   change(change: SentChange): void {
     if (change.reason !== 'resync') this.#settle();
     const topic = formatTopic(change);
@@ -145,7 +145,7 @@ export class Registrations {
     }
   }
 
-  /** Everything up to this position has come. */
+  /** Takes note that everything up to this position has arrived. */
   moveTo(position: string | undefined): void {
     if (position !== this.#position && this.#givenUsed) this.#given = undefined;
     this.#position = position;
@@ -154,8 +154,8 @@ export class Registrations {
   }
 
   /**
-   * What one has missed is here. Then follows what came meanwhile.
-   * @param told whether what came before an id is among `changes`.
+   * Passes to one listener what it has missed, and then what arrived meanwhile.
+   * @param told whether what is before an id is among `changes`.
    */
   caughtUp(registration: Registration, changes: readonly SentChange[], told: (id: string) => boolean): void {
     const { behind } = registration;
@@ -164,7 +164,7 @@ export class Registrations {
     for (const { change, id } of behind?.waiting ?? []) if (id === undefined || !told(id)) registration.tell(change);
   }
 
-  /** Tells those of whom nobody has said what they missed. */
+  /** Sends a resync to those for which the server has not named what they missed. */
   #settle(): void {
     this.#cancelUnsure();
     const unsure = this.#unsure;
@@ -173,7 +173,7 @@ export class Registrations {
   }
 }
 
-/** Its live changes wait from now on. */
+/** Makes its live changes wait from now on. */
 function waiting(registration: Registration, since: string): Registration {
   registration.behind = { since, waiting: [] };
   return registration;

@@ -2,10 +2,10 @@ import { Gate } from './gate.js';
 import type { Settings, TokenReason } from './options.js';
 import { later } from './timing.js';
 
-/** A token that has not come after so long, in ms, is a failure. */
+/** The longest wait for a token, in ms; later it counts as a failure. */
 const TOKEN_MS = 30_000;
 
-/** The headers of a request, and the token in them, where there is one. */
+/** The headers of a request, and the token in them if there is one. */
 export interface Authorized {
   readonly headers: Headers;
   readonly token: string | undefined;
@@ -22,7 +22,7 @@ export class Requests {
   }
 
   /**
-   * The headers for a request. Rejects as `getToken` and `headers` do.
+   * Makes the headers of a request. Rejects as `getToken` and `headers` do.
    * @returns undefined where there is no token, or only one that the server has refused.
    */
   async authorize(reason: TokenReason): Promise<Authorized | undefined> {
@@ -35,12 +35,12 @@ export class Requests {
     return { headers, token };
   }
 
-  /** The server has answered 401: the same token is not sent again. */
+  /** Takes note of a 401: the same token is not sent again. */
   refuse({ token }: Authorized): void {
     this.#refused = token;
   }
 
-  /** A token that was refused may be tried again. */
+  /** Lets a refused token be tried again. */
   forgive(): void {
     this.#refused = undefined;
   }

@@ -1,13 +1,13 @@
 import { boundedWait, now } from './timing.js';
 
-/** The longest wait between two attempts, in ms, unless the server says another. */
+/** The longest wait between two attempts, in ms, unless the server asks for another. */
 const LONGEST_WAIT_MS = 30_000;
 
 /**
- * The wait after a failure, in ms: half as long as attempts have failed, at least `baseMs`, at most 30 s. After an
- * outage a page is stale for half its length at the most. A random half of it is left out, so that a crowd does not come
- * back at once.
- * @param failingMs for how long attempts have failed.
+ * Returns the wait after a failure, in ms: half as long as attempts have failed, at least `baseMs`, at most 30 s. So after an
+ * outage a page is stale for at most half its length. A random half of the wait is left out, so that not all pages come back
+ * at once.
+ * @param failingMs the time for which attempts have failed.
  */
 export function backoff(failingMs: number, baseMs: number): number {
   const longest = Math.min(Math.max(baseMs, failingMs / 2), LONGEST_WAIT_MS);
@@ -15,8 +15,8 @@ export function backoff(failingMs: number, baseMs: number): number {
 }
 
 /**
- * The value of `Retry-After` in ms: seconds or a date (RFC 9110, 10.2.3); undefined where there is none. A date counts
- * from the answer's own `Date`, for the clocks of both sides may differ.
+ * Returns the value of `Retry-After` in ms: seconds or a date (RFC 9110, 10.2.3); undefined where there is none. A date counts
+ * from the answer's own `Date`, because the clocks of both sides may differ.
  */
 export function retryAfter(headers: Headers): number | undefined {
   const value = headers.get('Retry-After')?.trim();

@@ -1,11 +1,11 @@
 import type { Settings } from './options.js';
 
-/** The version of what tabs say to each other: tabs of an older page go their own way. */
+/** The version of the messages between tabs: tabs of an older page do not share with newer ones. */
 const PROTOCOL = 1;
 
 /**
- * The name under which tabs share a stream: the same for the same server, person and rights. Undefined where nobody knows
- * whose rights they are: then each tab has its own stream.
+ * Returns the name under which tabs share a stream: the same for the same server, person and rights. Undefined where the
+ * person is not known: then each tab has its own stream.
  */
 export async function sharingName({ url, getToken, identity }: Settings): Promise<string | undefined> {
   const who = identity ?? (getToken === null ? undefined : claimsOf(await getToken('connect')));
@@ -13,7 +13,7 @@ export async function sharingName({ url, getToken, identity }: Settings): Promis
   return `change-feed ${JSON.stringify([PROTOCOL, new URL(url, location.href).href, who])}`;
 }
 
-/** What a token says of who it is for and what they may read; undefined where it cannot be read. */
+/** Returns the claims of a token about its person and rights; undefined where it cannot be read. */
 function claimsOf(token: string | null | undefined): readonly unknown[] | undefined {
   try {
     const payload = (token ?? '').split('.')[1] ?? '';

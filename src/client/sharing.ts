@@ -7,31 +7,31 @@ import type { SSEState } from './status.js';
 import type { Subscriptions } from './subscriptions.js';
 import { Tabs } from './tabs.js';
 
-/** The page that is to share a stream. */
+/** A page that shares a stream. */
 export interface SharingPage {
   readonly settings: () => Settings;
   readonly state: () => SSEState;
   readonly registrations: Registrations;
   readonly subscriptions: Subscriptions;
   readonly connection: Connection;
-  /** Another tab's stream has brought something. */
+  /** Called with what another tab's stream has received. */
   readonly apply: (message: FeedMessage, signal: AbortSignal) => void;
   /** Connects, unless the page is live. */
   readonly wake: () => unknown;
-  /** The page parts from the other tabs. */
+  /** Called when the page leaves the other tabs. */
   readonly part: () => void;
-  /** The page joins those that it shares with now. */
+  /** Called when the page joins the tabs with which it shares now. */
   readonly rejoin: () => void;
 }
 
-/** A page's place among the tabs that share a stream. */
+/** The page among the tabs that share a stream. */
 export interface Sharing {
   readonly tabs: Tabs;
-  /** Somebody else may have signed in: tabs share with the same rights only. */
+  /** Joins other tabs where somebody else has signed in: tabs share only with the same rights. */
   check(): Promise<void>;
 }
 
-/** Joins the other tabs of the same person. @returns undefined where nobody knows whose rights the page has. */
+/** Joins the other tabs of the same person. @returns undefined where the person is not known. */
 export async function share(page: SharingPage, signal: AbortSignal): Promise<Sharing | undefined> {
   const { settings, state, registrations, subscriptions, connection, apply, wake, part, rejoin } = page;
   const name = await sharingName(settings());

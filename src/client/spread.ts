@@ -5,7 +5,7 @@ const MAX_SPREAD_MS = 10_000;
 
 /**
  * Stretches the time over which refetches are spread. The server counts streams, and each tab of a stream refetches.
- * @param tabs what each tab listens to.
+ * @param tabs the topics of each tab.
  */
 export function spreadOver(message: FeedMessage, tabs: readonly (readonly string[])[]): FeedMessage {
   if (message.type !== 'change' || !message.change.spread) return message;

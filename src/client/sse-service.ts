@@ -16,12 +16,12 @@ import { IDLE, isLive, type SSEState, type SSEStatus } from './status.js';
 import { Subscriptions } from './subscriptions.js';
 import { later, now } from './timing.js';
 
-/** A stream that nobody listens to any more is kept for so long, in ms: the next view may be on its way. */
+/** The time for which a stream without listeners stays open, in ms: the next view may need it. */
 const UNUSED_MS = 5000;
 
 /**
- * The change feed in a browser: one stream for all resources that somebody listens to. It comes back by itself and goes on
- * where it stopped, so that no change is missed: a stretch that can't be replayed is told as `reason: 'resync'`.
+ * The change feed in a browser: one stream for all resources that somebody listens to. It reconnects by itself and continues
+ * where it stopped, so no change is missed. Where the server cannot replay changes, listeners receive `reason: 'resync'`.
  * @example
  * const off = sseService.on('veranstaltung', (change) => refetch(change.keys));
  */
@@ -35,7 +35,7 @@ export class SSEService {
   readonly #inbox: Inbox;
   #state: SSEState = IDLE;
   #sharing: Sharing | undefined;
-  /** Aborted when it parts from the other tabs, or is no longer to join them. */
+  /** Aborted when the page leaves the other tabs, or is no longer to join them. */
   #joining: AbortController | undefined;
   readonly #clientIds = new ClientIds();
   #disconnected = false;
@@ -78,41 +78,41 @@ export class SSEService {
     });
   }
 
-  /** Where it stands. */
+  /** The status of the connection. */
   get status(): SSEStatus {
     return this.#state.status;
   }
 
-  /** Status and times in one. */
+  /** The status with its times. */
   get state(): SSEState {
     return this.#state;
   }
 
   /**
-   * Since when changes may not have been told, in ms since 1970; null while all are. By the page's own clock:
+   * The time since which changes may have been missed, in ms since 1970; null while none are. By the page's own clock:
    * `performance.timeOrigin + performance.now() - staleSince` is the age of what the page shows.
    */
   get staleSince(): number | null {
     return this.#state.staleSince;
   }
 
-  /** When it tries next, in ms since 1970 by the same clock; null while no attempt is planned. */
+  /** The time of the next attempt, in ms since 1970 by the same clock; null while none is planned. */
   get nextAttemptAt(): number | null {
     return this.#state.nextAttemptAt;
   }
 
-  /** This page's name: send it as the header `Change-Feed-Client` on writes, and {@link SSEService.isOwn} knows them. */
+  /** The name of this page. Send it as the header `Change-Feed-Client` of writes, so that {@link SSEService.isOwn} knows them. */
   get clientId(): string {
     return this.#clientIds.current;
   }
 
-  /** How far it has been told: the position from which the next stream goes on. */
+  /** The position up to which the page has received everything: the next stream continues there. */
   get lastEventId(): string | undefined {
     return this.#registrations.position;
   }
 
   /**
-   * Changes the options, of {@link sseService} for one. They count from the next request on; undefined changes nothing.
+   * Changes the options. They count from the next request on; undefined changes nothing.
    * @throws {TypeError} for an option that is no number where one is expected.
    */
   configure(options: SSEServiceOptions): void {
@@ -121,13 +121,13 @@ export class SSEService {
     void this.#sharing?.check();
   }
 
-  /** Connects now; ends a rest, and any wait. The first listener does so by itself. */
+  /** Connects now, and ends a rest and any wait. The first listener connects by itself. */
   connect(): void {
     this.#disconnected = false;
     if (!isLive(this.#state)) this.#open();
   }
 
-  /** Closes the stream until `connect()`. Listeners stay, and are told then what they have missed. */
+  /** Closes the stream until `connect()`. Listeners stay, and then receive what they have missed. */
   disconnect(): void {
     this.#disconnected = true;
     this.#close();
@@ -135,8 +135,8 @@ export class SSEService {
 
   /**
    * Listens to a resource, a scope of it, or `*`. The first listener connects, unless `disconnect()` was called. Each call
-   * is a registration of its own. Where a server renders the page nothing is kept, and nothing is asked for.
-   * @returns how to end that.
+   * is a registration of its own. Where a server renders the page the call does nothing.
+   * @returns a function that ends it.
    * @throws {TypeError} for what is no scope.
    */
   on(resource: Resource, listener: ChangeListener, { since }: ListenOptions = {}): () => void {
@@ -157,8 +157,8 @@ export class SSEService {
   }
 
   /**
-   * Waits until this page has been told of everything up to a position: the header `Change-Feed-Position` of a write's
-   * answer. Without a position, or a listener, there is nothing to wait for.
+   * Waits until this page has received everything up to a position: the header `Change-Feed-Position` of a write's answer.
+   * Without a position, or a listener, it does not wait.
    * @throws {TypeError} for a text that is no position.
    * @throws {DOMException} TimeoutError after `timeoutMs`, 10,000 unless given.
    */
@@ -168,14 +168,14 @@ export class SSEService {
     return reach(this.#parts, position, timeoutMs);
   }
 
-  /** Calls the listener with each new status. @returns how to end that. */
+  /** Calls the listener with each new status. @returns a function that ends it. */
   onStatus(listener: (status: SSEStatus) => void): () => void {
     if (this.#isInert()) return () => {};
     this.#statusListeners.add(listener);
     return () => this.#statusListeners.delete(listener);
   }
 
-  /** Whether this page made a change itself: a write with the header `Change-Feed-Client`. */
+  /** Tells whether this page made a change itself: by a write with the header `Change-Feed-Client`. */
   isOwn({ origin }: Change): boolean {
     return origin?.client !== undefined && this.#clientIds.has(origin.client);
   }
@@ -192,7 +192,7 @@ export class SSEService {
     });
   }
 
-  /** The page's own connection has brought something: to this page, and to those that follow it. */
+  /** Passes on what the page's own connection has received: to this page, and to those that follow it. */
   #bring(message: FeedMessage, signal?: AbortSignal): void {
     if (this.#sharing?.tabs.leading === false) return;
     this.#apply(this.#sharing?.tabs.pass(message) ?? message, signal);
@@ -296,5 +296,5 @@ export class SSEService {
   }
 }
 
-/** The page's own service: all of it shares one stream. */
+/** The service of the page: all its listeners share one stream. */
 export const sseService = new SSEService();

@@ -2,25 +2,25 @@ import { EventReader, type EventReaderHandlers } from './event-reader.js';
 import { retryAfter } from './retry.js';
 import { later } from './timing.js';
 
-/** A stream to be opened. */
+/** A stream to open. */
 export interface StreamRequest extends EventReaderHandlers {
   /** Sends the request. */
   readonly send: (signal: AbortSignal) => Promise<Response>;
-  /** A stream that is silent for this long is dead, in ms: any byte is a sign of life. Asked after each. */
+  /** Returns the silence after which the stream counts as dead, in ms. Called after each part; any byte is a sign of life. */
   readonly silenceMs: () => number;
   /** Ends it. */
   readonly signal: AbortSignal;
-  /** Bytes have come. */
+  /** Called with bytes. */
   onHeard(): void;
 }
 
-/** How a stream ended. */
+/** The end of a stream. */
 export type StreamEnd =
-  /** By the request's own signal. */
+  /** The request's own signal was aborted. */
   | { readonly kind: 'closed' }
-  /** It had been open, and then ended, broke, or fell silent. */
+  /** It was open, and then ended, broke, or fell silent. */
   | { readonly kind: 'ended'; readonly reason: string }
-  /** No stream, but an answer, or none at all (status 0). */
+  /** There was no stream, but another answer, or none at all (status 0). */
   | { readonly kind: 'refused'; readonly status: number; readonly reason: string; readonly retryAfterMs?: number };
 
 /** Opens a stream and reads it to its end. Never throws. */

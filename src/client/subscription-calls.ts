@@ -3,21 +3,21 @@ import { backoff, retryAfter } from './retry.js';
 import type { SubscribedStream, SubscriptionsOptions } from './subscriptions.js';
 import { pause } from './timing.js';
 
-/** The parts that a call for a stream stands on. */
+/** The parts of a call for a stream. */
 export interface SubscriptionCall extends SubscribedStream, SubscriptionsOptions {
   readonly topic: string;
   /** True where the topic is new; else nobody listens to it any more. */
   readonly added: boolean;
-  /** Takes the call's result: the topics that the stream brings, or that were refused to it. */
+  /** Takes the call's result: the topics that the stream has, or that the server refused. */
   readonly subscribed: Set<string>;
   readonly refused: Set<string>;
 }
 
-/** Makes an open stream bring a topic, or bring it no more. */
+/** Subscribes an open stream to a topic, or ends that. */
 export async function call(call: SubscriptionCall): Promise<void> {
   const { topic, added, subscribed, refused, wanted } = call;
   if (added) return subscribe(call);
-  // Who has come back meanwhile was told that its changes come already.
+  // A listener that has come back meanwhile relies on the subscription.
   if (wanted().includes(topic)) return;
   subscribed.delete(topic);
   // Where that fails the next stream comes without it.
@@ -56,7 +56,7 @@ async function subscribe(call: SubscriptionCall): Promise<void> {
   }
 }
 
-/** The listener is never told of anything: that has to be seen. */
+/** Warns of a refused topic: its listener is never called, and somebody has to see why. */
 async function warn({ settings, topic }: SubscriptionCall, response: Response): Promise<void> {
   const body = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
   const text = `SSE: the server refuses the resource ${topic} (${response.status})`;

@@ -2,10 +2,10 @@ import type { Settings } from './options.js';
 import type { Requests } from './requests.js';
 import { later } from './timing.js';
 
-/** Listeners that come and go within this time are answered by one step, in ms: a new view ends and begins several. */
+/** The time in which listeners that come and go lead to one step, in ms: a new view ends and begins several. */
 const TOGETHER_MS = 20;
 
-/** The stream that calls are for. */
+/** The stream of the calls. */
 export interface SubscribedStream {
   /** The server's name for it. */
   readonly clientId: string;
@@ -13,25 +13,25 @@ export interface SubscribedStream {
   readonly signal: AbortSignal;
 }
 
-/** What subscriptions stand on. */
+/** The parts of the subscriptions. */
 export interface SubscriptionsOptions {
   readonly settings: () => Settings;
   readonly requests: Requests;
   /** All topics that somebody listens to. */
   readonly wanted: () => readonly string[];
-  /** The stream brings a topic from now on. */
+  /** Called when the stream has a topic from now on. */
   readonly onCovered: (topic: string, signal: AbortSignal) => void;
-  /** Several topics are new: another stream costs one request, and calls one each. */
+  /** Called when several topics are new: another stream costs one request, and calls one each. */
   readonly onSeveral: () => void;
-  /** The server has no such stream any more, though it seemed open. */
+  /** Called when the server has no such stream any more, although it seemed open. */
   readonly onStreamGone: () => void;
 }
 
-/** Keeps the open stream subscribed to what somebody listens to, by a call where one topic comes or goes. */
+/** Keeps the open stream subscribed to the topics of all listeners, by a call for each topic that comes or goes. */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   #stream: SubscribedStream | undefined;
-  /** What the stream brings, or what was refused to it. */
+  /** The topics that the stream has, or that the server refused. */
   #subscribed = new Set<string>();
   readonly #refused = new Set<string>();
   #calling = false;
@@ -42,19 +42,19 @@ export class Subscriptions {
     this.#options = options;
   }
 
-  /** Tells whether the open stream brings a topic. */
+  /** Tells whether the open stream has a topic. */
   brings(topic: string): boolean {
     const open = this.#stream && !this.#stream.signal.aborted;
     return open === true && this.#subscribed.has(topic) && !this.#refused.has(topic);
   }
 
-  /** The topics for the URL of a stream that is about to be opened. */
+  /** Returns the topics for the URL of the next stream. */
   forUrl(): readonly string[] {
     this.#stream = undefined;
     return this.#singly ? [] : this.#options.wanted();
   }
 
-  /** A stream is open that brings these topics. */
+  /** Takes note of an open stream with these topics. */
   opened(stream: SubscribedStream, topics: readonly string[]): void {
     this.#stream = stream;
     this.#subscribed = new Set(topics);
@@ -62,19 +62,19 @@ export class Subscriptions {
     this.reconcile();
   }
 
-  /** The server has ended a topic on the open stream. */
+  /** Takes note that the server has ended a topic on the open stream. */
   ended(topic: string): void {
     this.#refused.add(topic);
   }
 
-  /** From now on each topic is subscribed by itself. @returns whether that is new. */
+  /** Subscribes to each topic by itself from now on. @returns whether that is new. */
   goSingly(): boolean {
     const before = this.#singly;
     this.#singly = true;
     return !before;
   }
 
-  /** Makes the open stream bring a topic if, and only if, somebody listens. */
+  /** Subscribes the open stream to a topic if, and only if, somebody listens. */
   reconcile(): void {
     this.#cancel();
     this.#cancel = later(TOGETHER_MS, () => void this.#reconcileNow());
@@ -97,7 +97,7 @@ export class Subscriptions {
         () => undefined,
       );
       if (stream.signal.aborted) return;
-      // A stream that takes the place of this one needs no code that is not there.
+      // Another stream needs no code that could not be loaded.
       if (!call) return this.#options.onSeveral();
       const [subscribed, refused] = [this.#subscribed, this.#refused];
       await call({ ...this.#options, ...stream, topic, added: added.length > 0, subscribed, refused });

@@ -3,12 +3,12 @@ import type { SSEState } from './status.js';
 
 /** A message of one tab to others. */
 export type TabMessage =
-  /** A leader begins, or answers one that has come: what the stream brings, and how far it is. */
+  /** A leader begins, or answers a new tab: the topics of the stream, and its position. */
   | {
       readonly type: 'hello';
       readonly term: string;
       readonly seq: number;
-      /** For this tab alone; all where it is left out. */
+      /** The tab that it is for; absent: all. */
       readonly to?: string;
       readonly topics: readonly string[];
       readonly position: string | undefined;
@@ -16,7 +16,7 @@ export type TabMessage =
     }
   | { readonly type: 'feed'; readonly term: string; readonly seq: number; readonly message: FeedMessage }
   | { readonly type: 'alive'; readonly term: string }
-  /** A tab wants to be told of these. `anew`: and to be told where the stream is. */
+  /** A tab wants these topics. `anew`: and the position of the stream. */
   | { readonly type: 'want'; readonly tab: string; readonly topics: readonly string[]; readonly anew: boolean }
   | { readonly type: 'ping'; readonly tab: string }
   /** A tab leaves; `term` where it leads. */

@@ -5,40 +5,40 @@ import type { SSEState } from './status.js';
 import type { TabMessage } from './tab-message.js';
 import { later } from './timing.js';
 
-/** Between two pings of a tab that follows, in ms; after two without an answer it takes the leader's place. */
+/** The time between two pings of a tab that follows, in ms; after two without an answer it takes the leader's place. */
 const PING_MS = 3000;
 const UNANSWERED = 2;
 const JITTER_MS = 500;
-/** A tab that has not pinged for so many rounds wants nothing any more. */
+/** The number of rounds without a ping after which a tab counts as gone. */
 const GONE_AFTER = 5;
-/** Topics of one stream: the server's MAX_SUBSCRIPTIONS, unless set lower. */
+/** The largest number of topics of one stream: the server's MAX_SUBSCRIPTIONS, unless set lower. */
 const MAX_TOPICS = 100;
-/** Listeners that come and go together are said once, in ms. */
+/** The time in which listeners that come and go lead to one message, in ms. */
 const TOGETHER_MS = 10;
 
-/** The page that takes part. */
+/** A page that takes part. */
 export interface TabsHost {
   /** The topics of the page's own listeners. */
   topics(): readonly string[];
   position(): string | undefined;
   state(): SSEState;
-  /** Tells whether the page's own stream brings a topic. */
+  /** Tells whether the page's own stream has a topic. */
   brings(topic: string): boolean;
-  /** The page has the stream from now on. */
+  /** Called when the page has the stream from now on. */
   lead(): void;
-  /** The page has it no more. */
+  /** Called when the page does not have it any more. */
   follow(): void;
-  /** Another tab's stream has brought something. @param signal aborted when that tab is no longer followed. */
+  /** Called with what another tab's stream has received. @param signal aborted when the page no longer follows that tab. */
   apply(message: FeedMessage, signal: AbortSignal): void;
-  /** Other tabs want other topics. */
+  /** Called when other tabs want other topics. */
   wantsChanged(): void;
-  /** The leader is to connect now. */
+  /** Called when the leader is to connect now. */
   wake(): void;
-  /** The page has to have a stream of its own. */
+  /** Called when the page needs a stream of its own. */
   solo(): void;
 }
 
-/** One stream for all tabs of a person: one tab leads and passes on what it brings, the others follow. */
+/** One stream for all tabs of a person: one tab leads and passes on what it receives, the others follow. */
 export class Tabs {
   readonly #id = crypto.getRandomValues(new Uint32Array(3)).join('-');
   readonly #host: TabsHost;
@@ -46,9 +46,9 @@ export class Tabs {
   readonly #election: Election;
   readonly #lease: LeaseElection | undefined;
   readonly #pinging: ReturnType<typeof setInterval>;
-  /** What the other tabs want, and how many rounds ago they were heard. */
+  /** The topics of the other tabs, and the rounds since the last message of each. */
   readonly #others = new Map<string, { topics: readonly string[]; rounds: number }>();
-  /** The term of the leader that is followed, or the page's own. */
+  /** The term of the leader that the page follows, or the page's own. */
   #term: string | undefined;
   readonly #left = new Set<string>();
   #seq = 0;
@@ -76,17 +76,17 @@ export class Tabs {
     this.#want(true);
   }
 
-  /** Whether the page has the stream. */
+  /** True while the page has the stream. */
   get leading(): boolean {
     return this.#leading;
   }
 
-  /** What the other tabs want to be told of. */
+  /** The topics that the other tabs want. */
   get wanted(): string[] {
     return [...this.#others.values()].flatMap(({ topics }) => topics);
   }
 
-  /** Passes on what the page's stream has brought. @returns it as each tab receives it. */
+  /** Passes on what the page's stream has received. @returns it as each tab receives it. */
   pass(brought: FeedMessage): FeedMessage {
     if (!this.#leading || this.#term === undefined) return brought;
     const tabs = [this.#host.topics(), ...Array.from(this.#others.values(), ({ topics }) => topics)];
@@ -96,7 +96,7 @@ export class Tabs {
     return message;
   }
 
-  /** The page's own listeners have changed. */
+  /** Takes note that the page's own listeners have changed. */
   changed(): void {
     if (this.#leading) this.#fit();
     this.#cancelWant();
@@ -109,7 +109,7 @@ export class Tabs {
     else this.#send({ type: 'wake' });
   }
 
-  /** Takes part no more. */
+  /** Leaves the other tabs. */
   leave(): void {
     if (this.#closed) return;
     this.#send({ type: 'bye', tab: this.#id, term: this.#leading ? this.#term : undefined });
@@ -153,7 +153,7 @@ export class Tabs {
     this.#want(true);
   }
 
-  /** A term that was once left is never followed again: a leader that hung goes on sending when it wakes up. */
+  /** Terms that the page has left. It never follows one again: a leader that hung continues to send when it wakes up. */
   #forgetTerm(): void {
     if (this.#term !== undefined) this.#left.add(this.#term);
     this.#term = undefined;
@@ -224,7 +224,7 @@ export class Tabs {
   }
 
   #takeWant(tab: string, topics: readonly string[], anew: boolean): void {
-    // Last: whoever asks for too much goes.
+    // Last, because a tab that asks for too much leaves.
     this.#others.delete(tab);
     this.#others.set(tab, { topics, rounds: 0 });
     if (!this.#leading) return;
@@ -250,7 +250,7 @@ export class Tabs {
     if (this.#left.has(term) || (message.type === 'hello' && message.to !== undefined && message.to !== this.#id))
       return;
     if (this.#leading) {
-      // Two leaders without locks: the smaller term stays. With locks only one that was deposed still sends.
+      // Two leaders without locks: the smaller term stays. With locks only a former leader still sends.
       if (this.#lease && this.#term !== undefined && term < this.#term) this.#lease.yield();
       return;
     }
@@ -261,7 +261,7 @@ export class Tabs {
     else if (term !== this.#term) this.#want(true);
     else if (message.type === 'feed') {
       if (message.seq <= this.#seq) return;
-      // A hole: where the stream is now, this tab has to learn anew.
+      // Something is missing: this tab has to ask for the position of the stream again.
       if (message.seq > this.#seq + 1) this.#want(true);
       else {
         this.#seq = message.seq;

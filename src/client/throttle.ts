@@ -2,11 +2,11 @@ import type { Change } from '../change.js';
 import { formatTopic } from '../scope.js';
 import { refetchOf } from './resource.js';
 
-/** Keys that a summed-up change names; more would be a list that nobody refetches row by row. */
+/** The largest number of keys of a summed-up change: nobody refetches more row by row. */
 const MAX_KEYS = 100;
 
 /**
- * Calls for the first change at once, and then at most once in `ms` for each resource or scope, with what has come
+ * Calls for the first change at once, and then at most once in `ms` for each resource or scope, with what arrived
  * meanwhile: its keys, up to 100 of them.
  */
 export class Throttle {
@@ -32,7 +32,7 @@ export class Throttle {
     this.#waiting.set(topic, waiting ? summedUp(waiting, change) : change);
   }
 
-  /** Nothing more is told. */
+  /** Ends it: no change is passed on any more. */
   cancel(): void {
     clearTimeout(this.#timer);
     this.#waiting.clear();
@@ -52,7 +52,7 @@ export class Throttle {
   }
 }
 
-/** Both changes as one: with all their keys where both name them, else "something changed". */
+/** Joins two changes: with all their keys where both name them, else "something changed". */
 function summedUp(one: Change, other: Change): Change {
   const refetch = refetchOf(one);
   if (one.reason ?? other.reason) return { ...refetch, reason: 'resync' };

@@ -5,7 +5,7 @@ import type { Registrations } from './registrations.js';
 import type { Requests } from './requests.js';
 import { later } from './timing.js';
 
-/** Without a sign of the position the server is asked after so long, and then as often, in ms. */
+/** The time without a position after which the server is asked, and the time between two questions, in ms. */
 const ASK_MS = 1000;
 
 /** The page that waits. */
@@ -16,8 +16,8 @@ export interface WaitingPage {
 }
 
 /**
- * Waits until a page has been told of everything up to a position. Positions come with events and heartbeats only, so the
- * server is asked, too: where nothing is missing up to a later position, there is nothing to wait for.
+ * Waits until a page has received everything up to a position. Positions come only with events and heartbeats, so this also
+ * asks the server: where nothing is missing up to a later position, the wait ends.
  * @throws {TypeError} for a text that is no position.
  * @throws {DOMException} TimeoutError after `timeoutMs`.
  */
@@ -60,7 +60,7 @@ export function reach(
   });
 }
 
-/** After a crash or a restore of the database a position of before is never reached, and all was told to refetch. */
+/** Tells whether a page at a position has what it waits for. After a crash or a restore of the database it does: all is refetched. */
 function includes(position: Position | undefined, target: Position): boolean {
   return position !== undefined && (position.epoch !== target.epoch || isAtLeast(position, target));
 }
