@@ -45,7 +45,7 @@ export interface LoggedChange extends Change {
   /** The JSON text of `data`, exactly as Postgres keeps it (jsonb). `data` may be rounded, and this is not. */
   readonly dataText?: string;
   /**
-   * The statements that it stands for, of a table with scopes: they say what a subscriber of a scope receives. Absent: each
+   * The statements of this change, of a table with scopes: they decide what a subscriber of a scope receives. Absent: each
    * receives that something changed.
    */
   readonly statements?: readonly ScopedStatement[];
@@ -61,7 +61,7 @@ export interface ChangedValues {
 
 /** A statement of the log, with what it changed of each scope. */
 export interface ScopedStatement {
-  /** As it was logged: its operation, origin, data and transaction. */
+  /** The change in the log: its operation, origin, data and transaction. */
   readonly change: LoggedChange;
   /** Returns what it changed of the scopes over these columns. Undefined: not known, so it may be every value. */
   readonly valuesOf: (columns: string) => ChangedValues | undefined;

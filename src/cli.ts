@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// This file stands alone, in syntax that old versions read: the imports of the others would fail there with a riddle.
+// It checks the version before it imports anything, in syntax that old versions read: other files would fail there with a riddle.
 const required = [20, 19];
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {

@@ -12,15 +12,15 @@ export interface Config {
   readonly listenDatabaseUrl: string | undefined;
   /** HS256 key; not beside `jwksUrl`. */
   readonly jwtSecret: string | undefined;
-  /** Where an identity provider's public keys are, a JSON Web Key Set; not beside `jwtSecret`. */
+  /** The address of an identity provider's public keys, a JSON Web Key Set; not beside `jwtSecret`. */
   readonly jwksUrl: string | undefined;
   readonly jwtIssuer: string | undefined;
   readonly jwtAudience: string | undefined;
-  /** How long a token is taken after its end, in seconds, for clocks that differ. */
+  /** The time for which a token is accepted after its end, in seconds, because clocks differ. */
   readonly jwtToleranceS: number;
-  /** Whether `?token=` is taken, for EventSource, which can't send headers. */
+  /** True accepts `?token=`, for EventSource, which can't send headers. */
   readonly queryToken: boolean;
-  /** What a token without a claim `resources` may read. */
+  /** The topics that a token without the claim `resources` may receive. */
   readonly defaultResources: '*' | readonly string[];
   /** Origins that may call from other sites; none by default. */
   readonly corsOrigins: readonly string[];
@@ -38,23 +38,23 @@ export interface Config {
   readonly maxHeaderKb: number;
   /** Connections of this process, those without a stream among them. */
   readonly maxConnections: number;
-  /** How long a request's headers may take, and how long all of it, in seconds. */
+  /** The longest time of a request's headers, and of the whole request, in seconds. */
   readonly headersTimeoutS: number;
   readonly requestTimeoutS: number;
-  /** A client that does not read for this long is cut off, in ms. */
+  /** The time after which a client that does not read is disconnected, in ms. */
   readonly stallMs: number;
   /** True where there is a monitor, for tokens with the claim `monitor`. */
   readonly monitor: boolean;
-  /** Who sends it may read `/metrics`. Absent: nobody. */
+  /** The token that opens `/metrics`. Absent: nobody may read it. */
   readonly metricsToken: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  /** Between two heartbeats of a stream, in seconds. */
+  /** The time between two heartbeats of a stream, in seconds. */
   readonly heartbeatS: number;
-  /** The log is also read when nothing was heard for this long, in ms; 0 switches that off. */
+  /** The time without a notification after which the server reads the log by itself, in ms; 0: never. */
   readonly readIntervalMs: number;
-  /** How long changes stay in the log, in seconds. */
+  /** The time that changes stay in the log, in seconds. */
   readonly logRetentionS: number;
-  /** How many changes the log keeps at the most. */
+  /** The largest number of changes in the log. */
   readonly logMaxRows: number;
 }
 
@@ -78,7 +78,7 @@ const postgresUrl = z.string().transform((text, context) => {
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
 
-/** Who can change the answer on its way signs tokens as they like: so not over plain HTTP, but for this machine. */
+/** An address over https, or on this machine: over plain HTTP an attacker could replace the keys and sign any token. */
 const keysUrl = z.string().refine((text) => {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname, username, password } = new URL(text);

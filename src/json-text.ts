@@ -34,8 +34,8 @@ export function membersOf(text: string): [name: string, value: string][] {
 }
 
 /**
- * An object in JSON from texts that are JSON, and from values. Fields that are undefined are left out.
- * @param texts of these fields what stands there goes out as it is, but for ends of lines, which can only be between tokens.
+ * Makes an object in JSON from texts that are JSON, and from values. Fields that are undefined are left out.
+ * @param texts the JSON texts of these fields: they stay as they are, except for ends of lines, which can only be between tokens.
  */
 export function jsonObject(
   values: Readonly<Record<string, unknown>>,

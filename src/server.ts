@@ -1,5 +1,5 @@
 /**
- * The parts of `pg-change-feed serve`, for an application that is served with the feed: settings, logs, tokens, the server,
+ * The parts of `pg-change-feed serve`, for an application in the same server: settings, logs, tokens, the server,
  * and the command line.
  *
  * @packageDocumentation

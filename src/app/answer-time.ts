@@ -14,8 +14,8 @@ const BEGINS = /^(begin|start transaction)\b/;
 const ENDS = /^(commit|rollback)$/;
 
 /**
- * Breaks a connection that leaves a statement without an answer: a half-open one never says so itself. The statement
- * fails with `Query read timeout`, and the pool lets go of the connection.
+ * Breaks a connection that leaves a statement without an answer: a half-open one reports no error by itself. The statement
+ * fails with `Query read timeout`, and the pool removes the connection.
  * @param onLate called then.
  */
 export function breakWhenLate(client: pg.ClientBase, { queryMs, writeMs }: AnswerTime, onLate: () => void): void {
@@ -39,7 +39,7 @@ export function breakWhenLate(client: pg.ClientBase, { queryMs, writeMs }: Answe
   }) as typeof client.query;
 }
 
-/** As if the network had: pg fails its queries, and its pool removes it. */
+/** Breaks a connection as the network would: pg fails its queries, and its pool removes it. */
 export function breakConnection(client: pg.ClientBase): void {
   const { connection } = client as unknown as { readonly connection: { readonly stream: Socket } };
   connection.stream.destroy(new Error('Query read timeout'));

@@ -25,8 +25,8 @@ const types: pg.CustomTypesConfig = {
 /**
  * Connects to the application's database, lazily.
  * @param databaseUrl its `application_name`, if it has one, goes before our own, `pg-change-feed`; its `options` count.
- * @param onError hears of connections that break, idle or in a transaction, maybe twice of one; the next query opens a
- *   new one. Without it they are let go silently: the query that meets the fault reports it.
+ * @param onError called for each connection that breaks, idle or in a transaction, perhaps twice for one; the next query
+ *   opens a new one. Without it they are closed silently: the query that meets the fault reports it.
  * @param answerTime a connection that takes longer is given up, with those that are idle. Default: no limit, for
  *   migrations.
  */

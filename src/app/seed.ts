@@ -52,7 +52,7 @@ const PEOPLE = [
 
 const COMMENTS = ['Bitte vegetarisch.', 'Reist erst am zweiten Tag an.', 'Braucht eine Rechnung auf den Verein.'];
 
-/** As many of the people as each event has, in the order of the events. */
+/** The number of people registered for each event, in the order of the events. */
 const REGISTERED = [12, 24, 19, 9, 15];
 
 function anmeldungen(veranstaltungId: number, index: number): NewAnmeldung[] {

@@ -19,7 +19,7 @@ export interface VeranstaltungTable {
   meldeschluss: Date;
   ort: string | null;
   maxTeilnehmende: number;
-  /** In cents */
+  /** The fee in cents. */
   teilnahmegebuehr: number;
   beschreibung: string | null;
 }

@@ -17,7 +17,7 @@ export function databaseAddresses(): { readonly url: string; readonly listenUrl:
 
 /**
  * Opens a session with the database of DATABASE_URL. The caller ends it.
- * @param name the command's, for the session's application_name: `pg-change-feed sql`.
+ * @param name the name of the command, which becomes part of the session's application_name: `pg-change-feed sql`.
  * @throws {OperatorError} when DATABASE_URL is not set, or can't be used.
  */
 export async function connectToDatabase(name: string): Promise<pg.Client> {
@@ -36,7 +36,7 @@ export async function connectToDatabase(name: string): Promise<pg.Client> {
   return client;
 }
 
-/** @throws {OperatorError} where the variables of psql name a database, which is not served unless DATABASE_URL says so. */
+/** Refuses the variables of psql where DATABASE_URL is not set. @throws {OperatorError} with what to set. */
 function refusePgVariables(): void {
   if (process.env.PGSERVICE) {
     throw new OperatorError('PGSERVICE is not read: set DATABASE_URL=postgres://user:password@host:port/database.');

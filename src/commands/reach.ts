@@ -9,9 +9,9 @@ export interface Reach {
   readonly subscribed: number | null;
   /** Sockets that have it. */
   readonly handed: number | null;
-  /** Streams that do not read fast enough, and are told later. */
+  /** Streams that do not read fast enough, and receive it later. */
   readonly behind: number | null;
-  /** From the commit until the last socket had it, in ms, at most. */
+  /** The longest possible time from the commit until the last socket had it, in ms. */
   readonly ms: number | null;
   /** The same as a sentence. */
   readonly says: string;

@@ -66,7 +66,7 @@ function shown({ resource, scope, operation, keys, data, origin }: LoggedChange)
   return { resource, scope, operation, keys, data, origin };
 }
 
-/** As it was recorded, but for control characters: none reaches the terminal. */
+/** Returns a text as it was recorded, without control characters: none reaches the terminal. */
 function dataOf({ data, dataText = JSON.stringify(data) }: LoggedChange): string {
   return dataText.replace(/\p{Cc}/gu, '?');
 }
@@ -76,7 +76,7 @@ function keyText(key: unknown): string {
   return typeof key === 'string' && /^[\p{L}\p{N}_@.:/-]+$/u.test(key) ? key : JSON.stringify(key);
 }
 
-/** When the statement ran, by the clock here. */
+/** Returns the time of the statement, by the clock here. */
 function madeAt({ measured }: Reading, i: number): Date | undefined {
   const age = measured?.agesMs[i];
   return measured && age !== undefined

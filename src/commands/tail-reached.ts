@@ -52,12 +52,12 @@ export class TailReached {
   }
 }
 
-/** For programs: the answer as JSON. */
+/** Makes the answer for programs, as JSON. */
 export function reachedJson({ resource, has_read, subscribed, handed, behind, ms, says }: Reach): string {
   return JSON.stringify({ reached: { resource, hasRead: has_read, subscribed, handed, behind, ms, says } });
 }
 
-/** For people: the answer in one line. */
+/** Makes the answer for people, in one line. */
 export function reachedText({ resource, ms, says }: Reach): string {
   const text = `  → ${resource}: ${says.replace(/\p{Cc}/gu, '?')}${ms === null ? '' : `, after ${ms} ms`}`;
   return styleText('dim', text, { stream: process.stdout, validateStream: true });

@@ -19,7 +19,7 @@ import { databaseAddresses } from './database.js';
 import { jsonLines, tailedChanges, textLines } from './tail-lines.js';
 import { reachedJson, reachedText, TailReached } from './tail-reached.js';
 
-/** What `tail` is told. */
+/** Options of `tail`. */
 export interface TailOptions {
   /** A duration such as `10m`, or a position. */
   readonly since?: string;
@@ -28,9 +28,9 @@ export interface TailOptions {
   readonly reached: boolean;
 }
 
-/** The longest between two reads, in ms: where no server leads, no writer notifies. */
+/** The longest time between two reads, in ms: where no server leads, no writer notifies. */
 const LOOK_MS = 500;
-/** Ended by SIGINT, as shells expect it: 128 + 2. */
+/** The exit code after SIGINT, as shells expect it: 128 + 2. */
 const INTERRUPTED = 130;
 
 /**
@@ -87,7 +87,7 @@ export async function tail(given: readonly string[], options: TailOptions): Prom
   process.exit(code);
 }
 
-/** Where it begins, and a sentence about that. */
+/** Finds the position at which it begins, and a sentence about that. */
 async function start(
   log: ChangeLog,
   url: string,

@@ -107,10 +107,10 @@ const UNDEFINED_TABLE = '42P01';
 const UNDEFINED_SCHEMA = '3F000';
 const INVALID_NAME = '42602';
 
-/** One sentence about the table that failed, and one about what to do where that is known. */
+/** Makes a sentence about the table that failed, and one about what to do where that is known. */
 async function explain(client: pg.Client, table: string, { code, message, hint }: pg.DatabaseError): Promise<string> {
   if (code === UNDEFINED_TABLE || code === UNDEFINED_SCHEMA) {
-    // Postgres folds names to small letters that stand in no quotes, and a shell takes the quotes away.
+    // Postgres folds names without quotes to small letters, and a shell removes the quotes.
     const { rows } = await client.query(
       `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where c.relkind in ('r', 'p') and lower(c.relname collate "C") = lower(replace(regexp_replace($1, '^.*\\.', ''), '"', '') collate "C")

@@ -169,12 +169,12 @@ function textOf({
   return `postgres://${name}${host.includes(':') ? `[${host}]` : host}:${port}${where}`;
 }
 
-/** In code what a URL needs in code: a % that begins none, and a space. */
+/** Percent-encodes what a URL cannot contain: a % that begins no code, and a space. */
 function encode(part: string): string {
   return part.replace(/%(?![\da-f]{2})/gi, '%25').replaceAll(' ', '%20');
 }
 
-/** Checks what is said of TLS, and says it in the words that pg will keep. */
+/** Checks the parameters of TLS, and rewrites them to those that pg will keep. */
 function demandTls(parameters: URLSearchParams, refuse: (sentence: string) => OperatorError): void {
   const mode = parameters.get('sslmode');
   if (mode !== null && !SSL_MODES.includes(mode)) throw refuse(`sslmode: expected one of ${SSL_MODES.join(', ')}`);

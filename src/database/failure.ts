@@ -53,7 +53,7 @@ const TLS_CAUSES: readonly (readonly [RegExp, string, string])[] = [
   ],
 ];
 
-/** Messages of pg, without a code, for a connection that does not come about. */
+/** Messages of pg, without a code, for a connection that fails. */
 const NO_CONNECTION = /^(Connection terminated|Client has encountered a connection error|Received unexpected)/;
 
 /** Messages of pg for a server that does not speak as Postgres does, or asks for a way to sign in that pg does not know. */

@@ -6,7 +6,7 @@ export type RunStatement = (text: string, values?: unknown[]) => PromiseLike<unk
 
 /**
  * A database as a migration tool has it: Kysely, a client or pool of pg, or a function that runs a statement.
- * A function runs all statements in one session; several statements may stand in one text.
+ * A function runs all statements in one session; one text may hold several statements.
  */
 // biome-ignore lint/suspicious/noExplicitAny: a migration's database has no types
 export type MigrationDatabase = Kysely<any> | { query: RunStatement } | RunStatement;
@@ -24,7 +24,7 @@ export function queryOf(db: MigrationDatabase): Query {
   if (isKysely(db)) {
     const plain = db.withoutPlugins();
     return async <Row extends object>(text: string, values: unknown[] = []) => {
-      // Without values several statements may stand in one text.
+      // Without values one text may hold several statements.
       const run =
         values.length > 0 ? plain.executeQuery(CompiledQuery.raw(text, values)) : sql.raw(text).execute(plain);
       return (await run).rows as Row[];

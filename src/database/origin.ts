@@ -12,10 +12,10 @@ const SET_ORIGIN = `select pg_catalog.set_config('change_feed.actor', pg_catalog
   pg_catalog.set_config('change_feed.client', pg_catalog.left($2, 200), true)`;
 
 /**
- * Says who writes, for the events of this transaction: the settings `change_feed.actor` and `change_feed.client`, which end
+ * Names the writer in the events of this transaction, by the settings `change_feed.actor` and `change_feed.client`, which end
  * with it. In plain SQL: `select set_config('change_feed.actor', $1, true)`.
  *
- * @param transaction the one that writes; outside of a transaction the settings end at once.
+ * @param transaction the transaction that writes; outside of a transaction the settings end at once.
  *
  * @example
  * await db.transaction().execute(async (transaction) => {

@@ -26,7 +26,7 @@ export function asksForPassword(find: () => Promise<string>): () => Promise<stri
   };
 }
 
-/** The library writes its warnings to stderr, for each connection anew: here they become part of one sentence. */
+/** Collects the warnings of the library for one sentence: it would write them to stderr at each connection. */
 let warned = '';
 pgpass.warnTo(
   new Writable({

@@ -8,7 +8,7 @@ import { shippedSchema } from './shipped-schema.js';
 const LOCK_MS = 10_000;
 /** The time that one attempt waits for them, in ms: writers queue behind it meanwhile. */
 const ATTEMPT_MS = 500;
-/** Between two attempts, in ms: writers continue meanwhile. */
+/** The time between two attempts, in ms: writers continue meanwhile. */
 const PAUSE_MS = 100;
 const LOCK_NOT_AVAILABLE = '55P03';
 
@@ -73,8 +73,8 @@ interface TableRow {
 /**
  * Drops the schema `change_feed` of any version, whole or half, with the triggers of all watched tables. In the caller's
  * transaction, which may have written to watched tables before.
- * @throws {OperatorError} where something of others stands in the schema or depends on it, where a watched table belongs to
- * another role, and where the tables cannot be locked within 10 s.
+ * @throws {OperatorError} where the schema contains something of others, or something depends on it, where a watched table
+ * belongs to another role, and where the tables cannot be locked within 10 s.
  */
 export async function removeSchema(query: Query): Promise<void> {
   const tables = await query<TableRow>(TABLES);
@@ -144,7 +144,7 @@ function lockAll(tables: readonly TableRow[]): string {
     end $lock$`;
 }
 
-/** The table of a failed LOCK, from the context of the error: the statement stands there. */
+/** Finds the table of a failed LOCK in the context of the error, which contains the statement. */
 function tableIn(error: Error): string {
   const where = 'where' in error ? String(error.where) : '';
   return /lock table (.*) in access exclusive mode/.exec(where)?.[1] ?? 'all tables';

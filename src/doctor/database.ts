@@ -54,7 +54,7 @@ export const checkPublications: Check = async (client) => {
   return rows.map(({ says, cure }): Finding => ({ level: 'fail', about: 'publications', says, cure }));
 };
 
-/** The epoch: without one every client is told to refetch when a server starts. */
+/** The epoch: without one every client receives a resync when a server starts. */
 export const checkEpoch: Check = async (client) => {
   const { rows } = await client.query<{ id: string }>('select id from change_feed.epoch_in_force');
   return [

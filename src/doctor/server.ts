@@ -3,7 +3,7 @@ import type { Check, Finding } from './finding.js';
 
 /** A transaction that is open for longer keeps VACUUM from cleaning up, in minutes. */
 const LONG_MIN = 5;
-/** From here on writers no longer notify: see change_feed.notify_at_commit(). */
+/** The share of the queue from which writers no longer notify: see change_feed.notify_at_commit(). */
 const FULL_QUEUE = 0.5;
 /** A tick is noted each minute while a server runs; later ones mean that none prunes, in minutes. */
 const LATE_TICK_MIN = 10;

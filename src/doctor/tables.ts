@@ -80,7 +80,7 @@ export const checkTriggers: Check = async (client) => {
   return findings;
 };
 
-/** The recorders: each is compared with the one that watch() would make now, for a key may have another name or type since. */
+/** The recorders: each is compared with the one that watch() would make now, because a key may have another name or type since. */
 export const checkRecorders: Check = async (client) => {
   const { rows } = await client.query<{ relation: string; cure: string }>(`
     select distinct w.relation::text as relation, ${watchCallOf('w')} as cure

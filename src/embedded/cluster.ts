@@ -15,7 +15,7 @@ export const USER = 'postgres';
 export interface Cluster {
   readonly folder: string;
   readonly password: string;
-  /** For PGPASSFILE: psql then asks for no password. */
+  /** The file for PGPASSFILE: psql then asks for no password. */
   readonly passFile: string;
   /** It has been made just now. */
   readonly made: boolean;

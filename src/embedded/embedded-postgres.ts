@@ -36,7 +36,7 @@ export interface EmbeddedPostgres {
   /** The superuser's address of the database `pg_change_feed`, with the password. */
   readonly url: string;
   readonly port: number;
-  /** For PGPASSFILE: psql then asks for no password. */
+  /** The file for PGPASSFILE: psql then asks for no password. */
   readonly passFile: string;
   /** Its cluster has been made just now. */
   readonly firstStart: boolean;

@@ -62,7 +62,7 @@ async function isPostgresOf(clusterFolder: string, pid: number): Promise<boolean
   return command !== undefined && isPostgres(command) && command.includes(clusterFolder);
 }
 
-/** In doubt it is one: two at once on the same files would ruin them. */
+/** Tells whether a command is Postgres. In doubt it is: two at once on the same files would ruin them. */
 function isPostgres(command: readonly string[] | undefined): boolean {
   return command === undefined || /^post(gres|master)\b/.test(basename(command[0] ?? ''));
 }

@@ -3,11 +3,11 @@ import { OperatorError } from '../operator-error.js';
 import { type Holder, isAlive, readInstanceFile } from './holder.js';
 import { PortInUseError } from './port.js';
 
-/** Between Postgres' lock and the note of who runs it lies its start: waited for so long, in ms. */
+/** The longest wait for the note of who runs Postgres, in ms: its start lies between its lock and the note. */
 const NOTE_MS = 2000;
 
 /**
- * Why Postgres has ended at once, from what it said (in English: its messages are pinned).
+ * Finds out why Postgres has ended at once, from its messages (their language is pinned to English).
  * @returns a {@link PortInUseError} when that is the reason, and else a sentence that ends with its last lines.
  */
 export async function startFailure(log: string, dataDir: string, port: number): Promise<OperatorError> {

@@ -21,7 +21,7 @@ export class ExplainedFailures implements Failures {
   readonly #failures: Failures;
   readonly #query: Query;
   #explanation: Promise<string | undefined> | undefined;
-  /** How often each work has succeeded. */
+  /** The number of successes of each work. */
   readonly #successes = new Map<string, number>();
 
   constructor(failures: Failures, query: Query) {

@@ -12,7 +12,7 @@ const DDL_MS = 5000;
 const PRUNING_FAILED = 'the log could not be pruned';
 const DDL_FAILED = 'exchanged tables could not be looked for';
 
-/** What maintenance works with. */
+/** The parts of the maintenance. */
 export interface MaintenanceOptions {
   readonly log: ChangeLog;
   /** The time that changes stay in the log, in seconds. */

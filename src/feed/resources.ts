@@ -24,7 +24,7 @@ interface Watched {
 /** Names of resources: those that tables are watched as, with their scopes, and those in the log. */
 export class Resources {
   readonly #log: ChangeLog;
-  /** Of all that was read. */
+  /** The names of all changes that were read. */
   readonly #read = new Set<string>();
   #logged: Promise<readonly string[]> | undefined;
   #watched: Watched | undefined;
@@ -41,20 +41,20 @@ export class Resources {
   add(changes: readonly LoggedChange[]): void {
     for (const { resource } of changes) this.#read.add(resource);
     if (this.#read.size <= MAX_READ) return;
-    // They stand in the log, which is scanned again when somebody asks.
+    // The log has them, and is scanned again when somebody asks.
     this.#read.clear();
     this.#logged = undefined;
   }
 
-  /** The feed has missed changes, and so perhaps a name. */
+  /** Forgets what the log holds: the feed has missed changes, and perhaps a name. */
   forget(): void {
     this.#logged = undefined;
     this.#watched = undefined;
   }
 
-  /** All resources that are watched or stand in the log: what may have changed when nobody can tell. */
+  /** Lists all resources that are watched or in the log: those that may have changed where it is not known. */
   async all(): Promise<readonly string[]> {
-    // The log is scanned once, for all who ask: what comes later is known from the reading.
+    // One scan of the log serves all: later names come from readings.
     if (!this.#logged) {
       const logged = this.#log.loggedResources();
       this.#logged = logged;
@@ -66,7 +66,7 @@ export class Resources {
     return [...new Set([...watched.keys(), ...logged, ...this.#read])];
   }
 
-  /** Whether a table is watched as `resource`. Known for a second. */
+  /** Tells whether a table is watched as `resource`. It remembers the answer for a second. */
   async isWatched(resource: string): Promise<boolean> {
     return (await this.#watchedTables()).has(resource);
   }

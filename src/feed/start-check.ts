@@ -12,8 +12,8 @@ export interface DatabaseServer {
 }
 
 /**
- * Looks whether a feed can be read here.
- * @param databaseUrl of the log's sessions, for the sentence that names it.
+ * Checks that this server can read a feed here.
+ * @param databaseUrl the address of the log's sessions, which the sentence names.
  * @throws {OperatorError} on a standby, through a pooler in transaction mode, without the schema or with one of another
  * version, and where row level security hides the log, with what to do.
  */
@@ -25,7 +25,7 @@ export async function checkDatabaseServer(log: ChangeLog, databaseUrl: string): 
   if (server?.standby) {
     throw new OperatorError('The database is a standby, where LISTEN does not work: connect to the primary.');
   }
-  // A pooler that was told to pass over the settings of our sessions
+  // A pooler with the setting to ignore the settings of our sessions
   if (!server?.pinned) throw poolerFailure(withoutPassword(databaseUrl));
   const query: Query = (text, values) => log.query(text, values);
   const fault = schemaFault(await schemaState(query)) ?? (await rowSecurityFault(query));

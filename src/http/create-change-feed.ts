@@ -45,8 +45,8 @@ export interface FeedWithStreams extends FeedParts {
    */
   start(): Promise<void>;
   /**
-   * Reads the position of now, for the header `Change-Feed-Position` of a list. Call it before the rows are fetched: then
-   * a client that streams from there misses nothing.
+   * Reads the position of now, for the header `Change-Feed-Position` of a list. Call it before you fetch the rows: then a
+   * client that streams from there misses nothing.
    */
   currentPosition(): Promise<string>;
   /**

@@ -7,7 +7,7 @@ const OTHERS = '(other)';
 /** Delays of one bucket that are kept until it ends; of more, a random part. */
 const MAX_SAMPLES = 500;
 
-/** Two numbers that stand for the delays of a bucket, in ms. */
+/** The delays of a bucket, as two numbers in ms. */
 interface Delay {
   readonly half: number;
   readonly most: number;

@@ -3,7 +3,7 @@ import type { Measured } from '../feed/log/reading.js';
 import type { SentCount } from '../streams/sent-changes.js';
 import type { ShownChange, ShownChanges } from './report.js';
 
-/** Changes that a page is shown of a tenth of a second: it draws 60 a second, and scrolls through some thousands. */
+/** The largest number of changes sent to a page in a tenth of a second: it draws 60 a second, and scrolls through some thousands. */
 const MAX_WAITING = 60;
 /** The longest text of keys and scopes. */
 const MAX_TEXT = 300;
@@ -71,7 +71,7 @@ function shown({ resource, operation, keys, keysText, statements, origin, xid }:
   };
 }
 
-/** Cuts a text off, and says so. */
+/** Cuts a long text off, with … at its end. */
 export function cut(text: string): string {
   return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`;
 }

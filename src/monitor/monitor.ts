@@ -26,7 +26,7 @@ import { Traces } from './traces.js';
 
 /** Pages that this server shows the feed to at once; another is 429. */
 export const MAX_MONITORS = 20;
-/** The time between two reports to the pages, in ms. What is wrong of a sudden is told sooner, with the changes. */
+/** The time between two reports to the pages, in ms. A sudden fault is sent sooner, with the changes. */
 const STATE_MS = 500;
 /** The time between two deliveries of changes, in ms. */
 const CHANGES_MS = 100;

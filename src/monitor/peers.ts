@@ -7,11 +7,11 @@ const ASK_MS = 1000;
 /** A server is silent that has not answered for so long, in ms; one that receives no notifications looks every 200 ms. */
 const SILENT_MS = 1500;
 const SILENT_DEAF_MS = 2500;
-/** The time for which a server that is gone without a farewell stays on the list, in ms. */
+/** The time for which a server that is gone without signing off stays on the list, in ms. */
 const GONE_MS = 600_000;
-/** Servers that are asked: as many as a page can show. */
+/** The largest number of servers that are asked: as many as a page can show. */
 const MAX_PEERS = 50;
-/** In whose name the questions are that a timer asks. */
+/** The subject of the questions that a timer asks. */
 const BY_TIMER = 'monitor';
 
 /** A server that reports. */

@@ -77,11 +77,11 @@ export interface ShownChange {
   readonly actor?: string;
   readonly client?: string;
   readonly xid?: string;
-  /** The changes that it stands for; absent for one. */
+  /** The number of changes that it sums up; absent for one. */
   readonly count?: number;
   /** The time since its statement, in ms, when it was sent. */
   readonly agoMs: number;
-  /** At most so long from its commit until the last socket had it, in ms. */
+  /** The longest possible time from its commit until the last socket had it, in ms. */
   readonly lagMs: number;
   /** Streams to which changes of the resource were sent with it, and those of them that are behind. */
   readonly streams: number;
@@ -150,7 +150,7 @@ export interface TraceReport {
 export interface TestReport {
   readonly resource: string;
   readonly xid: string;
-  /** From the call until the statement had run, and from then until the commit, in ms. */
+  /** The time from the call until the statement had run, and from then until the commit, in ms. */
   readonly writtenMs: number;
   readonly committedMs: number;
   readonly servers: readonly TraceReport[];

@@ -8,23 +8,24 @@ import type { QueryCacheOwner, QueryKey } from './query-cache-owner.js';
 export type QueriesOfChange = QueryKey | ((change: Change) => readonly QueryKey[]);
 
 /**
- * Maps resources to the queries that show them, for its name, `*`, or the text of a scope. A list of pairs, where a scope is an object:
+ * Maps resources to the queries that show them, by their name, `*`, or the text of a scope. Where a scope is an object, use a list
+ * of pairs:
  * `[[{ resource: 'anmeldung', scope: { veranstaltung_id: 7 } }, ['anmeldungen', 7]]]`.
  */
 export type FollowedQueries = Readonly<Record<string, QueriesOfChange>> | FollowedPairs;
 
 type FollowedPairs = readonly (readonly [resource: FollowedResource, queries: QueriesOfChange])[];
 
-/** Options of {@link bindQueryClient}. Undefined stands for the default. */
+/** Options of {@link bindQueryClient}. Undefined means the default. */
 export interface BindOptions {
   /** Default: the page's own `sseService`. */
   readonly service?: SSEService | undefined;
-  /** Tells whether changes that this page made itself are passed over. Default false. */
+  /** True skips changes that this page made itself. Default false. */
   readonly ignoreOwn?: boolean | undefined;
   /** The queries of a resource are fetched at most once in this time, in ms. Default 250; 0: for each change. */
   readonly burstMs?: number | undefined;
   /**
-   * Up to where the data that is in the cache is known: `Change-Feed-Position` of the answer that it came from. Without it
+   * The position of the data in the cache: `Change-Feed-Position` of the answer that it came from. Without it
    * everything is fetched once more with the first connection.
    */
   readonly since?: string | null | undefined;
@@ -32,9 +33,9 @@ export interface BindOptions {
 
 /**
  * Fetches queries again when the resources that they show change. Those that are not shown are marked as stale, and are
- * fetched when they are shown again. A fetch that is under way is begun anew, for it may have read before the change.
+ * fetched when they are shown again. A fetch that is under way begins anew, because it may have read before the change.
  *
- * @returns how to end that.
+ * @returns a function that ends it.
  * @throws {TypeError} for what is no scope.
  *
  * @example

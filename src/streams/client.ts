@@ -45,7 +45,7 @@ export interface SharedByClients extends OutboxOptions {
 export class Client {
   readonly id: string;
   readonly subject: string;
-  /** By performance.now(). */
+  /** The time at which it was opened, by performance.now(). */
   readonly openedAt = performance.now();
   readonly subscriptions = new Map<string, Subscription>();
   /** The end of its rights, in ms since 1970. Undefined: never. */
@@ -119,8 +119,8 @@ export class Client {
   }
 
   /**
-   * Keeps every id where the stream arrived, for a while. Subscriptions by POST are gone after an automatic reconnect; a
-   * stream that is cut before they are back has to start from there again.
+   * Keeps the event id at the position with which the stream arrived, for a while. Subscriptions by POST are gone after an
+   * automatic reconnect; a stream that is cut before they are back has to start from there again.
    */
   hold(start: Start): void {
     this.#resumePoint = ResumePoint.lasting(start, this.#shared.holdMs);
@@ -183,8 +183,8 @@ export class Client {
   }
 
   /**
-   * Sends a resync for a scope and that it has ended, at once: behind a batch or a replay the client could take the end for
-   * all that it is told.
+   * Sends a resync for a scope and its end, at once: behind a batch or a replay the client could take the end for all that it
+   * receives.
    */
   endScope(scope: ScopedTopic): void {
     this.#endedScopes ??= new Set();

@@ -41,7 +41,7 @@ export interface SSEManagerOptions {
   readonly stallMs?: number;
 }
 
-/** A stream to be opened. */
+/** A stream to open. */
 export interface StreamRequest {
   /** The writable that takes the stream's bytes, with the headers sent. */
   readonly socket: Writable;

@@ -10,7 +10,7 @@ const LOST_ID = 'resync';
  */
 export class ResumePoint {
   readonly start: Start;
-  /** By performance.now(). */
+  /** The time of its end, by performance.now(). */
   readonly #until: number;
 
   private constructor(start: Start, until: number) {

@@ -19,7 +19,7 @@ export interface ScopeDelivery {
 
 /** Finds the subscriptions to the scopes of a change by its values, so that a change costs its own scope's readers alone. */
 export class ScopeIndex {
-  /** By resource, columns, and value. */
+  /** The subscribers by resource, columns, and value. */
   readonly #resources = new Map<string, Map<string, Map<string, Subscribers>>>();
   readonly #onFollowed: (followed: boolean) => void;
 

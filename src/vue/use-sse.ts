@@ -43,7 +43,7 @@ export interface UseSSEReturn {
 
 /**
  * Calls `onUpdate` with the changes of a resource or a scope, for as long as the component (or effect scope) lives. It is
- * also called once, with `reason: 'resync'`, where changes may have been missed: before the first connection, for one.
+ * also called once, with `reason: 'resync'`, where changes may have been missed, for example before the first connection.
  *
  * @param resource a name, a scope, several, or `*`. A ref or getter may change it, or a value of its scope; undefined means
  *   none.

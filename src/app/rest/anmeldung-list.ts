@@ -17,7 +17,7 @@ export const parseAnmeldungenQuery = listQuery(
 
 export type AnmeldungenQuery = ReturnType<typeof parseAnmeldungenQuery>;
 
-/** By the way that a registration takes, not by the letters of its status. */
+/** The order of the states of a registration, instead of that of their letters. */
 export const ORDERS = { status: sql`array_position(array['OFFEN', 'BESTAETIGT', 'STORNIERT', 'ABGELEHNT'], status)` };
 
 /** A place in the queue of those who wait for a decision, from 1; null for others. */

@@ -7,7 +7,7 @@ import { integer } from './fields.js';
 import type { Write } from './resource-routes.js';
 import type { RowRights } from './row-rights.js';
 
-/** As many as a page of a list has at the most. */
+/** The largest number of rows: that of a page of a list. */
 const MAX_ROWS = 500;
 
 const body = z.strictObject({

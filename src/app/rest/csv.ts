@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 /** Excel takes a file for UTF-8 only with this at its beginning. */
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/** Text that a spreadsheet would take for a formula, also after blanks: it may run commands of whoever opens the file. */
+/** Text that a spreadsheet would take for a formula, also after blanks: it may run commands on the reader's machine. */
 const FORMULA = /^\s*[=+\-@\t\r＝＋－＠]/;
 
 /** Rows that are written at once: a few ms of the process' time. */

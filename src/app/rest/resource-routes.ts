@@ -21,7 +21,7 @@ export interface ApiOptions {
    * once. Undefined while there are no such clients.
    */
   readonly refetchStateOf: (resource: string) => number | undefined;
-  /** Tells `listener` when a resource has changed, or may have, before any client hears of it. */
+  /** Calls `listener` when a resource has changed, or may have, before any client receives the change. */
   readonly onChange: (resource: string, listener: () => void) => void;
   /** Tells whether this request may read and write a resource, or with a scope a part of it. */
   readonly authorize: AuthorizeRequest;
@@ -37,7 +37,7 @@ export interface ResourceOptions<Row extends { id: number }, Query, Create, Upda
   readonly path: string;
   /** The column by which a token may be allowed a part of the table. Default: none. */
   readonly scope?: ScopeColumn;
-  /** Another resource that its rows tell of. */
+  /** Another resource, of which its rows show something. */
   readonly tellsOf?: string;
   readonly parseQuery: (query: Context['query']) => Query;
   readonly create: z.ZodType<Create>;
@@ -49,13 +49,13 @@ export interface ResourceOptions<Row extends { id: number }, Query, Create, Upda
   readonly find: (db: Kysely<Database>, id: number, forUpdate: boolean) => Promise<Row | undefined>;
   readonly insert: (transaction: Transaction<Database>, values: Create) => Promise<Row>;
   readonly change: (transaction: Transaction<Database>, id: number, values: Update) => Promise<Row>;
-  /** `query` is the request's, for what else has to be as the client saw it. */
+  /** `query` is that of the request: it names what else has to be as the client saw it. */
   readonly remove: (transaction: Transaction<Database>, id: number, query: Context['query']) => Promise<unknown>;
   /** Further routes under the path, before `/:id`. They check the rights to the rows that they read and write. */
   readonly more?: (router: Router, write: Write, rights: RowRights) => void;
 }
 
-/** Writes in a transaction that says who writes, for the change's origin. */
+/** Writes in a transaction that names the writer, as the change's origin. */
 export type Write = <Result>(
   ctx: Context,
   work: (transaction: Transaction<Database>) => Promise<Result>,

@@ -15,7 +15,7 @@ const fields = {
   meldeschluss: moment,
   ort: text(200).nullable(),
   maxTeilnehmende: integer(1),
-  /** In cents */
+  /** The fee in cents. */
   teilnahmegebuehr: integer(0),
   beschreibung: text(10_000).nullable(),
 };

@@ -5,7 +5,7 @@ import { takeTokensFromAddress } from './session/token-in-address.js';
 // Two pages and a print view, so no router: `#/`, `#/veranstaltungen/7` and `#/veranstaltungen/7/druck`. What a list shows
 // is in the query behind it, `#/?seite=2&sort=-name`, and how far it is scrolled in the history's entry.
 
-/** Between a movement and its keeping, in ms: browsers limit how often a page may write its history. */
+/** The time from a movement until it is kept, in ms: browsers limit how often a page may write its history. */
 const KEEP_SCROLL_MS = 150;
 
 takeTokensFromAddress();

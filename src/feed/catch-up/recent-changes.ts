@@ -3,14 +3,14 @@ import { hasSeen, isAtLeast, type Position } from '../log/position.js';
 import type { Reading } from '../log/reading.js';
 import { SharedAnswers } from './shared-answers.js';
 
-/** As many changes without data take about the memory of one with it. */
+/** The number of changes without data that take about the memory of one with data. */
 const WEIGHT_OF_DATA = 20;
 
-/** So much of a change's scopes takes about the memory of a change without, in UTF-16 units. */
+/** The length of scopes that takes about the memory of a change without them, in UTF-16 units. */
 const SCOPES_PER_CHANGE = 3000;
 
 /**
- * What a server has read of late, so that clients which come back soon need no query: the snapshot alone says which of
+ * The last changes that a server has read. Clients that come back soon then need no query: the snapshot alone says which of
  * the changes a position has not seen.
  */
 export class RecentChanges {

@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** A server counts as running for this long after it was last listed, in ms: a crash of Postgres empties the list. */
 const RUNNING_MS = 30_000;
-/** Between two looks at the list, in ms: unknown ids, however many, cost the database ten queries a second at the most. */
+/** The time between two looks at the list, in ms: any number of unknown ids costs the database at most ten queries a second. */
 const LOOK_MS = 100;
 
-/** Knows which servers run, by `change_feed.status`. A server stands there before it takes its first request. */
+/** Knows which servers run, by `change_feed.status`. A server reports there before it takes its first request. */
 export class KnownServers {
   readonly #list: () => Promise<readonly string[]>;
   readonly #listedAt = new Map<string, number>();

@@ -13,13 +13,13 @@ const LOOK_MS = 400;
 const REST_MS = 2000;
 /** The time that a read may take before the answer is given without it, in ms. */
 const READ_MS = 300;
-/** The time after which an answer is emptied, in ms: whoever asked has taken it. */
+/** The time after which an answer is emptied, in ms: its asker has read it. */
 const KEEP_MS = 10_000;
 
 /** The part of a server's answer that its streams add, in SQL's spelling. */
 export type SentState = Readonly<Record<string, unknown>>;
 
-/** The parts that answers stand on. */
+/** The parts of the answers. */
 export interface ServerAnswersOptions extends ServerReportOptions {
   /** Tells whether this server looks for questions: it leads, or nobody's notification would reach it. */
   readonly looks: () => boolean;

@@ -2,19 +2,19 @@ import { hostname } from 'node:os';
 import type { Logger } from '../../logger.js';
 import { packageVersion } from '../../package-root.js';
 
-/** Between two reports, in ms. `change_feed.status` shows a server for 30 s after its last. */
+/** The time between two reports, in ms. `change_feed.status` shows a server for 30 s after its last. */
 const REPORT_MS = 10_000;
 
-/** What a server says of itself. */
+/** The state that a server reports. */
 export interface ServerState {
   readonly streams: number;
   readonly leading: boolean;
   readonly listening: boolean;
-  /** How long ago it read the log, in ms; null while it can't. */
+  /** The time since it read the log, in ms; null while it can't. */
   readonly readAgoMs: number | null;
 }
 
-/** What reports stand on. */
+/** The parts of the reports. */
 export interface ServerReportOptions {
   readonly instanceId: string;
   readonly state: () => ServerState;
@@ -22,7 +22,7 @@ export interface ServerReportOptions {
   readonly logger: Logger;
 }
 
-/** Says every 10 s what a server does, for `select * from change_feed.status`. A report that fails disturbs nobody. */
+/** Reports the state of a server every 10 s, for `select * from change_feed.status`. A report that fails disturbs nobody. */
 export class ServerReport {
   readonly #options: ServerReportOptions;
   #timer: NodeJS.Timeout | undefined;

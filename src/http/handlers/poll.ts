@@ -120,7 +120,7 @@ async function answer({ feed, followed, since, ended, late, closing }: Question)
     if (!feed.health.database && !(await readableWithin(feed, LEAST_WAIT_MS, ended)))
       return unreadable(since as Position);
     await changed;
-    // What came with the end is told to the next poll. To read once more could be to ask a feed that has stopped.
+    // The next poll receives what came with the end. Another read could meet a feed that has stopped.
     if (ended.aborted) return bodyOf([], reading.position);
   }
 }

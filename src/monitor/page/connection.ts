@@ -12,7 +12,7 @@ const GIVE_UP_MS = 6000;
 /** The state of the page's stream. */
 export interface ConnectionState {
   readonly status: 'connecting' | 'live' | 'silent' | 'broken' | 'refused';
-  /** Since when it is so, in ms since 1970. */
+  /** The time since which it is so, in ms since 1970. */
   readonly since: number;
   /** The sentence of a refusal. */
   readonly refusal?: string;

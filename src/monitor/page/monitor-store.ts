@@ -37,7 +37,7 @@ export class MonitorStore {
     });
     this.#timers = [
       window.setInterval(() => this.connection.status === 'live' && void this.#askHistory(), HISTORY_MS),
-      // Spans of time go on while nothing comes.
+      // Shown spans of time grow while nothing comes.
       window.setInterval(() => this.#changed(), 250),
     ];
   }

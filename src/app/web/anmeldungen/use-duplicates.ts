@@ -2,12 +2,12 @@ import { shallowRef, watch } from 'vue';
 import { fetchJson } from '../api/rows.js';
 import { ANMELDUNGEN, type Anmeldung } from './anmeldung.js';
 
-/** Between two keys of a word, in ms. */
+/** The longest time between two keys of a word, in ms. */
 const TYPING_MS = 300;
 
 type Double = Pick<Anmeldung, 'id' | 'vorname' | 'nachname' | 'email' | 'status'>;
 
-/** Those that are registered for the event already, with the name or the address that is being typed. */
+/** Finds registrations for the event with the name or the address that is being typed. */
 export function useDuplicates(
   veranstaltungId: number,
   ohne: number | undefined,

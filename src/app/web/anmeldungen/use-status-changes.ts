@@ -20,8 +20,8 @@ export type SavedStatus = Pick<AnmeldungInList, 'id' | 'etag' | 'status'>;
 
 /**
  * Saves statuses that are chosen in the list. A choice is shown at once and stays; what is chosen while a row is being saved
- * is saved after it. Where somebody else has set the status meanwhile nothing is saved, and the page says so.
- * @param put shows in the list what was saved. @returns what else there is to say of it: that it overbooks.
+ * is saved after it. Where somebody else has set the status meanwhile nothing is saved, and a message tells why.
+ * @param put shows in the list what was saved. @returns a further sentence about it, such as a warning of overbooking.
  */
 export function useStatusChanges(put: (row: SavedStatus) => Promise<string>) {
   /** The choices that are not in the list yet, by row. */

@@ -16,7 +16,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   kommentar: 'Kommentar',
 };
 
-/** The server's texts for 503 say what is the matter; each pair is a part of one and what people are told. */
+/** The messages for 503: each pair is a part of the server's text and the sentence for people. */
 const UNAVAILABLE: readonly (readonly [string, string])[] = [
   ['database cannot be reached', 'Die Datenbank ist gerade nicht erreichbar.'],
   ['took too long', 'Die Datenbank hat zu lange gebraucht.'],

@@ -2,12 +2,12 @@ import { sseService } from 'pg-change-feed/client';
 import { anotherToken, currentToken } from '../session/session.js';
 import { messageOf } from './messages.js';
 
-/** An answer that takes longer, in ms, does not come any more: the server gives up after 30 s. */
+/** The longest wait for an answer, in ms: the server gives up after 30 s. */
 const ANSWER_MS = 40_000;
 
 /** The server, or the way to it, has refused. The message is for people, in German. */
 export class ApiError extends Error {
-  /** Of HTTP; 0 where no answer came. */
+  /** The status of HTTP; 0 where no answer came. */
   readonly status: number;
   /** The server's own text, in English; it names fields. */
   readonly detail: string;

@@ -1,7 +1,7 @@
 /** The result of merging a form with a row that has changed under it. */
 export interface Merged<Fields> {
   readonly fields: Fields;
-  /** The fields that both have changed, each to another value: people have to choose. The form's own value stands. */
+  /** The fields that both have changed, each to another value: people have to choose. The form's own value stays. */
   readonly conflicts: readonly (keyof Fields)[];
 }
 

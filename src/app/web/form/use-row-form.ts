@@ -9,7 +9,7 @@ import { useFetchNow } from '../live/fetch-now.js';
 import { mergeFields } from './merge.js';
 import { useUnsaved } from './unsaved.js';
 
-/** A row that others have changed is merged and sent again as often; by its fields alone after that, and once more. */
+/** The number of times that a row changed by others is merged and sent again; after that it is sent once by its fields alone. */
 const MAX_TRIES = 3;
 
 /** Options of a form for one row. */
@@ -82,7 +82,7 @@ export function useRowForm<Row extends { id: number }, Fields extends object>(op
     const merged = mergeFields<Fields>(current.value ? base.value : { ...fields }, fields, theirs);
     Object.assign(fields, merged.fields);
     for (const name of [...conflicts.keys()]) {
-      // Not decided yet: what stands there now is what counts.
+      // Not decided yet: the value of now counts.
       if (theirs[name] === fields[name]) conflicts.delete(name);
       else conflicts.set(name, theirs[name]);
     }

@@ -1,8 +1,8 @@
 import { type QueryKey, useQueryClient } from '@tanstack/vue-query';
 
 /**
- * Fetches a query anew, whatever is under way: a fetch that waits for its next try, for one, or that may have read before
- * a write. Of a query without data `refetch()` would only wait for it. For setup().
+ * Fetches a query anew, also while another fetch is under way: that one may wait for its next try, or may have read before a
+ * write. `refetch()` of a query without data would only wait for it. Call it in setup().
  */
 export function useFetchNow(): (queryKey: QueryKey) => Promise<void> {
   const client = useQueryClient();

@@ -5,7 +5,7 @@ const HOLDERS = 'dialog, main, [tabindex="-1"]';
 interface Place {
   readonly element: Element;
   readonly ancestors: readonly Element[];
-  /** In a row of a table: its body, which row, and which of the row's controls. */
+  /** The place in a table: its body, the row, and the row's control. */
   readonly row?: { readonly body: Element; readonly index: number; readonly control: number } | undefined;
 }
 

@@ -2,7 +2,7 @@ import { shallowReactive, shallowRef } from 'vue';
 
 /** The time that a message that all went well stays, in ms. */
 const DONE_MS = 8000;
-/** Older ones give way. */
+/** The largest number of messages: the oldest is removed. */
 const MAX_NOTICES = 3;
 
 /** A message about something that was done. */
@@ -20,7 +20,7 @@ export const notices: Notice[] = shallowReactive([]);
 /** The text that a screen reader says next. */
 export const announcement = shallowRef('');
 
-/** Shows a message. A problem stays until it is over or closed. @returns how to take it away. */
+/** Shows a message. A problem stays until it is over or closed. @returns a function that removes it. */
 export function notify(kind: Notice['kind'], text: string, about: string, action?: Notice['action']): () => void {
   settle(about);
   const notice: Notice = { kind, text, about, action };
@@ -34,7 +34,7 @@ export function notify(kind: Notice['kind'], text: string, about: string, action
   return remove;
 }
 
-/** Takes away what was said about something: its cause is over. */
+/** Removes the message about something: its cause is over. */
 export function settle(about: string): void {
   const index = notices.findIndex((notice) => notice.about === about);
   if (index >= 0) notices.splice(index, 1);

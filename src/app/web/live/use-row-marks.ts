@@ -9,10 +9,10 @@ const MARKED_MS = 6000;
 const LEAVING_MS = 3000;
 /** Changes within this time are one burst, in ms, and are read out as one. */
 const BURST_MS = 1000;
-/** As many rows in one burst are counted, not named. */
+/** The number of rows in one burst from which they are counted, not named. */
 const BURST_ROWS = 10;
 
-/** A row of the page that was deleted, and where it stood. */
+/** A row of the page that was deleted, and its place. */
 interface Leaving<Row> {
   readonly row: Row;
   readonly index: number;
@@ -53,9 +53,9 @@ export interface BurstCounter<Before> {
 
 /**
  * Marks the rows that have just been changed, with their writers: text by key. A deleted row is shown a little longer, with a word; a burst
- * is summed up. A screen reader is told whose row it is. The page's own changes are not among them, deletions aside.
- * @param nameOf what a row is called, for people.
- * @param counter where it is missing, such a burst is said to be of many rows.
+ * is summed up. A screen reader says the name of the row. The page's own changes are left out, except for deletions.
+ * @param nameOf returns the name of a row, for people.
+ * @param counter counts the rows of a burst; absent: the text says "many rows".
  */
 export function useRowMarks<Row extends { id: number }, Before = unknown>(
   resource: Resource,
@@ -121,7 +121,7 @@ export function useRowMarks<Row extends { id: number }, Before = unknown>(
   return {
     marks,
     mark,
-    /** `500 Zeilen geändert`, for a while. */
+    /** The text of a burst, for a while: `500 Zeilen geändert`. */
     burst: computed(() => bursts.get('burst')),
     rows: computed<readonly ShownRow<Row>[]>(() => {
       const shown = items.value.map((row) => ({ row, leaving: leaving.has(row.id) }));
@@ -134,10 +134,10 @@ export function useRowMarks<Row extends { id: number }, Before = unknown>(
   };
 }
 
-/** A row that is marked for as long as others' changes are: it was saved here. */
+/** The mark of a row that was saved here. It stays as long as that of a change by others. */
 export const SAVED_MARK = 'gespeichert';
 
-/** For a single row, as a page's heading. */
+/** Marks a single row, such as the heading of a page. */
 export function useRowMark(resource: string, id: number) {
   const text = shallowRef('');
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -2,7 +2,7 @@ import type { TokenReason } from 'pg-change-feed/client';
 import { computed, shallowRef } from 'vue';
 import { hasUnsaved } from '../form/unsaved.js';
 
-// What is known of who uses the page: a JWT in localStorage, so that all tabs share it.
+// The session of the page's user: a JWT in localStorage, so that all tabs share it.
 
 const TOKEN = 'jwt';
 /** Set where the token is the demo's: then the page may fetch another by itself. */
@@ -10,13 +10,13 @@ const DEMO = 'jwt-demo';
 
 const token = shallowRef(localStorage.getItem(TOKEN));
 
-/** Tells whether the server no longer takes the token, and there is no other: sign in again, in place. */
+/** True while the server refuses the token, and there is no other: sign in again, in place. */
 export const ended = shallowRef(false);
 
 /** Tells whether there is a token, taken by the server or not. */
 export const signedIn = computed(() => token.value !== null);
 
-/** Whose token it is, for the page's head; it is the server that checks it. */
+/** The subject of the token, for the page's head; the server checks the token. */
 export const subject = computed(() => {
   try {
     const [, claims = ''] = (token.value ?? '').split('.');
@@ -86,20 +86,20 @@ let renewal: Promise<boolean> | undefined;
 /** The token that the feed has. */
 let given: string | null = null;
 
-/** The token, for the feed. One that has ended is replaced: see {@link anotherToken}. */
+/** Returns the token for the feed. One that has ended is replaced: see {@link anotherToken}. */
 export async function getToken(reason: TokenReason): Promise<string | null> {
   given = reason === 'connect' ? token.value : await anotherToken(given);
   return given;
 }
 
-/** The token, for REST. */
+/** Returns the token for REST. */
 export function currentToken(): string | null {
   return token.value;
 }
 
 /**
- * Finds a token in the place of one that the server does not take any more: that of who has signed in meanwhile, another tab's,
- * or another of the demo. Elsewhere null stands for "sign in again".
+ * Finds a token in the place of one that the server refused: one with which somebody has signed in meanwhile, here or in
+ * another tab, or another of the demo. Null where there is none: the page then asks to sign in again.
  */
 export async function anotherToken(refused: string | null): Promise<string | null> {
   if (token.value !== null && token.value !== refused) return token.value;
