@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoggedChange } from '../change.js';
@@ -143,7 +143,7 @@ export class SSEManager {
    */
   open({ socket, subject, rights, topics, since, expiresAt, onClose, hold = true }: StreamRequest): Client {
     const client = new Client({
-      id: `${this.#feed.instanceId}.${randomBytes(12).toString('base64url')}`,
+      id: `${this.#feed.instanceId}.${randomUUID()}`,
       subject,
       socket,
       rights,
