@@ -55,7 +55,7 @@ describe('is not written', () => {
 
 test('what is no secret stays', () => {
   const object = {
-    client: '51c5d132.930Ko357QVwMwXQy',
+    client: '51c5d132.3f2b9a0e-6c1d-4b7e-9a55-0d8f2b1c7e90',
     subject: 'ada',
     resources: ['a', 'b'],
     url: 'http://localhost:3000/api/events?resources=a&lastEventId=3f2a.812:815:812,813',
