@@ -3,7 +3,7 @@ import type { Bench } from './bench.js';
 import { countQueries } from './query-counter.js';
 import { Readers } from './readers.js';
 import { printTable, round } from './report.js';
-import { ourStream, startOurs } from './targets.js';
+import { allTargets, ourStream, startOurs } from './targets.js';
 
 /** The places where the clients were. */
 const PLACES = 10;
@@ -29,6 +29,14 @@ export const reconnectStorm: Bench = {
       ],
       storms.map(({ row }) => row),
     );
+    const plainMs = await plainStreams(context);
+    printTable(
+      [
+        '10,000 plain streams of better-sse open after, ms',
+        ...storms.map(({ of }) => `ours of ${of} in relation to it`),
+      ],
+      [[round(plainMs), ...storms.map(({ openedMs }) => round(openedMs / plainMs))]],
+    );
     for (const { of, texts } of storms) {
       const kinds = new Map<string, number>();
       for (const text of texts) {
@@ -42,6 +50,22 @@ export const reconnectStorm: Bench = {
     }
   },
 };
+
+/** @returns the time in which as many plain streams of better-sse open, from as many processes of readers, in ms. */
+async function plainStreams({ postgres, scale }: Parameters<Bench['run']>[0]): Promise<number> {
+  const database = await postgres.createDatabase();
+  const target = allTargets(database).find(({ name }) => name.startsWith('better-sse'));
+  if (!target) throw new Error('better-sse is not among the targets');
+  const server = await target.start();
+  const perPlace = scale(10_000, 500) / PLACES;
+  const begun = performance.now();
+  const readers = await Promise.all(Array.from({ length: PLACES }, () => Readers.open(perPlace, server.stream)));
+  const opened = performance.now() - begun;
+  await Promise.all(readers.map((some) => some.end()));
+  await server.stop();
+  await database.drop();
+  return opened;
+}
 
 /** @param topic what each client is subscribed to; `{n}` in it is its number. @param of the same for people. */
 async function storm({ postgres, scale }: Parameters<Bench['run']>[0], topic: string, of: string) {
@@ -73,8 +97,8 @@ async function storm({ postgres, scale }: Parameters<Bench['run']>[0], topic: st
   counter.take();
   const begun = performance.now();
   const coming = Promise.all(
-    places.map(async (place) =>
-      Readers.open(perPlace, await ourStream(server.port, `resources=${topic}&lastEventId=${place}`)),
+    places.map(async (place, i) =>
+      Readers.open(perPlace, await ourStream(server.port, `resources=${topic}&lastEventId=${place}`, `bench ${i}`)),
     ),
   );
   await delay(scale(1000, 100));
@@ -98,6 +122,7 @@ async function storm({ postgres, scale }: Parameters<Bench['run']>[0], topic: st
   return {
     of,
     texts,
+    openedMs: opened,
     row: [of, String(count), String(resumed), round(opened), String(texts.length), String(own), round(lastAt - sent)],
   };
 }

@@ -52,9 +52,9 @@ export async function startOurs(
   });
 }
 
-/** Where a reader of ours finds its stream. */
-export async function ourStream(port: number, query = 'resources=gemessen'): Promise<StreamAddress> {
-  const token = await signToken({ sub: 'bench', expiresInS: 86_400, secret: SECRET });
+/** Makes the address of a stream of ours. @param subject of its token. A server runs 20 requests of one at once. */
+export async function ourStream(port: number, query = 'resources=gemessen', subject = 'bench'): Promise<StreamAddress> {
+  const token = await signToken({ sub: subject, expiresInS: 86_400, secret: SECRET });
   return { port, path: `/api/events?${query}`, headers: { Authorization: `Bearer ${token}` } };
 }
 

@@ -16,6 +16,9 @@ import { EVERY_RESOURCE, type Subscription } from './subscription.js';
 /** The longest time until a client that resumes receives `connected`, in ms, also while the log can't be read. */
 const CONNECTED_WITHIN_MS = 1000;
 
+/** A timer that fires so late, in ms, shows that the event loop was busy. */
+const BUSY_MS = 100;
+
 /** Replays to clients what they have missed: to those that come back, and to those that subscribe from an earlier position. */
 export class Replays {
   readonly #encoded = new WeakMap<LoggedChange, EncodedEvent>();
@@ -51,7 +54,12 @@ export class Replays {
       if (!greeted) this.greet(client, resumed);
       greeted = true;
     };
-    const late = setTimeout(() => greetOnce(false), CONNECTED_WITHIN_MS);
+    const due = performance.now() + CONNECTED_WITHIN_MS;
+    let late = setTimeout(() => {
+      // Where the event loop was busy for so long, the answer may have arrived, and "not resumed" would make the page refetch.
+      if (performance.now() - due < BUSY_MS) greetOnce(false);
+      else late = setTimeout(() => greetOnce(false), CONNECTED_WITHIN_MS);
+    }, CONNECTED_WITHIN_MS);
     await this.replay(client, since, subscriptions, (start) => {
       clearTimeout(late);
       if (start === 'lost' && hold) client.hold('lost');
