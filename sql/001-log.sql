@@ -153,8 +153,8 @@ create unlogged table change_feed.pending_notification (
 ) with (vacuum_truncate = false);
 comment on table change_feed.pending_notification is 'Which transactions notify when they commit';
 
--- Tells whether a value of idle_since is of the last 30 seconds. An idle leader renews it each second: an older one is of a
--- leader that is gone. One from the future is of before the clock was set back.
+-- Tells whether a value of idle_since is of the last 30 seconds. An idle leader renews it every two seconds or so: an older
+-- one is of a leader that is gone. One from the future is of before the clock was set back.
 create function change_feed.is_recent(idle_since bigint) returns boolean
 language sql volatile set search_path = pg_catalog, pg_temp as $$
   select coalesce(abs(extract(epoch from clock_timestamp()) - idle_since) <= 30, false)
@@ -239,7 +239,7 @@ end
 $$;
 revoke execute on function change_feed.begin_idle() from public;
 
--- Renews the leader's idle time, each second. Returns those of the transactions that are still open; null where writers did
+-- Renews the leader's idle time. Returns those of the transactions that are still open; null where writers did
 -- not notify all the time, or the calling session does not lead any more: then the leader has to read.
 create function change_feed.stay_idle(open text[]) returns text[]
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -56,7 +56,7 @@ create view change_feed.status as
   select 'server' as what, r.id as name, r.reported_at as at,
     format('%s streams, %s, %s, %s, version %s, %s:%s', r.streams,
       case when r.leads then 'leads' else 'follows' end,
-      case when r.listens then 'listens' else 'deaf: it looks every second' end,
+      case when r.listens then 'listens' else 'deaf: it reads every two seconds' end,
       case when r.read_at is null then 'can not read the log'
         else format('read the log %s ms before', round(1000 * extract(epoch from r.reported_at - r.read_at))) end,
       r.version, r.host, r.pid) as state

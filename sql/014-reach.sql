@@ -96,7 +96,7 @@ begin
   (select l.id, l.resource, l.has_read, coalesce(l.sent_to, l.subscribed_now), l.sent_to - l.behind, l.behind, l.ms,
     case when l.state is null then format('does not answer (%s)', l.place) else concat_ws(', ',
       case when l.state ->> 'leads' = 'true' then 'leads' end,
-      case when l.state ->> 'listens' = 'false' then 'deaf: no notification arrives, and it reads every second' end,
+      case when l.state ->> 'listens' = 'false' then 'deaf: no notification arrives, and it reads every two seconds' end,
       case when l.state ->> 'read_ago_ms' is null then 'can not read the log'
         when not l.has_read then format('still reading: it has read the log %s ms before', l.state ->> 'read_ago_ms')
         when change is not null and l.sent_to is null then 'sent longer ago than it remembers' end) end

@@ -50,7 +50,7 @@ export interface Config {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** The time between two heartbeats of a stream, in seconds. */
   readonly heartbeatS: number;
-  /** The time without a notification after which the server reads the log by itself, in ms; 0: never. */
+  /** The time after which the server reads the log by the clock, and up to a quarter more, in ms; 0: never. */
   readonly readIntervalMs: number;
   /** The time that changes stay in the log, in seconds. */
   readonly logRetentionS: number;
@@ -154,7 +154,7 @@ const schema = z.object({
     .enum(['debug', 'info', 'warn', 'error', 'silent'], 'expected debug, info, warn, error or silent')
     .default('info'),
   HEARTBEAT_S: wholeNumber(1, 3600).default(30),
-  READ_INTERVAL_MS: wholeNumber(0, 60_000).default(1000),
+  READ_INTERVAL_MS: wholeNumber(0, 60_000).default(2000),
   LOG_RETENTION: duration.default(86_400),
   LOG_MAX_ROWS: wholeNumber(1000, 1_000_000_000).default(10_000_000),
 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** Where a proxy leads. */
 export interface Target {
@@ -11,6 +12,8 @@ export interface Target {
 interface Pair {
   readonly near: Socket;
   readonly far: Socket | undefined;
+  /** What all answers go through. */
+  readonly filter: Duplex | undefined;
 }
 
 /**
@@ -20,19 +23,25 @@ interface Pair {
 export class TcpProxy {
   readonly #server: Server;
   readonly #target: () => Target;
+  readonly #newFilter: (() => Duplex) | undefined;
   /** Those that work, and those that are dead while both sides believe in them. */
   readonly #alive = new Set<Pair>();
   readonly #dead = new Set<Pair>();
   #silent = false;
 
-  private constructor(target: () => Target) {
+  private constructor(target: () => Target, newFilter?: () => Duplex) {
     this.#target = target;
+    this.#newFilter = newFilter;
     this.#server = createServer((near) => this.#accept(near));
   }
 
-  /** Listens on a free port of 127.0.0.1. @param target asked for each connection. */
-  static async open(target: () => Target): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target);
+  /**
+   * Listens on a free port of 127.0.0.1.
+   * @param target asked for each connection.
+   * @param newFilter makes what the answers of one connection go through.
+   */
+  static async open(target: () => Target, newFilter?: () => Duplex): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target, newFilter);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
@@ -56,13 +65,9 @@ export class TcpProxy {
   goSilent({ allNew = false } = {}): void {
     this.#silent = allNew;
     for (const pair of this.#alive) {
-      const { near, far } = pair;
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ]) {
-        if (from && to) from.unpipe(to);
-        from?.resume(); // what still comes is lost
+      for (const each of [pair.near, pair.far, pair.filter]) {
+        each?.unpipe();
+        each?.resume(); // what still comes is lost
       }
       this.#dead.add(pair);
     }
@@ -99,16 +104,18 @@ export class TcpProxy {
     near.on('error', () => {});
     if (this.#silent) {
       near.resume();
-      this.#dead.add({ near, far: undefined });
+      this.#dead.add({ near, far: undefined, filter: undefined });
       return;
     }
     const far = connect({ ...this.#target(), noDelay: true });
     near.setNoDelay(true);
     far.on('error', () => {});
-    const pair = { near, far };
+    const filter = this.#newFilter?.();
+    const pair = { near, far, filter };
     this.#alive.add(pair);
     near.pipe(far);
-    far.pipe(near);
+    if (filter) far.pipe(filter).pipe(near);
+    else far.pipe(near);
     const end = (other: Socket) => () => {
       if (this.#alive.has(pair)) other.destroy();
       if (near.destroyed && far.destroyed) this.#alive.delete(pair);

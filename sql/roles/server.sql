@@ -37,10 +37,11 @@ grant execute on function
   change_feed.readable_origin(text[])
   to change_feed_server;
 
--- Leading: writers notify only while the leader is idle
-grant select on change_feed.current_leader to change_feed_server;
+-- Leading: writers notify only while the leader is idle, and the leader tells the others what it has read
+grant select on change_feed.current_leader, change_feed.message_key to change_feed_server;
 grant execute on function
-  change_feed.lead(), change_feed.begin_idle(), change_feed.stay_idle(text[]), change_feed.end_idle()
+  change_feed.beat(boolean), change_feed.begin_idle(), change_feed.stay_idle(text[]), change_feed.end_idle(),
+  change_feed.new_message_key(), change_feed.has_orders()
   to change_feed_server;
 
 -- Noticing tables that were exchanged or rewritten

@@ -60,9 +60,14 @@ export async function tail(given: readonly string[], options: TailOptions): Prom
 
   const begin = await start(log, url, options.since, followed);
   let { position } = begin;
-  const reader = new LogReader(log, position, failuresNoted(), (reading) => {
-    print(reading, position);
-    position = reading.position;
+  const reader = new LogReader({
+    log,
+    start: position,
+    failures: failuresNoted(),
+    onReading: (reading) => {
+      print(reading, position);
+      position = reading.position;
+    },
   });
   const listener = new NotificationListener(listenUrl, {
     onNotification: () => void reader.read(),

@@ -11,8 +11,8 @@ export interface ChangeFeedOptions {
   /** Notifies over a connection like those of the application's writers, to prove at start that this gets through. */
   readonly notify: (channel: string, payload: string) => Promise<unknown>;
   /**
-   * The log is also read when no notification came for this long, in ms: the delay under any fault of LISTEN.
-   * Default 1000; 0 switches it off.
+   * The log is read by the clock, too, after this time and up to a quarter more, in ms: with two seconds for an answer that
+   * does not come, it bounds the delay under any fault. Default 2000; 0 switches it off.
    */
   readonly readIntervalMs?: number;
   /** The time that changes stay in the log, in seconds. Default 24 hours. */

@@ -9,15 +9,13 @@ import { FailureLog } from './failure-log.js';
 import { FeedCounts } from './feed-counts.js';
 import { type FeedListener, FeedListeners } from './feed-listeners.js';
 import { FeedScopes } from './feed-scopes.js';
+import { LiveReader } from './live-reader.js';
 import { ChangeLog } from './log/change-log.js';
 import { resolve, writePosition } from './log/epochs.js';
-import { LogReader } from './log/log-reader.js';
 import { type LogState, readLogState } from './log/log-state.js';
 import type { Position } from './log/position.js';
 import type { Reading } from './log/reading.js';
 import { Maintenance } from './maintenance.js';
-import { Leader } from './notify/leader.js';
-import { CHANNEL, type NotificationHandlers, NotificationListener } from './notify/listener.js';
 import { Resources } from './resources.js';
 import { Revocations } from './servers/revocations.js';
 import { ServerAnswers } from './servers/server-answers.js';
@@ -25,23 +23,15 @@ import { ServerCalls, type ServerCallsOptions } from './servers/server-calls.js'
 import { ServerReport } from './servers/server-report.js';
 import { checkDatabaseServer } from './start-check.js';
 
-/**
- * The time between two reads where transactions can be prepared, in ms. No writer notifies there, because PREPARE
- * TRANSACTION fails after NOTIFY.
- */
-const SILENT_WRITERS_MS = 100;
-
-const LISTENER_FAILED = 'the connection that listens failed, connecting again';
 /** How often a query of one client is tried while the feed itself can read. */
 const MAX_ATTEMPTS = 3;
 
 /**
- * The feed of one server: a notification lets it read from the log what is new, and it tells its listeners.
- * The log is the truth; a lost notification only delays.
+ * The feed of one server: it reads from the log what is new, or takes from the leader's messages what that has read, and
+ * tells its listeners. The log is the truth; a lost notification only delays.
  */
 export class ChangeFeed {
   readonly #log: ChangeLog;
-  readonly #listener: NotificationListener;
   readonly #options: ChangeFeedOptions;
   readonly #logger: Logger;
   readonly #failures: FailureLog;
@@ -49,16 +39,13 @@ export class ChangeFeed {
   readonly #explained: ExplainedFailures;
   readonly #listeners: FeedListeners;
   readonly #maintenance: Maintenance;
-  #timer: NodeJS.Timeout | undefined;
   /** Names this server on the channel, and in the ids of its clients. */
   readonly instanceId = randomBytes(4).toString('hex');
-  /** The payload of this server's own notifications, as the leader. */
-  readonly #notificationId = randomBytes(8).toString('hex');
   /** Asks other servers, and answers them. */
   readonly calls: ServerCalls;
   /** Tells all servers whose rights were withdrawn. */
   readonly revocations: Revocations;
-  readonly #leader: Leader;
+  readonly #live: LiveReader;
   readonly #report: ServerReport;
   readonly #answers: ServerAnswers;
   readonly #resources: Resources;
@@ -66,10 +53,7 @@ export class ChangeFeed {
   readonly scopes: FeedScopes;
   /** What has happened since the start, for metrics. */
   readonly counts = new FeedCounts();
-  /** The number of changes that had been read when the leader last asked. */
-  #foundBefore = 0;
   #polling = false;
-  #reader: LogReader | undefined;
   #recent: RecentChanges | undefined;
   readonly #sharedReplay: SharedReplay;
   #stopping: Promise<void> | undefined;
@@ -86,7 +70,8 @@ export class ChangeFeed {
     this.#maintenance = new Maintenance({
       log: this.#log,
       ...this.limits,
-      looksForDdl: () => this.#leader.leading || this.#polling,
+      leads: () => this.#live.leader.leading || this.#polling,
+      follows: () => this.#live.leader.following,
       failures: this.#explained,
       logger: this.#logger,
     });
@@ -101,44 +86,28 @@ export class ChangeFeed {
     const health = () => this.health;
     this.calls = new ServerCalls({ instanceId: this.instanceId, query, health, logger: this.#logger });
     this.revocations = new Revocations({ query, logger: this.#logger });
-    const handlers: NotificationHandlers = {
-      onNotification: (payload) => {
-        if (payload === this.#notificationId) return;
-        if ([this.calls, this.revocations, this.#answers].some((part) => part.heard(payload))) return;
-        this.counts.heard(payload);
-        this.#leader.notified(payload);
-        this.#wake();
-      },
-      onReconnected: () => {
-        this.#failures.succeeded(LISTENER_FAILED);
-        for (const part of [this.calls, this.revocations]) part.catchUp();
-        if (!this.#stopping) void this.#reader?.readNow();
-      },
-      onLost: () => this.#failures.failed(LISTENER_FAILED),
-      onError: (error) => this.#failures.failed(LISTENER_FAILED, error),
-    };
-    this.#listener = new NotificationListener(listenDatabaseUrl, handlers, password);
-    this.#leader = new Leader({
+    this.#live = new LiveReader({
+      log: this.#log,
       databaseUrl: listenDatabaseUrl,
       password,
-      notificationId: this.#notificationId,
-      read: async () => {
-        if (!(await this.#reader?.read())) return;
-        const found = this.counts.changes - this.#foundBefore;
-        this.#foundBefore = this.counts.changes;
-        return found;
+      readIntervalMs: options.readIntervalMs,
+      heard: (payload) => [this.calls, this.revocations, this.#answers].some((part) => part.heard(payload)),
+      catchUp: () => {
+        for (const part of [this.calls, this.revocations]) part.catchUp();
       },
-      isListening: () => this.#listener.listening,
-      failures: this.#explained,
+      counts: this.counts,
+      onReading: (reading) => this.#tell(reading),
+      failures: this.#failures,
+      explained: this.#explained,
       logger: this.#logger,
     });
     const self = {
       instanceId: this.instanceId,
       state: () => ({
         streams: options.streams?.() ?? 0,
-        leading: this.#leader.leading,
-        listening: this.#listener.listening,
-        readAgoMs: this.#reader?.readAgoMs ?? null,
+        leading: this.#live.leader.leading,
+        listening: this.health.listener,
+        readAgoMs: this.health.readAgoMs,
       }),
       query,
       logger: this.#logger,
@@ -146,8 +115,8 @@ export class ChangeFeed {
     this.#report = new ServerReport(self);
     this.#answers = new ServerAnswers({
       ...self,
-      looks: () => this.#leader.leading || this.#polling || !this.#listener.listening,
-      reader: () => this.#reader,
+      looks: () => this.#live.leader.leading || this.#polling || !this.health.listener,
+      reader: () => this.#live.reader,
       sent: options.sent,
     });
   }
@@ -166,19 +135,16 @@ export class ChangeFeed {
   async #start(): Promise<void> {
     const { mayPrepare } = await checkDatabaseServer(this.#log, this.#options.listenDatabaseUrl);
     this.#polling = mayPrepare;
-    await this.#listener.start((payload) => this.#options.notify(CHANNEL, payload));
+    await this.#live.listen(this.#options.notify);
     const { recent, position } = await beginWithRecent(this.#log, this.#options.recentChanges);
     this.#recent = recent;
-    this.#reader = new LogReader(this.#log, position, this.#explained, (reading) => this.#tell(reading));
-    // What was notified of while it was being made; the first report says how that went.
-    await this.#reader.read();
+    // What was notified of meanwhile is read, too; the first report says how that went.
+    await this.#live.begin(position);
     // Before its first client: to the other servers it exists from now on.
     await this.revocations.start();
     if (!this.#stopping) await this.#report.start();
-    if (!mayPrepare) this.#leader.start();
+    if (!this.#stopping) this.#live.run(mayPrepare);
     if (!this.#stopping) for (const part of [this.#answers, this.calls]) part.start();
-    const interval = mayPrepare ? SILENT_WRITERS_MS : (this.#options.readIntervalMs ?? 1000);
-    if (interval > 0) this.#timer = setInterval(() => this.#wake(), interval);
     this.#maintenance.start();
   }
 
@@ -189,27 +155,24 @@ export class ChangeFeed {
   }
 
   async #stop(): Promise<void> {
-    clearInterval(this.#timer);
-    for (const part of [this.#maintenance, this.calls, this.#reader]) part?.stop();
-    await Promise.all([this.#leader.stop(), this.#report.stop(), this.#answers.stop()]);
-    await Promise.all([this.#listener.stop(), this.#log.close()]);
+    for (const part of [this.#maintenance, this.calls]) part.stop();
+    await Promise.all([this.#live.stop(), this.#report.stop(), this.#answers.stop()]);
+    await Promise.all([this.#live.close(), this.#log.close()]);
   }
 
   /** How far this server has read. */
   get position(): Position {
-    if (!this.#reader) throw new Error('The feed has not been started');
-    return this.#reader.position;
+    return this.#live.position;
   }
 
   /** True where the log can be read, and where notifications are received, and the ms since the last read; null: none succeeds. */
   get health(): { readonly database: boolean; readonly listener: boolean; readonly readAgoMs: number | null } {
-    const { healthy = false, readAgoMs = null } = this.#reader ?? {};
-    return { database: healthy, listener: this.#listener.listening, readAgoMs };
+    return this.#live.health;
   }
 
   /** Tells whether this server leads, whether it is idle until a notification comes, and how many it has sent as the leader. */
   get leader(): { readonly leading: boolean; readonly idle: boolean; readonly notifications: number } {
-    return this.#leader;
+    return this.#live.leader;
   }
 
   /** Tells whether no writer notifies, since transactions can be prepared, and the log is read at short intervals instead. */
@@ -261,17 +224,11 @@ export class ChangeFeed {
     return this.#resources.isWatched(resource);
   }
 
-  #wake(): void {
-    if (this.#stopping) return;
-    if (!this.#listener.listening) this.revocations.catchUp();
-    void this.#reader?.read();
-  }
-
   #tell(reading: Reading): void {
     this.#recent?.add(reading);
     this.#resources.add(reading.changes);
     if (reading.lost) this.#resources.forget();
-    if (this.#listeners.tell(reading)) this.#leader.hasNews();
+    this.#listeners.tell(reading);
     this.counts.read(reading);
   }
 
@@ -283,7 +240,7 @@ export class ChangeFeed {
       } catch (error) {
         if (this.#stopping || attempt === MAX_ATTEMPTS) throw error;
         this.#failures.happened('a stretch of the log could not be read, trying again', error);
-        await this.#reader?.recovered();
+        await this.#live.recovered();
       }
     }
   }

@@ -1,9 +1,5 @@
 import { LagHistogram } from './lag-histogram.js';
 import type { Measured, Reading } from './log/reading.js';
-import { VACANT } from './notify/listener.js';
-
-/** The payload of a leader's notification. */
-const OF_LEADER = /^[0-9a-f]{16}$/;
 
 /** Counts of a feed since its start: plain numbers that only grow, which metrics read when somebody asks for them. */
 export class FeedCounts {
@@ -11,8 +7,13 @@ export class FeedCounts {
   changes = 0;
   /** Times that changes could not be replayed, so that every client received a resync. */
   losses = 0;
-  /** Notifications that were received: from writers, and from the leader where that is another server. */
-  readonly notifications = { writer: 0, leader: 0 };
+  /** Notifications that were received: from writers, from the leader where that is another server, and from anybody else. */
+  readonly notifications = { writer: 0, leader: 0, other: 0 };
+  /**
+   * Messages of the leader by what became of them: told; known already; missed (one before was lost, so the log was read);
+   * brief (more had changed than a message holds, so the log was read).
+   */
+  readonly messages = { told: 0, known: 0, missed: 0, brief: 0 };
   /** Stretches that clients had missed, and where they were found. */
   readonly replays = { memory: 0, log: 0 };
   /** The times from commit until the last socket had the change: see {@link FeedCounts.lagsMs}. */
@@ -22,11 +23,9 @@ export class FeedCounts {
   #readBegunAt = Number.NEGATIVE_INFINITY;
 
   /** Counts a notification that is not this server's own. */
-  heard(payload: string): void {
-    if (payload === VACANT) return;
+  heard(from: keyof FeedCounts['notifications']): void {
     this.heardAt = performance.now();
-    if (OF_LEADER.test(payload)) this.notifications.leader += 1;
-    else this.notifications.writer += 1;
+    this.notifications[from] += 1;
   }
 
   /** Counts a reading of the feed itself, after all listeners have received it. */

@@ -31,13 +31,13 @@ export class FeedListeners {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Hands a reading to all. @returns whether it had news. */
-  tell({ changes, position, lost, measured }: Reading): boolean {
+  /** Hands a reading to all. */
+  tell({ changes, position, lost, measured }: Reading): void {
     const epoch = epochId(position);
     const restarted = this.#epoch !== undefined && this.#epoch !== epoch && !lost;
     this.#epoch = epoch;
     if (restarted) for (const listener of this.#listeners) listener.onRestart?.();
-    if (!lost && changes.length === 0) return false;
+    if (!lost && changes.length === 0) return;
     if (lost) this.#logger.warn('changes were missed that cannot be told: every client is told to refetch');
     for (const listener of this.#listeners) {
       try {
@@ -49,7 +49,6 @@ export class FeedListeners {
         this.#tellLost(listener, position);
       }
     }
-    return true;
   }
 
   #tellLost(listener: FeedListener, position: Position): void {

@@ -19,13 +19,15 @@ export interface MaintenanceOptions {
   readonly retentionS: number;
   /** The number of changes that the log keeps at the most. */
   readonly maxRows: number;
-  /** Tells whether this server looks for exchanged tables: one of all servers is enough. */
-  readonly looksForDdl: () => boolean;
+  /** Tells whether this server leads, or would if there were a leader: then it looks for exchanged tables. */
+  readonly leads: () => boolean;
+  /** Tells whether another server leads: then this one does not prune. */
+  readonly follows: () => boolean;
   readonly failures: ExplainedFailures;
   readonly logger: Logger;
 }
 
-/** Prunes the log each minute, and records a change for tables that were exchanged, restored or dropped. */
+/** Prunes the log each minute unless another server does, and records a change for tables that were exchanged, restored or dropped. */
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -42,7 +44,7 @@ export class Maintenance {
     this.#timers.push(
       setInterval(() => void this.#prune(), PRUNE_MS),
       setInterval(() => {
-        if (this.#options.looksForDdl()) void this.#recordDdl();
+        if (this.#options.leads()) void this.#recordDdl();
       }, DDL_MS),
     );
     void this.#recordDdl();
@@ -72,12 +74,12 @@ export class Maintenance {
   }
 
   async #prune(): Promise<void> {
-    const { log, retentionS, maxRows, failures, logger } = this.#options;
+    const { log, retentionS, maxRows, leads, follows, failures, logger } = this.#options;
     try {
-      const pruned = await log.prune(retentionS, maxRows);
+      const pruned = follows() ? 0 : await log.prune(retentionS, maxRows);
       failures.succeeded(PRUNING_FAILED);
       // A schema of another version may fit for reading, and for pruning, and still mean something else.
-      await failures.checkSchema();
+      await failures.checkSchema({ owners: leads() });
       if (pruned > 0) logger.info({ pruned }, 'old changes were pruned');
     } catch (error) {
       if (this.#stopped) return;

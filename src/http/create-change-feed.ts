@@ -66,9 +66,10 @@ export interface FeedWithStreams extends FeedParts {
    */
   respond: Respond;
   /**
-   * Ends all streams and polls of a subject, because its rights were withdrawn: here at once, at the other servers on the
-   * database within a second. Each stream receives `event: revoked` before its end. `caller` has to refuse the subject from
-   * now on, or it comes back. Rejects where the database cannot be reached; the streams here have ended then, too.
+   * Ends all streams and polls of a subject, because its rights were withdrawn: here at once, and so at the other servers on
+   * the database, or within 2.5 s where a notification is lost. Each stream receives `event: revoked` before its end. `caller`
+   * has to refuse the subject from now on, or it comes back. Rejects where the database cannot be reached; the streams here
+   * have ended then, too.
    */
   endStreams(of: { readonly subject: string }): Promise<void>;
   /**

@@ -129,8 +129,14 @@ function addNotifications(registry: Registry, { changes }: FeedParts): void {
   counters(
     registry,
     'notifications_received_total',
-    'Notifications received, from writers, and from the leader where that is another server',
+    'Notifications received: from writers, from the leader where that is another server, and others, which mean nothing here',
     () => Object.entries(counts.notifications).map(([from, value]) => ({ value, labels: { from } })),
+  );
+  counters(
+    registry,
+    'messages_received_total',
+    'Messages of the leader, by what became of them. told: sent on without a query. known: all of it was read already. missed: one before was lost, brief: more had changed than a message holds, and so the log was read',
+    () => Object.entries(counts.messages).map(([outcome, value]) => ({ value, labels: { outcome } })),
   );
   counter(
     registry,

@@ -155,10 +155,9 @@ export class Monitor {
   }
 
   #take(reading: SentReading): void {
-    const { counts, health } = this.#options.changes;
+    const { counts } = this.#options.changes;
     this.#history.add(reading.measured?.countsOf() ?? new Map(), reading.lagsMs);
-    const readAt = performance.now() - (health.readAgoMs ?? 0);
-    this.#traces.add(reading, { heardAt: counts.heardAt, readAt });
+    this.#traces.add(reading, counts.heardAt);
     if (this.#pages.size > 0) this.#live.add(reading);
   }
 

@@ -15,9 +15,9 @@ export class Traces {
 
   /**
    * Takes a reading that has just been handed to the sockets.
-   * @param heardAt when the last notification was received, and `readAt` when the reading had been read: by performance.now().
+   * @param heardAt when the last notification was received, by performance.now().
    */
-  add({ changes, measured, sent }: SentReading, { heardAt, readAt }: { heardAt: number; readAt: number }): void {
+  add({ changes, measured, sent }: SentReading, heardAt: number): void {
     if (!measured) return;
     const now = performance.now();
     for (const [place, { operation, xid, resource }] of changes.entries()) {
@@ -28,7 +28,7 @@ export class Traces {
       this.#traces.set(String(xid), {
         server: this.#server,
         notifiedMs: heardAt >= madeAt ? heardAt - madeAt : null,
-        readMs: readAt - madeAt,
+        readMs: measured.readAt - madeAt,
         handedMs: now - madeAt,
         streams: tally?.streams ?? 0,
         behind: tally?.behind ?? 0,

@@ -216,7 +216,8 @@ describe('notifications', () => {
         grown('leader', 'notifications_received_total{from="writer"}') === 1 &&
         grown('leader', 'notifications_sent_total') >= 1 &&
         grown('follower', 'notifications_received_total{from="writer"}') === 1 &&
-        grown('follower', 'notifications_received_total{from="leader"}') >= 1
+        grown('follower', 'notifications_received_total{from="leader"}') >= 1 &&
+        grown('follower', 'messages_received_total{outcome="told"}') === 1
       );
     }, 'the notifications');
     expect((await metrics(one.url)).listening).toBe(1);

@@ -12,8 +12,17 @@ import { until } from '../until.js';
 
 const run = promisify(execFile);
 
-/** As an operator would set it up with a standby: enough WAL is kept for one that is just being made. */
-const SETTINGS = { max_connections: '250', max_wal_size: '4GB', wal_keep_size: '1GB', wal_writer_delay: '10s' };
+/**
+ * As an operator would set it up with a standby: enough WAL is kept for one that is just being made. The queue of
+ * notifications is small, so that it can be filled, in pages of 8 kB.
+ */
+const SETTINGS = {
+  max_connections: '250',
+  max_wal_size: '4GB',
+  wal_keep_size: '1GB',
+  wal_writer_delay: '10s',
+  max_notify_queue_pages: '4000',
+};
 
 /** The Postgres under the soak: it can be restarted, crashed, and replaced by a standby that lags behind. */
 export class SoakPostgres {

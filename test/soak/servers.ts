@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.js';
+import { NotificationFilter } from '../notification-filter.js';
 import { TcpProxy, targetOf } from '../tcp-proxy.js';
 import { until } from '../until.js';
 
@@ -13,6 +14,8 @@ export interface Server {
   readonly front: TcpProxy;
   /** Its way to Postgres. */
   readonly back: TcpProxy;
+  /** On the way of its notifications. */
+  readonly filter: NotificationFilter;
 }
 
 /** Several built servers on one database, as an operator runs them. */
@@ -39,7 +42,8 @@ export class Servers {
   }
 
   async start(more: Readonly<Record<string, string>> = {}): Promise<Server> {
-    const back = await TcpProxy.open(() => targetOf(this.databaseUrl()));
+    const filter = new NotificationFilter();
+    const back = await TcpProxy.open(() => targetOf(this.databaseUrl()), filter.newFilter);
     const child = spawn(process.execPath, [join(packageRoot, 'dist/src/cli.js'), 'serve'], {
       cwd: '/',
       env: {
@@ -77,7 +81,7 @@ export class Servers {
     if (!own) throw new Error(`A server did not start: ${this.errors.join('\n')}`);
     const target = targetOf(own);
     const front = await TcpProxy.open(() => target);
-    server = { child, front, back, url: `http://127.0.0.1:${front.port}` };
+    server = { child, front, back, filter, url: `http://127.0.0.1:${front.port}` };
     if (leads) this.#leader = server;
     this.running.push(server);
     return server;

@@ -6,6 +6,7 @@ import { signToken } from '../../src/http/token.js';
 import { until } from '../until.js';
 import { type Habits, HEARTBEAT_S, SoakClient, topicsOf } from './clients.js';
 import type { Fault, Target } from './fault.js';
+import { MESSAGE_FAULTS } from './faults/messages.js';
 import { NETWORK_FAULTS } from './faults/network.js';
 import { POSTGRES_FAULTS } from './faults/postgres.js';
 import { SERVER_FAULTS } from './faults/servers.js';
@@ -34,8 +35,8 @@ const FAULTS_MS = MINUTES * 40_000;
 const WRITERS = { count: 8, pauseMs: 20 };
 const SECRET = 'a secret of the soak, long enough for HS256';
 /** Those whose names match SOAK_FAULTS, or all. */
-const FAULTS = [...SESSION_FAULTS, ...POSTGRES_FAULTS, ...NETWORK_FAULTS, ...SERVER_FAULTS].filter(({ name }) =>
-  new RegExp(process.env.SOAK_FAULTS ?? '').test(name),
+const FAULTS = [...SESSION_FAULTS, ...POSTGRES_FAULTS, ...NETWORK_FAULTS, ...SERVER_FAULTS, ...MESSAGE_FAULTS].filter(
+  ({ name }) => new RegExp(process.env.SOAK_FAULTS ?? '').test(name),
 );
 
 const HABITS: readonly (readonly [string, Habits])[] = [

@@ -2,20 +2,12 @@ import pg from 'pg';
 import { type FindPassword, sessionTo } from '../../database/address.js';
 import type { WatchedTable } from '../declared-scopes.js';
 import { AdaptiveTimeout, LONGEST_PATIENCE_MS } from './adaptive-timeout.js';
-import { epochId, positionInForce, resolve } from './epochs.js';
-import { formatSnapshot, isAtLeast, type Position } from './position.js';
-import {
-  changeOf,
-  changesIn,
-  countsIn,
-  lostReading,
-  type Measured,
-  positionOf,
-  type Reading,
-  type ReadingRow,
-  type SnapshotRow,
-} from './reading.js';
+import { changesIn, positionOf, type ReadingRow, type SnapshotRow } from './change-rows.js';
+import { epochId } from './epochs.js';
+import { isAtLeast, type Position } from './position.js';
+import { lostReading, type Reading, readingIn, readParameters } from './reading.js';
 import { type Reads, readsOver } from './reads.js';
+import { READER_SETTINGS } from './session-settings.js';
 import {
   LOGGED_RESOURCES,
   MAX_CHANGES,
@@ -24,8 +16,6 @@ import {
   POSITION_BEFORE,
   WATCHED_TABLES,
 } from './statements.js';
-import { type SummedUpRow, summedUpChanges } from './summed-up-changes.js';
-import { withoutUncertainOrder } from './uncertain-order.js';
 
 /**
  * Of more changes than this, of whatever resources, a client that comes back is told to refetch all. Were only those of
@@ -36,32 +26,13 @@ const MAX_REPLAYED = 100_000;
 /** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
 const PRUNE_BATCH = 10_000;
 
+/** After this time without a query a session ends, in ms: to open one takes Postgres as much CPU as a hundred reads. */
+const IDLE_MS = 60_000;
+
 /** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
 const QUICK_MS = 3000;
 
-/**
- * What the reader's sessions are pinned to, whatever the role or the database says. A plan is made once and kept, for to
- * make it takes longer than all the rest of the read (0.95 ms with it, 0.27 without), so it must not depend on how long the
- * log is then: without the two switches it may scan the whole log, or collect all that is new before it gives the first row.
- * Under repeatable read it would see nothing new.
- */
-const SESSION = [
-  // Nothing that somebody has put into another schema is taken for a function or an operator of Postgres.
-  'search_path=pg_catalog,pg_temp',
-  'plan_cache_mode=force_generic_plan',
-  'enable_seqscan=off',
-  'enable_bitmapscan=off',
-  'jit=off',
-  // Row level security on the log fails a read then. Otherwise it would find nothing, for ever, and say nothing.
-  'row_security=off',
-  'default_transaction_isolation=read\\ committed',
-  'default_transaction_read_only=off',
-  'statement_timeout=30s',
-  'lock_timeout=5s',
-  'idle_in_transaction_session_timeout=60s',
-]
-  .map((setting) => `-c ${setting}`)
-  .join(' ');
+const SETTINGS = `${READER_SETTINGS} -c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s`;
 
 /** The log `change_feed.change`: reads what is new for a position, and prunes. */
 export class ChangeLog {
@@ -85,9 +56,9 @@ export class ChangeLog {
    * @param onError hears of idle connections that break; the next read opens a new one.
    */
   constructor(databaseUrl: string, onError: (error: Error) => void, password?: FindPassword) {
-    const connect = (max: number, idleTimeoutMillis = 10_000) => {
+    const connect = (max: number, idleTimeoutMillis: number) => {
       const pool = new pg.Pool({
-        ...sessionTo(databaseUrl, { name: 'pg-change-feed log', options: SESSION, password }),
+        ...sessionTo(databaseUrl, { name: 'pg-change-feed log', options: SETTINGS, password }),
         max,
         idleTimeoutMillis,
         connectionTimeoutMillis: 5000,
@@ -101,11 +72,11 @@ export class ChangeLog {
       });
       return pool;
     };
-    this.#tail = connect(1);
-    this.#replays = connect(2);
+    this.#tail = connect(1, IDLE_MS);
+    this.#replays = connect(2, IDLE_MS);
     // Asked for when changes were missed, and then an older connection may well be dead: each time a new one.
     this.#names = connect(2, 1);
-    this.#rest = connect(2);
+    this.#rest = connect(2, IDLE_MS);
     // At the start nobody is stale yet: the first read may take as long as it needs.
     this.#news = readsOver(this.#tail, LONGEST_PATIENCE_MS);
     this.#sharedReplay = readsOver(this.#replays);
@@ -146,8 +117,10 @@ export class ChangeLog {
    * @param resources only these; all unless given.
    */
   async replay(since: Position, resources?: readonly string[]): Promise<Reading> {
-    const readOf = (names: readonly string[] | null, many: boolean) =>
-      this.#read(this.#sharedReplay, since, names, MAX_REPLAYED, many);
+    const readOf = async (names: readonly string[] | null, many: boolean): Promise<Reading> => {
+      const { rows: _, ...reading } = await this.#read(this.#sharedReplay, since, names, MAX_REPLAYED, many);
+      return reading;
+    };
     if (!resources) return readOf(null, false);
     // How many there are of each resource, first: that ends after 100,000 of whatever resources.
     const all = await readOf(null, true);
@@ -169,38 +142,22 @@ export class ChangeLog {
     limit: number | null,
     many = false,
   ): Promise<Reading> {
-    const parameters = [formatSnapshot(since), resources, epochId(since)];
+    const parameters = readParameters(since, resources);
     const begunAt = performance.now();
     const sumUp = () => (this.#scopeReaders > 0 ? reads.summedUpByScope : reads.summedUp).ask([...parameters, limit]);
-    let rows: SummedUpRow[] = many ? await sumUp() : [];
-    let isSummedUp = true;
+    let rows: ReadingRow[] = many ? await sumUp() : [];
     if (changesIn(rows) <= MAX_CHANGES_AGAIN) {
       rows = await reads.each.ask(parameters);
-      isSummedUp = rows.length > MAX_CHANGES;
-      if (isSummedUp) rows = await sumUp();
+      if (rows.length > MAX_CHANGES) rows = await sumUp();
     }
 
-    const position = positionOf(rows[0]);
-    if (!position) {
+    const reading = readingIn(rows, since, begunAt);
+    if (!reading) {
       // Postgres was started anew, maybe after a crash.
       await this.begin();
       return this.#read(reads, since, resources, limit, many);
     }
-    const { epoch, horizon } = rows[0] as { epoch: string } & ReadingRow;
-    const from = resolve(since);
-    const told = isSummedUp ? summedUpChanges(rows) : withoutUncertainOrder(rows.flatMap(changeOf));
-    const measured: Measured = {
-      begunAt,
-      agesMs: told.map(({ ageMs }) => ageMs),
-      changes: changesIn(rows),
-      countsOf: () => countsIn(rows),
-    };
-    const lost =
-      !isAtLeast(position, from) ||
-      (horizon != null && !isAtLeast(from, positionInForce(epoch, horizon))) ||
-      (limit !== null && measured.changes >= limit);
-    if (lost) return lostReading(position);
-    return { position, changes: told.map(({ change }) => change), lost, measured };
+    return limit !== null && changesIn(rows) >= limit ? lostReading(reading.position) : reading;
   }
 
   /**
@@ -214,6 +171,11 @@ export class ChangeLog {
       if (!ended) this.#scopeReaders -= 1;
       ended = true;
     };
+  }
+
+  /** Tells whether it does so: then it has to read such batches itself, for another server tells it their names alone. */
+  get tellsScopes(): boolean {
+    return this.#scopeReaders > 0;
   }
 
   /** The position of now, of one statement. See {@link ChangeLog.begin} for when no epoch is in force. */

@@ -1,16 +1,32 @@
 import { backoffMs } from '../backoff.js';
 import type { Failures } from '../failure-log.js';
 import type { ChangeLog } from './change-log.js';
+import { isSummedUp, type ReadingRow } from './change-rows.js';
 import type { Position } from './position.js';
-import type { Reading } from './reading.js';
+import { type Reading, readingIn, readingOf, readParameters } from './reading.js';
+import { MAX_CHANGES } from './statements.js';
+import { type Stretch, stepOf } from './stretch.js';
 
 const READ_FAILED = 'the log could not be read';
 
-/** Reads the log from one position to the next, one read at a time, and tries again for ever where it fails. */
+/** The parts that a log reader works with. */
+export interface LogReaderOptions {
+  readonly log: Pick<ChangeLog, 'read' | 'tellsScopes'>;
+  /** Where it begins. */
+  readonly start: Position;
+  readonly failures: Failures;
+  /** Receives everything that was read, or that another server has read, each change once. */
+  readonly onReading: (reading: Reading) => void;
+  /** Called when a read begins. It returns what is called when that read has succeeded. Default: nothing. */
+  readonly onBegin?: () => () => void;
+}
+
+/**
+ * Follows the log from one position to the next: by reads, one at a time, and tries again for ever where one fails; and by
+ * stretches that another server has read. Whatever comes first, and however often, each change is told once, in order.
+ */
 export class LogReader {
-  readonly #log: ChangeLog;
-  readonly #failureLog: Failures;
-  readonly #onReading: (reading: Reading) => void;
+  readonly #options: LogReaderOptions;
   readonly #waiting = new Set<() => void>();
   #position: Position;
   #current: Promise<boolean> | undefined;
@@ -20,12 +36,9 @@ export class LogReader {
   #readAt: number | undefined;
   #stopped = false;
 
-  /** @param onReading hears of each read that succeeded, when {@link LogReader.position} stands behind it. */
-  constructor(log: ChangeLog, start: Position, failureLog: Failures, onReading: (reading: Reading) => void) {
-    this.#log = log;
-    this.#position = start;
-    this.#failureLog = failureLog;
-    this.#onReading = onReading;
+  constructor(options: LogReaderOptions) {
+    this.#options = options;
+    this.#position = options.start;
   }
 
   /** How far it has read. */
@@ -69,6 +82,39 @@ export class LogReader {
     return this.read();
   }
 
+  /**
+   * Reads with a query of somebody else's, beside its own reads.
+   * @param ask runs the query with the parameters of a read.
+   * @returns whether it found changes. Rejects as `ask` does.
+   */
+  async readWith(ask: (parameters: unknown[]) => Promise<ReadingRow[]>): Promise<boolean> {
+    const from = this.#position;
+    const begunAt = performance.now();
+    const succeed = this.#options.onBegin?.();
+    const rows = await ask(readParameters(from));
+    if (this.#stopped) return false;
+    const reading = rows.length > MAX_CHANGES ? undefined : readingIn(rows, from, begunAt);
+    if (!reading || reading.lost) void this.readNow();
+    else this.#succeed(from, reading, succeed);
+    return reading?.changes.length !== 0;
+  }
+
+  /**
+   * Takes a stretch that another server has read, and reads where it does not follow, or tells too little.
+   * @param begunAt when that read began, by performance.now().
+   * @returns what it did; `brief`: it read, because the stretch has names alone where scopes are told apart.
+   */
+  take(stretch: Stretch, begunAt: number): 'told' | 'known' | 'missed' | 'brief' {
+    const rows = this.#stopped ? 'ignore' : stepOf(this.#position, stretch);
+    if (rows === 'ignore') return 'known';
+    if (rows === 'read' || (this.#options.log.tellsScopes && rows.some(isSummedUp))) {
+      void this.read();
+      return rows === 'read' ? 'missed' : 'brief';
+    }
+    this.#tell(readingOf(stretch.to, rows, begunAt));
+    return 'told';
+  }
+
   /** Resolves with the next read that succeeds, or when there will be none. */
   recovered(): Promise<void> {
     return new Promise((resolve) => {
@@ -87,15 +133,12 @@ export class LogReader {
 
   async #readOnce(): Promise<boolean> {
     if (this.#stopped) return false;
+    const from = this.#position;
+    const succeed = this.#options.onBegin?.();
     try {
-      const reading = await this.#log.read(this.#position);
+      const reading = await this.#options.log.read(from);
       if (this.#stopped) return false;
-      this.#position = reading.position;
-      this.#failures = 0;
-      this.#failureLog.succeeded(READ_FAILED);
-      this.#readAt = performance.now();
-      this.#onReading(reading);
-      this.#release();
+      this.#succeed(from, reading, succeed);
       return true;
     } catch (error) {
       if (!this.#stopped) this.#fail(error);
@@ -103,9 +146,26 @@ export class LogReader {
     }
   }
 
+  #succeed(from: Position, reading: Reading, succeed: (() => void) | undefined): void {
+    this.#failures = 0;
+    this.#options.failures.succeeded(READ_FAILED);
+    this.#readAt = performance.now();
+    succeed?.();
+    if (from === this.#position) this.#tell(reading);
+    // Something else was faster. Of what is lost it is not known how much: the next read, from there, will say.
+    else if (reading.lost) void this.read();
+    else this.take({ from, to: reading.position, rows: reading.rows ?? [] }, reading.measured?.begunAt ?? this.#readAt);
+    this.#release();
+  }
+
+  #tell(reading: Reading): void {
+    this.#position = reading.position;
+    this.#options.onReading(reading);
+  }
+
   #fail(error: unknown): void {
     this.#failures += 1;
-    this.#failureLog.failed(READ_FAILED, error);
+    this.#options.failures.failed(READ_FAILED, error);
     this.#retry = setTimeout(() => void this.readNow(), backoffMs(this.#failures));
   }
 

@@ -1,15 +1,14 @@
 import type pg from 'pg';
 import { AdaptiveTimeout } from './adaptive-timeout.js';
-import type { ReadingRow } from './reading.js';
+import type { ReadingRow } from './change-rows.js';
 import { READ, READ_SUMMED_UP } from './statements.js';
-import type { SummedUpRow } from './summed-up-changes.js';
 import { READ_SUMMED_UP_BY_SCOPE } from './summed-up-scopes.js';
 
 /** A read, one by one and summed up. */
 export interface Reads {
   readonly each: AdaptiveTimeout<ReadingRow>;
   readonly summedUp: AdaptiveTimeout<ReadingRow>;
-  readonly summedUpByScope: AdaptiveTimeout<SummedUpRow>;
+  readonly summedUpByScope: AdaptiveTimeout<ReadingRow>;
 }
 
 /** Makes the reads over a pool. @param patienceMs until one has been answered for the first time. */

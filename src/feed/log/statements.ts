@@ -33,8 +33,8 @@ export const NEWER = `
     where c.xid = any (array(
         select pg_snapshot_xip($1::pg_snapshot) except select pg_snapshot_xip(pg_current_snapshot())))
       and ($2::text[] is null or change_feed.readable_name(c.resource) = any ($2))`;
-export const READ = `
-  select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
+const readWith = (more: string) => `
+  select ${more} pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,
     c.xid::text as xid, change_feed.readable_name(c.resource) as resource, c.details[1] as operation,
     case when c.details[1] <> 'emit' then change_feed.readable(c.keys) end as keys,
@@ -48,6 +48,14 @@ export const READ = `
     ${NEWER} limit ${MAX_CHANGES + 1}
   ) c on true
   order by c.lsn, c.at`;
+export const READ = readWith('');
+/**
+ * The same, asks for the lead, thoroughly where $4, and for orders to all servers, of which the notification may be lost: all
+ * that a server asks while nothing happens.
+ */
+export const READ_AND_BEAT = readWith(
+  '(select change_feed.beat($4)) as beat, (select change_feed.has_orders()) as orders,',
+);
 export const READ_SUMMED_UP = `
   select pg_current_snapshot()::text as snapshot, e.id as epoch, case when e.id <> $3 then e.earlier end as earlier,
     (select h.snapshot::text from change_feed.horizon h) as horizon,

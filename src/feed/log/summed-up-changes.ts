@@ -1,22 +1,11 @@
 import type { LoggedChange, ScopedStatement } from '../../change.js';
+import { type ChangeRow, changeOf } from './change-rows.js';
 import { statementOfAnything, statementOfNothing, statementOfValue } from './logged-scopes.js';
-import { changeOf, type ReadingRow } from './reading.js';
 import type { AgedChange } from './uncertain-order.js';
 
-/** A row of READ_SUMMED_UP_BY_SCOPE. */
-export interface SummedUpRow extends ReadingRow {
-  /** JSON: the scopes of which it is known what these changes did, `"*"` of all; null: of none. */
-  known?: string | null;
-  /** The columns of the scope of which the row tells one value of one change. */
-  columns?: string | null;
-  value?: string | null;
-  /** True where the change had several values of the scope. */
-  several?: boolean | null;
-}
-
 /** Makes one change of each resource of a batch that was summed up, with what its scopes' subscribers receive. */
-export function summedUpChanges(rows: readonly SummedUpRow[]): AgedChange[] {
-  const resources = new Map<string, SummedUpRow[]>();
+export function summedUpChanges(rows: readonly ChangeRow[]): AgedChange[] {
+  const resources = new Map<string, ChangeRow[]>();
   for (const row of rows) {
     if (row.resource === null) continue;
     const known = resources.get(row.resource);
@@ -32,7 +21,7 @@ export function summedUpChanges(rows: readonly SummedUpRow[]): AgedChange[] {
   });
 }
 
-function statementOfRow(row: SummedUpRow, summary: LoggedChange): ScopedStatement {
+function statementOfRow(row: ChangeRow, summary: LoggedChange): ScopedStatement {
   const { columns, value, keys, several, known } = row;
   if (columns != null) {
     const [told] = changeOf({ ...row, scopes: null });

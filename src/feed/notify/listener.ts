@@ -8,12 +8,15 @@ import { backoffMs, LONGEST_BACKOFF_MS } from '../backoff.js';
 
 /**
  * The channel of writers and servers alike. Anybody with a login may listen, so a payload carries nothing to read: of a
- * writer it is empty, of a leader 16 random hexadecimal digits, of a call the id of its server or its own, of a question a word.
+ * writer it is empty, of a leader encrypted, of a call the id of its server or its own, of a question a word.
  */
 export const CHANNEL = 'change_feed';
 
-/** The payload of a leader that stops, so that another takes over at once: the id of no leader. */
-export const VACANT = '0000000000000000';
+/** The payload of a writer. */
+export const WRITERS = '';
+
+/** A channel on which nobody notifies: to listen to it for a moment shows that a connection answers. */
+const NO_CHANNEL = 'change_feed_nothing';
 
 /** The time that ending a connection may take, in ms: one whose other side is gone is never answered. */
 export const CLOSE_MS = 1000;
@@ -22,12 +25,21 @@ export const CLOSE_MS = 1000;
 const ROUND_TRIP_MS = 5000;
 
 /** How long an answer may take before the connection counts as dead, in ms: a half-open one never says so itself. */
-const SILENCE_MS = 3000;
+const SILENCE_MS = 2000;
+
+/** Between two looks whether a connection answers over which nothing is missed, in ms: each costs the database a query. */
+const CHECK_MS = 30_000;
+
+/** A notification. */
+export interface Notification {
+  readonly payload: string;
+  /** The process id of the session that sent it, as Postgres says. */
+  readonly pid: number;
+}
 
 /** Receives what the listener notices. */
 export interface NotificationHandlers {
-  /** A notification came: read now. The payload says at most which server. */
-  readonly onNotification: (payload: string) => void;
+  readonly onNotification: (notification: Notification) => void;
   /** LISTEN is back after a loss: notifications sent meanwhile were lost. */
   readonly onReconnected: () => void;
   /** The connection is lost; it is opened again, for ever, until {@link NotificationListener.stop}. */
@@ -40,6 +52,7 @@ export class NotificationListener {
   readonly #databaseUrl: string;
   readonly #handlers: NotificationHandlers;
   readonly #awaited = new Map<string, () => void>();
+  #receivedAt = Number.NEGATIVE_INFINITY;
   #session: ListenSession;
   #listening = false;
   #stopped = false;
@@ -61,6 +74,26 @@ export class NotificationListener {
   /** Whether the connection stands and listens, as far as is known. */
   get listening(): boolean {
     return this.#listening;
+  }
+
+  /** When the last notification was received, by performance.now(). */
+  get receivedAt(): number {
+    return this.#receivedAt;
+  }
+
+  /** Looks whether the connection answers, and opens another where it does not: something was missed. */
+  async check(): Promise<void> {
+    const session = this.#session;
+    if (!this.#listening || session.isChecked) return;
+    session.isChecked = true;
+    try {
+      await session.subscriber.listenTo(NO_CHANNEL);
+      await session.subscriber.unlisten(NO_CHANNEL);
+    } catch (error) {
+      if (!session.closed && this.#listening) this.#replace(session, error as Error);
+    } finally {
+      session.isChecked = false;
+    }
   }
 
   /**
@@ -114,8 +147,7 @@ export class NotificationListener {
       {
         // Anyone can NOTIFY our channel; the default, JSON.parse, would emit errors for what isn't JSON.
         parse: (payload: string) => payload,
-        // After the last has been answered or given up: pg warns of a query behind another.
-        paranoidChecking: SILENCE_MS + 100,
+        paranoidChecking: CHECK_MS,
         // By default it gives up after 3 s.
         retryTimeout: Number.POSITIVE_INFINITY,
         retryInterval: (attempt: number) => {
@@ -126,9 +158,11 @@ export class NotificationListener {
       },
     );
     const session = new ListenSession(subscriber);
-    subscriber.notifications.on(CHANNEL, (payload = '') => {
+    subscriber.events.on('notification', ({ channel, payload = '', processId }) => {
+      if (channel !== CHANNEL) return;
+      this.#receivedAt = performance.now();
       this.#awaited.get(payload)?.();
-      this.#handlers.onNotification(payload);
+      this.#handlers.onNotification({ payload, pid: processId });
     });
     subscriber.events.on('reconnect', (attempt: number) => {
       if (session.closed) return;
@@ -150,14 +184,17 @@ export class NotificationListener {
       }
     });
     subscriber.events.on('error', (error: Error) => {
-      if (session.closed) return;
-      this.#handlers.onError(error);
       // It has connected again, and its LISTEN has failed, on a standby for one: it would not try that again.
-      this.#listening = false;
-      void session.close();
-      if (session.listens) void this.#replaceSession();
+      if (!session.closed) this.#replace(session, error);
     });
     return session;
+  }
+
+  #replace(session: ListenSession, error: Error): void {
+    this.#handlers.onError(error);
+    this.#listening = false;
+    void session.close();
+    if (session.listens) void this.#replaceSession();
   }
 
   /** Opens another subscriber, until one listens. */
@@ -187,6 +224,8 @@ class ListenSession {
   /** LISTEN has succeeded once; from then on pg-listen repeats it on each connection. */
   listens = false;
   closed = false;
+  /** Whether somebody looks whether it answers. */
+  isChecked = false;
   /** When it last began to listen, by performance.now(). */
   connectedAt = Number.POSITIVE_INFINITY;
 
