@@ -1,5 +1,5 @@
--- Messages of the leader to the other servers: what it has read, so that they need not read. Anybody may LISTEN, so they are
--- encrypted, and their key is here. And what each server asks every two seconds.
+-- The key of the messages by which the leader tells the other servers what it has read. Anybody may LISTEN, so they are
+-- encrypted. And the question that each server asks every two seconds.
 
 do $$
 begin
@@ -26,10 +26,10 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.new_message_key() from public;
 
--- Makes the calling session the leader unless another leads. Where it leads, and is idle, it renews that. Returns 'follows',
--- 'leads' or 'idle'. Called by each server every 2 to 2.5 s. Never waits. To list all locks of the cluster is most of what it
--- costs. So unless thorough it takes the leader to be there while anybody has its lock, which may be somebody who has taken
--- it since.
+-- Makes the calling session the leader unless another leads. Where it leads, and is idle, it renews the idle time. Returns
+-- 'follows', 'leads' or 'idle'. Each server calls it every 2 to 2.5 s. It never waits. Most of its cost is the list of all locks
+-- of the cluster. So unless thorough it assumes that the leader is there while anybody has its lock, and that may be somebody
+-- who has taken the lock since.
 create function change_feed.beat(thorough boolean default true) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -12,7 +12,7 @@ export interface Target {
 interface Pair {
   readonly near: Socket;
   readonly far: Socket | undefined;
-  /** What all answers go through. */
+  /** The stream that all answers go through. */
   readonly filter: Duplex | undefined;
 }
 

@@ -26,7 +26,7 @@ const READ_MS = 2000;
 
 const LISTENER_FAILED = 'the connection that listens failed, connecting again';
 
-/** What a live reader works with. */
+/** The parts of a {@link LiveReader}. */
 export interface LiveReaderOptions {
   readonly log: ChangeLog;
   /** A direct connection to Postgres. */
@@ -59,7 +59,7 @@ export class LiveReader {
   #timer: NodeJS.Timeout | undefined;
   /** The number of changes that had been read when the leader last asked. */
   #foundBefore = 0;
-  /** When the log was last read by the clock, by performance.now(). */
+  /** The time of the last read by the clock, by performance.now(). */
   #beatAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
@@ -155,7 +155,7 @@ export class LiveReader {
     return this.#listener.stop();
   }
 
-  /** How far this server has read. */
+  /** The position up to which this server has told. */
   get position(): Position {
     if (!this.#reader) throw new Error('The feed has not been started');
     return this.#reader.position;

@@ -19,7 +19,7 @@ export const END_COLUMNS = ['snapshot', 'epoch', 'earlier', 'horizon', 'beat', '
 /** A row of a read; `resource` is null where there is no change. */
 export interface ReadingRow extends SnapshotRow, ChangeRow {
   horizon: string | null;
-  /** Of {@link READ_AND_BEAT}: what the session is now, and whether there is an order to all servers. */
+  /** The answers of {@link READ_AND_BEAT}: the standing of the session, and whether there is an order to all servers. */
   beat?: string;
   orders?: boolean;
 }
@@ -59,7 +59,7 @@ export function isSummedUp({ xid, columns }: ChangeRow): boolean {
   return xid === null || columns != null;
 }
 
-/** How many changes were read, those that were summed up counted one by one. */
+/** Counts the changes that were read, those that were summed up one by one. */
 export function changesIn(rows: readonly ChangeRow[]): number {
   return rows.reduce((sum, { resource, made }) => sum + (resource === null ? 0 : (made ?? 0)), 0);
 }

@@ -12,7 +12,7 @@ const READ_FAILED = 'the log could not be read';
 /** The parts that a log reader works with. */
 export interface LogReaderOptions {
   readonly log: Pick<ChangeLog, 'read' | 'tellsScopes'>;
-  /** Where it begins. */
+  /** The position at which it begins. */
   readonly start: Position;
   readonly failures: Failures;
   /** Receives everything that was read, or that another server has read, each change once. */
@@ -41,17 +41,17 @@ export class LogReader {
     this.#position = options.start;
   }
 
-  /** How far it has read. */
+  /** The position up to which it has read. */
   get position(): Position {
     return this.#position;
   }
 
-  /** How long ago it read, in ms; null while it can't. */
+  /** The time since its last read, in ms; null while none succeeds. */
   get readAgoMs(): number | null {
     return this.#readAt === undefined || this.#failures > 0 ? null : performance.now() - this.#readAt;
   }
 
-  /** Whether the last read succeeded. */
+  /** Tells whether the last read succeeded. */
   get healthy(): boolean {
     return this.#failures === 0;
   }

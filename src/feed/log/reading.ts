@@ -14,12 +14,12 @@ import { formatSnapshot, isAtLeast, type Position } from './position.js';
 import { summedUpChanges } from './summed-up-changes.js';
 import { withoutUncertainOrder } from './uncertain-order.js';
 
-/** What a read found. */
+/** The result of a read. */
 export interface Reading {
-  /** Where the reader stands now: the next read goes on from here. */
+  /** The position of the reader now: the next read goes on from here. */
   readonly position: Position;
   /**
-   * What committed since, each row's changes in their order. More than 200 are summed up to one per resource; more than
+   * The changes that committed since, each row's changes in their order. More than 200 are summed up to one per resource; more than
    * 100, where the read before found as many.
    */
   readonly changes: readonly LoggedChange[];
@@ -34,24 +34,24 @@ export interface Reading {
    */
   readonly lost: boolean;
   /**
-   * When what was read was made, and how much that is: `tail` shows it, the metrics count it, and it decides whether the next
-   * read is summed up. Absent where the stretch was known without a query.
+   * The age and number of the changes: `tail` shows them, the metrics count them, and they decide whether
+   * the next read is summed up. Absent where the stretch was known without a query.
    */
   readonly measured?: Measured;
 }
 
-/** When what was read was made, as far as a reading can tell. */
+/** The age of the changes of a reading, as far as it can tell, and their number. */
 export interface Measured {
-  /** When the read was asked for, by performance.now(): before its snapshot was taken. */
+  /** The time at which the read was asked for, by performance.now(): before its snapshot was taken. */
   readonly begunAt: number;
-  /** When what it found was known here, by performance.now(): from the read itself, or from the server that has read it. */
+  /** The time at which the changes were known here, by performance.now(): from the read, or from the server that has read them. */
   readonly readAt: number;
   /**
-   * How long before the reading each change's statement ran, in ms, by the database's clock alone (the column `at`); of
+   * The time from each change's statement to the reading, in ms, by the database's clock alone (the column `at`); of
    * those that were summed up, the earliest of each resource.
    */
   readonly agesMs: readonly number[];
-  /** How many changes were read, those that were summed up counted one by one. */
+  /** The number of changes, those that were summed up counted one by one. */
   readonly changes: number;
   /** Counts the same for each resource. */
   readonly countsOf: () => ReadonlyMap<string, number>;

@@ -1,5 +1,5 @@
 /**
- * What the reader's sessions are pinned to, whatever the role or the database says. A plan is made once and kept, for to
+ * The settings to which the reader's sessions are pinned, whatever the role or the database says. A plan is made once and kept, for to
  * make it takes longer than all the rest of the read (0.95 ms with it, 0.27 without), so it must not depend on how long the
  * log is then: without the two switches it may scan the whole log, or collect all that is new before it gives the first row.
  * Under repeatable read it would see nothing new.

@@ -11,7 +11,7 @@ export interface Stretch {
   readonly rows: readonly ChangeRow[];
 }
 
-/** What a reader does with a stretch: ignore it, read the log itself, or tell these rows and stand at its end. */
+/** A reader's step at a stretch: ignore it, read the log itself, or tell these rows and stand at its end. */
 export type Step = 'ignore' | 'read' | readonly ChangeRow[];
 
 /**

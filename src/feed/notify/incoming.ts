@@ -6,7 +6,7 @@ import type { MessageReceiver } from './message-receiver.js';
 import type { Term } from './message-sender.js';
 import { type Answers, UnansweredNotifications } from './unanswered.js';
 
-/** What notifications lead to. */
+/** The parts to which notifications lead. */
 export interface IncomingOptions {
   readonly receiver: MessageReceiver;
   /** Takes the payload of a notification. @returns whether it was for something else. */

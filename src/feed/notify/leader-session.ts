@@ -5,7 +5,7 @@ import { LONGEST_BACKOFF_MS } from '../backoff.js';
 import { READER_SETTINGS } from '../log/session-settings.js';
 import { CLOSE_MS } from './listener.js';
 
-/** After this, in seconds, Postgres ends the session of a server that hangs, and another can lead. */
+/** The time after which, in seconds, Postgres ends the session of a server that hangs, and another can lead. */
 const HANGING_S = 4;
 
 const SETTINGS = [
@@ -18,13 +18,13 @@ const SETTINGS = [
   '-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2',
 ].join(' ');
 
-/** How a session is opened. */
+/** The options of a session. */
 export interface LeaderSessionOptions {
   /** Straight to Postgres: the lock of a session does not work through a pooler in transaction mode. */
   readonly databaseUrl: string;
   /** Finds its password. Default: that of the address. */
   readonly password?: FindPassword | undefined;
-  /** How long an answer may take, in ms. */
+  /** The longest time that an answer may take, in ms. */
   readonly answerMs: number;
   /** Called when the session has ended by itself. */
   readonly onGone: () => void;

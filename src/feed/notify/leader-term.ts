@@ -7,7 +7,7 @@ import { CHANNEL } from './listener.js';
 import { MessageSender, type Term } from './message-sender.js';
 import { Pause } from './pause.js';
 
-/** Between two reads of a leader that is awake, in ms. */
+/** The time between two reads of a leader that is awake, in ms. */
 const AWAKE_MS = 5;
 /**
  * The same under writers at full speed: from the third time on that it found more than a change for each AWAKE_MS.
@@ -24,7 +24,7 @@ const IDLE_MS = 1000;
 const DEAF_MS = 250;
 /** The longest between two reads of a leader whose reads fail, in ms. */
 const BLIND_MS = 1000;
-/** How long a notification may wait for a message that says that it is answered, in ms: under MESSAGE_WITHIN_MS. */
+/** The time that a notification may wait for a message that says that it is answered, in ms: under MESSAGE_WITHIN_MS. */
 const ANSWER_WITHIN_MS = 100;
 /** The time after which the messages get another key, in ms. */
 const KEY_MS = 24 * 3600 * 1000;
@@ -36,7 +36,7 @@ const NOTIFY = `
   select pg_notify($1, case when queue.usage > 0.01 then $3 else $2 end)
   from (select pg_notification_queue_usage() as usage offset 0) queue where queue.usage <= 0.5`;
 
-/** How a read went: it failed, found more than a change for each AWAKE_MS, or not. */
+/** The outcome of a read: it failed, found more than a change for each AWAKE_MS, or not. */
 type ReadOutcome = 'failed' | 'busy' | 'calm';
 
 /**
@@ -58,7 +58,7 @@ export class LeaderTerm {
   #keyMadeAt = 0;
   #readAt = Number.NEGATIVE_INFINITY;
   #idle = false;
-  /** Whether writers do not notify although this server is idle. */
+  /** True where writers do not notify although this server is idle. */
   #unheard = false;
   #notified = false;
   #stopped = false;

@@ -12,12 +12,12 @@ const BEAT_MS = 2000;
 /** Up to this part of the time more is random, so that servers do not beat at the same moment. */
 const RANDOM = 0.25;
 
-/** How long an answer may take at first, in ms: with the longest pause between two beats under five seconds. */
+/** The time that an answer may take at first, in ms: with the longest pause between two beats under five seconds. */
 const ANSWER_MS = 2000;
 /** The longest, in ms: twice as long on each session after one that did not answer. It may have been slow, and not lost. */
 const LONGEST_ANSWER_MS = 8000;
 
-/** Of so many beats one looks thoroughly whether another server leads: that costs a third more. */
+/** The number of beats of which one looks thoroughly whether another server leads: that costs a third more. */
 const THOROUGH_EVERY = 4;
 
 const SESSION_FAILED = 'the session of the leader failed, opening another';
@@ -44,7 +44,7 @@ export class Leader {
     this.#options = options;
   }
 
-  /** Whether this server leads. */
+  /** Tells whether this server leads. */
   get leading(): boolean {
     return this.#term !== undefined;
   }

@@ -27,7 +27,7 @@ const ROUND_TRIP_MS = 5000;
 /** How long an answer may take before the connection counts as dead, in ms: a half-open one never says so itself. */
 const SILENCE_MS = 2000;
 
-/** Between two looks whether a connection answers over which nothing is missed, in ms: each costs the database a query. */
+/** The time between two looks whether a connection answers over which nothing is missed, in ms: each costs a query. */
 const CHECK_MS = 30_000;
 
 /** A notification. */
@@ -76,7 +76,7 @@ export class NotificationListener {
     return this.#listening;
   }
 
-  /** When the last notification was received, by performance.now(). */
+  /** The time at which the last notification was received, by performance.now(). */
   get receivedAt(): number {
     return this.#receivedAt;
   }
@@ -224,7 +224,7 @@ class ListenSession {
   /** LISTEN has succeeded once; from then on pg-listen repeats it on each connection. */
   listens = false;
   closed = false;
-  /** Whether somebody looks whether it answers. */
+  /** True while somebody looks whether it answers. */
   isChecked = false;
   /** When it last began to listen, by performance.now(). */
   connectedAt = Number.POSITIVE_INFINITY;

@@ -2,13 +2,13 @@ import { CHANNEL } from './listener.js';
 import { decodeMessage, type Message } from './message.js';
 import { type MessageKey, open, sealedMessageOf } from './sealed-message.js';
 
-/** Between two questions for keys, in ms: anybody may send what looks like a message of a new leader. */
+/** The shortest time between two questions for keys, in ms: anybody may send what looks like a message of a new leader. */
 const ASK_MS = 1000;
 
 /** Keys that are known at the most: the leader's, and that of the one before. */
 const MAX_KEYS = 2;
 
-/** What a receiver works with. */
+/** The parts of a {@link MessageReceiver}. */
 export interface MessageReceiverOptions {
   /** Reads the keys that the database has. */
   readonly keys: () => Promise<readonly MessageKey[]>;

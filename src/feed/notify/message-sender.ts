@@ -15,7 +15,7 @@ export interface Term extends MessageKey {
   readonly pid: number;
 }
 
-/** What a sender works with. */
+/** The parts of a {@link MessageSender}. */
 export interface MessageSenderOptions {
   /**
    * Sends a notification.
@@ -35,12 +35,12 @@ export class MessageSender {
   readonly #term: Term;
   #number = 0;
   #sent = 0;
-  /** Where the last message has ended, and what was told since. */
+  /** The end of the last message, and what was told since. */
   #from: Position;
   #to: Position;
   #rows: ChangeRow[] = [];
   #readBegunAt = 0;
-  /** Whether more was told than a message holds. */
+  /** True where more was told than a message holds. */
   #tooMuch = true;
   #isDue = true;
   #sending: Promise<void> | undefined;

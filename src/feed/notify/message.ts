@@ -17,7 +17,7 @@ export type Message =
 export interface News {
   readonly kind: 'news';
   readonly stretch: Stretch;
-  /** How long before the message the read began, in ms. */
+  /** The time from the begin of the read to the message, in ms. */
   readonly readAgoMs: number;
   /**
    * Which notifications of writers the read has answered: so many that came behind the leader's message of this number.

@@ -8,7 +8,7 @@ export interface MessageKey {
   readonly key: Buffer;
 }
 
-/** What a message is bound to: it cannot be read where one of these is another. */
+/** The bounds of a message: it cannot be read where one of these is another. */
 export interface Bound {
   readonly channel: string;
   /** The id of the epoch in force. */

@@ -1,4 +1,4 @@
-/** How long a server that a writer has notified waits for the leader's message before it reads itself, in ms. */
+/** The time that a server waits for the leader's message, when a writer has notified it, before it reads itself, in ms. */
 export const MESSAGE_WITHIN_MS = 250;
 
 /** Messages whose places are remembered. The leader names the last that it has received itself, a few ms ago. */
@@ -20,9 +20,9 @@ export class UnansweredNotifications {
   /** Writers' notifications that were received, and those of them that are answered. */
   #received = 0;
   #answered = 0;
-  /** Whether something else was received that may be a notification: no message can answer that. */
+  /** True where something else was received that may be a notification: no message can answer that. */
   #unknown = false;
-  /** How many writers' notifications were received before each message of the leader, by its term and number. */
+  /** The number of writers' notifications before each message of the leader, by its term and number. */
   readonly #places = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -74,7 +74,7 @@ export class UnansweredNotifications {
       : { behind: last, notifications: this.#answered - place };
   }
 
-  /** Whether a writer's notification is not answered. */
+  /** Tells whether a notification is not answered. */
   get any(): boolean {
     return this.#unknown || this.#answered < this.#received;
   }

@@ -12,7 +12,7 @@ import { MessageSender, type Term } from '../../../src/feed/notify/message-sende
 /** A primary as a reader sees it: transactions, the rows that they wrote, and snapshots. */
 export class SimulatedPrimary {
   readonly epoch = 'abc';
-  /** What has committed, in the order of its statements. */
+  /** The rows that have committed, in the order of its statements. */
   readonly committed: ChangeRow[] = [];
   readonly #open = new Map<bigint, ChangeRow[]>();
   #next = 10n;
@@ -51,7 +51,7 @@ export class SimulatedPrimary {
     return { epoch: this.epoch, xmin: xip[0] ?? this.#next, xmax: this.#next, xip };
   }
 
-  /** What a read from `since` finds at a snapshot. */
+  /** Makes the reading that a read from `since` finds at a snapshot. */
   read(since: Position, at: Position): Reading {
     const rows = this.committed.filter(({ xid }) => {
       const id = BigInt(xid ?? 0);
@@ -80,7 +80,7 @@ interface PendingRead {
 
 /** One server with its own connections, which answer when they are told to. */
 export class SimulatedServer {
-  /** What it has told, in order: the row, and the number of the write. */
+  /** The changes that it has told, in order: the row, and the number of the write. */
   readonly told: { readonly resource: string; readonly key: number }[] = [];
   readonly pending: PendingRead[] = [];
   readonly #primary: SimulatedPrimary;
@@ -161,5 +161,5 @@ export class SimulatedServer {
   }
 }
 
-/** When all that follows from what was done has been done. */
+/** Resolves when all that follows from what was done has been done. */
 export const settled = () => new Promise((resolve) => setImmediate(resolve));

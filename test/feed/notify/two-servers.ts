@@ -16,7 +16,7 @@ export interface Told {
 
 /** Two servers on one database: the one leads, and the other's connections can be meddled with. */
 export class TwoServers implements AsyncDisposable {
-  /** What anybody receives who listens. */
+  /** The payloads that anybody receives who listens. */
   readonly payloads: { readonly payload: string; readonly pid: number }[] = [];
   readonly #closing: (() => Promise<unknown>)[] = [];
 

@@ -11,7 +11,7 @@ const CALM: WriterHabits = { count: 3, pauseMs: 150 };
 /** The time for which notifications are meddled with, in ms. */
 const MEDDLING_MS = 6000;
 
-/** So much of the queue of notifications is filled, as a part of it: where messages are brief, and where nobody notifies. */
+/** The parts of the queue of notifications that are filled: messages are brief then, and nobody notifies. */
 const FILLED = [0.02, 0.51];
 
 type Meddle = NotificationFilter['meddle'];
