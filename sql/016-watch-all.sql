@@ -200,7 +200,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $do$
 begin
   insert into change_feed.future_rule as r (omit, keys) values (watch_future.omit, watch_future.keys)
     on conflict (is_only) do update set omit = excluded.omit, keys = excluded.keys;
-  if exists (select from pg_event_trigger e where e.evtname = 'change_feed_new_table' and e.evtenabled <> 'D') then
+  if exists (select from pg_event_trigger e where e.evtname = 'change_feed_new_table' and e.evtenabled in ('O', 'A')) then
     return;
   end if;
   begin

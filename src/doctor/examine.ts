@@ -3,6 +3,7 @@ import { type Addresses, checkPooler, checkRoundTrip } from './connection.js';
 import { checkEncoding, checkEpoch, checkPublications } from './database.js';
 import { checkExchanged } from './exchanged.js';
 import { type Check, type Finding, guarded } from './finding.js';
+import { checkNewTables } from './new-tables.js';
 import { checkOwners, checkRowSecurity, checkStrangers } from './owners.js';
 import { checkFunctions, checkSchema } from './schema.js';
 import { checkLog, checkOpenTransactions, checkServer } from './server.js';
@@ -55,6 +56,7 @@ function insideSchema(tables: readonly string[]): readonly [string, Check][] {
     ['triggers', checkForeignMembers],
     ['triggers', checkForeignTriggers],
     ['triggers', checkExchanged],
+    ['new tables', checkNewTables],
     ['tables', checkTables(tables)],
     ['publications', checkPublications],
     ['epoch', checkEpoch],

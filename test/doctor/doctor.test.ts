@@ -305,6 +305,27 @@ describe('finds, and says what to run: ', () => {
     expect((await doctor()).stdout).toContain('info  tables: not watched: unbeobachtet');
   });
 
+  test.each([
+    ['dropped', 'drop event trigger change_feed_new_table'],
+    ['dropped with its function', 'drop function change_feed.watch_new_table() cascade'],
+    ['disabled', 'alter event trigger change_feed_new_table disable'],
+    ['for replicas only', 'alter event trigger change_feed_new_table enable replica'],
+  ])('the event trigger that watches new tables, %s', async (_how, sql) => {
+    await psql.query(`select change_feed.watch_all(omit => '{*}', keys => false, future => true)`);
+    try {
+      expect((await findings()).found).toEqual([]);
+      await psql.query(sql);
+      const { found } = await findings();
+      expect(found).toMatchObject([{ level: 'fail', about: 'new tables', says: expect.stringContaining('gone') }]);
+      await psql.query((found[0]?.cure ?? '').replace('as a superuser: ', ''));
+      expect((await findings()).found).toEqual([]);
+      const { rows } = await psql.query('select omit, keys from change_feed.future_rule');
+      expect(rows).toEqual([{ omit: ['*'], keys: false }]);
+    } finally {
+      await psql.query(`select change_feed.watch_all(omit => '{*}', future => false)`);
+    }
+  });
+
   test('everything that keeps a recorder from the log, and repairs it', async () => {
     await psql.query('alter table change_feed.change owner to current_user');
     const { status, found } = await findings();
