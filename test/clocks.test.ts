@@ -10,7 +10,6 @@ const WALL_CLOCK = [
   // The end of a token is such a moment.
   'src/streams/expiry.ts',
   'src/http/handlers/poll.ts',
-  'src/http/handlers/monitor/monitor-stream.ts',
   // When a change was made, for people and programs.
   'src/commands/tail-lines.ts',
   // Since when a process holds a folder, for the sentence that names it.
