@@ -197,11 +197,6 @@ export class Client {
     if (!this.isFull) this.write(heartbeat(this.currentId));
   }
 
-  /** Gathers all that is sent until the end of this turn into one write. */
-  gather(): void {
-    this.#outbox.gather();
-  }
-
   /** Writes at once, past the batch. */
   write(bytes: Buffer | string): void {
     if (this.#outbox.write(bytes)) void this.#catchUp();

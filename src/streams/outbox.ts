@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import type { EventBatch } from './event-batch.js';
 import { MAX_BUFFERED, MAX_WRITES } from './limits.js';
 import type { EndReason, StreamCounts } from './stream-counts.js';
-import { endStreamSocket, resetStreamSocket, writeTogether } from './stream-socket.js';
+import { endStreamSocket, resetStreamSocket } from './stream-socket.js';
 
 /** Settings of all outboxes of a server. */
 export interface OutboxOptions {
@@ -75,8 +75,7 @@ export class Outbox {
   write(bytes: Buffer | string): boolean {
     if (this.closed) return false;
     this.#socket.write(bytes);
-    const { writableLength, writableCorked } = this.#socket;
-    if (writableCorked > 0 && writableLength < MAX_BUFFERED) return false;
+    const { writableLength } = this.#socket;
     if (writableLength === 0) {
       if (this.#unread) this.#unread.writes = 0;
       return false;
@@ -87,11 +86,6 @@ export class Outbox {
     this.#unread.behind = new Set();
     resetWhenStalled(this.#socket, this.#unread, this.#options.stallMs);
     return true;
-  }
-
-  /** Gathers all that is sent until the end of this turn into one write. */
-  gather(): void {
-    if (!this.closed) writeTogether(this.#socket);
   }
 
   /** Resolves once all that was written has left, or the stream has ended. */

@@ -115,13 +115,11 @@ export class Replays {
       const reading =
         start === 'lost' ? undefined : await this.#feed.changesSince(start, wanted).catch(() => undefined);
       if (reading && !reading.lost) {
-        client.gather();
         found?.(start);
         client.endReplay(replay, this.#eventsOf(reading.changes, client, replay), reading.position);
       } else {
         this.#counts.resyncs += 1;
         const missed = await topicsToRefetch(this.#feed, topics, client);
-        client.gather();
         found?.('lost');
         const events = missed
           .map((topic) => refetchOf(topic, 'resync'))

@@ -51,7 +51,6 @@ export function openStreamSocket(response: ServerResponse): Writable {
   }
   const { statusCode } = response;
   const headers = rawHeaders(response);
-  writeTogether(socket);
   // As at every response's end: node:http takes it off the socket, and middlewares that wait for its end continue.
   response.emit('finish');
   dropFollowers(socket);
@@ -68,12 +67,6 @@ function sendHead(response: ServerResponse, socket: Socket, statusCode: number, 
   response.writeHead(statusCode, headers as unknown as OutgoingHttpHeaders);
   response.flushHeaders();
   response.detachSocket(socket);
-}
-
-/** Gathers all that is written to a socket until the end of this turn of the event loop into one write. */
-export function writeTogether(socket: Writable): void {
-  socket.cork();
-  process.nextTick(() => socket.uncork());
 }
 
 /** The state that node:http keeps on a connection. */
