@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Bench } from './bench.js';
+import type { Bench, BenchContext } from './bench.js';
 import { countQueries } from './query-counter.js';
 import { Readers } from './readers.js';
 import { printTable, round } from './report.js';
@@ -52,7 +52,7 @@ export const reconnectStorm: Bench = {
 };
 
 /** @returns the time in which as many plain streams of better-sse open, from as many processes of readers, in ms. */
-async function plainStreams({ postgres, scale }: Parameters<Bench['run']>[0]): Promise<number> {
+async function plainStreams({ postgres, scale }: BenchContext): Promise<number> {
   const database = await postgres.createDatabase();
   const target = allTargets(database).find(({ name }) => name.startsWith('better-sse'));
   if (!target) throw new Error('better-sse is not among the targets');
@@ -68,7 +68,7 @@ async function plainStreams({ postgres, scale }: Parameters<Bench['run']>[0]): P
 }
 
 /** @param topic what each client is subscribed to; `{n}` in it is its number. @param of the same for people. */
-async function storm({ postgres, scale }: Parameters<Bench['run']>[0], topic: string, of: string) {
+async function storm({ postgres, scale }: BenchContext, topic: string, of: string) {
   const database = await postgres.createDatabase();
   const { session } = database;
   const count = scale(10_000, 500);

@@ -1,7 +1,7 @@
 import type { LoggedChange } from '../../change.js';
-import { hasSeen, isAtLeast, type Position } from '../log/position.js';
+import { isAtLeast, type Position } from '../log/position.js';
 import type { Reading } from '../log/reading.js';
-import { SharedAnswers } from './shared-answers.js';
+import { missedOf, SharedAnswers } from './shared-answers.js';
 
 /** The number of changes without data that take about the memory of one with data. */
 const WEIGHT_OF_DATA = 20;
@@ -59,12 +59,7 @@ export class RecentChanges {
     if (this.#size === 0 || !isAtLeast(since, this.#start) || !isAtLeast(now, since)) return undefined;
     return this.#answers.get(since, now, resources, () => ({
       position: now,
-      changes: this.#batches.flatMap((batch) =>
-        batch.changes.filter(
-          ({ xid, resource }) =>
-            xid !== undefined && !hasSeen(since, xid) && (resources === undefined || resources.includes(resource)),
-        ),
-      ),
+      changes: this.#batches.flatMap(({ changes }) => missedOf(changes, since, resources)),
       lost: false,
     }));
   }

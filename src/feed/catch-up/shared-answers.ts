@@ -1,4 +1,5 @@
-import { formatSnapshot, type Position } from '../log/position.js';
+import type { LoggedChange } from '../../change.js';
+import { formatSnapshot, hasSeen, type Position } from '../log/position.js';
 import type { Reading } from '../log/reading.js';
 
 /** The number of answers that are kept. */
@@ -38,4 +39,19 @@ export class SharedAnswers {
   forget(): void {
     this.#answers.clear();
   }
+}
+
+/**
+ * Returns the changes that a reader at `since` has not seen. What was summed up nobody can tell apart: it stays.
+ * @param resources only these; undefined: all.
+ */
+export function missedOf(
+  changes: readonly LoggedChange[],
+  since: Position,
+  resources: readonly string[] | undefined,
+): readonly LoggedChange[] {
+  return changes.filter(
+    ({ xid, resource }) =>
+      (xid === undefined || !hasSeen(since, xid)) && (resources === undefined || resources.includes(resource)),
+  );
 }

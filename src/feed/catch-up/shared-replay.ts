@@ -1,7 +1,7 @@
 import { resolve } from '../log/epochs.js';
-import { earliest, hasSeen, isAtLeast, type Position } from '../log/position.js';
+import { earliest, isAtLeast, type Position } from '../log/position.js';
 import { lostReading, type Reading } from '../log/reading.js';
-import { SharedAnswers } from './shared-answers.js';
+import { missedOf, SharedAnswers } from './shared-answers.js';
 
 /** The time that a stretch that was read is kept for others who were away as long, in ms: a crowd comes back within a minute. */
 const KEPT_MS = 60_000;
@@ -126,9 +126,5 @@ function partOf(reading: Reading, position: Position, resources: readonly string
   // Its epoch may have become known by this reading.
   const since = resolve(position);
   if (!isAtLeast(reading.position, since)) return lostReading(reading.position);
-  const changes = reading.changes.filter(
-    ({ xid, resource }) =>
-      (xid === undefined || !hasSeen(since, xid)) && (resources === undefined || resources.includes(resource)),
-  );
-  return { position: reading.position, changes, lost: false };
+  return { position: reading.position, changes: missedOf(reading.changes, since, resources), lost: false };
 }

@@ -56,8 +56,8 @@ export class NotificationListener {
   #session: ListenSession;
   #listening = false;
   #stopped = false;
-  /** Connections in a row that did not last. */
   readonly #password: FindPassword | undefined;
+  /** Connections in a row that did not last. */
   #failures = 0;
 
   /**

@@ -4,6 +4,7 @@ import { type ChangeRow, END_COLUMNS } from '../log/change-rows.js';
 import { positionInForce } from '../log/epochs.js';
 import { formatSnapshot } from '../log/position.js';
 import type { Stretch } from '../log/stretch.js';
+import type { Answers } from './unanswered.js';
 
 /** A leader's message to the other servers. */
 export type Message =
@@ -19,11 +20,8 @@ export interface News {
   readonly stretch: Stretch;
   /** The time from the begin of the read to the message, in ms. */
   readonly readAgoMs: number;
-  /**
-   * Which notifications of writers the read has answered: so many that came behind the leader's message of this number.
-   * All listeners receive all notifications in one order. Absent: it is not known.
-   */
-  readonly answers?: { readonly behind: number; readonly notifications: number } | undefined;
+  /** Which notifications of writers the read has answered. Absent: it is not known. */
+  readonly answers?: Answers | undefined;
 }
 
 /**
