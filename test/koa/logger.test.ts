@@ -22,3 +22,13 @@ withTerminal('on a terminal it is made readable', () => {
   expect(stdout).toMatch(/INFO.*stream opened.*client.*c1/s);
   expect(stdout).not.toContain('{');
 });
+
+test('writes all lines that wait when the process exits, by itself or by an error', () => {
+  const many = (end: string) =>
+    `import { createLogger } from '${logger}'; const log = createLogger('info');
+     for (let i = 0; i < 2000; i += 1) log.info({ i }, 'x'.repeat(100)); ${end}`;
+  for (const end of ['process.exit(3);', "throw new Error('broken');", '']) {
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', many(end)], { encoding: 'utf8' });
+    expect(stdout.trimEnd().split('\n')).toHaveLength(2000);
+  }
+});
