@@ -33,6 +33,8 @@ export class RefusingPostgres {
   #port = 0;
   /** Connections that came since it refuses. */
   attempts = 0;
+  /** Statements that were answered with an error since then. */
+  refused = 0;
   /** Connections that are open, and the most that were at once. */
   open = 0;
   peak = 0;
@@ -58,6 +60,7 @@ export class RefusingPostgres {
   async refuse(refusal: Refusal): Promise<void> {
     this.#refusal = refusal;
     this.attempts = 0;
+    this.refused = 0;
     if (refusal === 'refused') await this.#close();
     else this.#cut();
   }
@@ -122,8 +125,10 @@ export class RefusingPostgres {
     near.on('data', (chunk: Buffer) => {
       const type = String.fromCharCode(chunk[0] ?? 0);
       const matches = refused && 'QP'.includes(type) && (refused.statement?.test(chunk.toString()) ?? true);
-      if (matches) near.write(Buffer.concat([errorOf('ERROR', refused.error, refused.message), READY]));
-      else far.write(chunk);
+      if (matches) {
+        this.refused += 1;
+        near.write(Buffer.concat([errorOf('ERROR', refused.error, refused.message), READY]));
+      } else far.write(chunk);
     });
   }
 
