@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CLI, CommandLine } from './command-line.js';
-import { createTestDatabase, databaseUrl, runAsAdmin } from './test-database.js';
+import { createRawDatabase, createTestDatabase, databaseUrl, runAsAdmin } from './test-database.js';
 import { until } from './until.js';
 
 const SECRET = 'a secret of the tests, long enough for HS256';
@@ -28,7 +28,7 @@ const cli = (args: string[], env: Record<string, string> = {}) => programs.run(C
 describe('with DATABASE_URL', () => {
   test('migrate makes the schema of the feed and nothing else, and serve serves it', async () => {
     const name = `feed_only_${process.pid}`;
-    await runAsAdmin(`create database ${name}`);
+    await createRawDatabase(name);
     const env = { DATABASE_URL: databaseUrl(name), JWT_SECRET: SECRET, PORT: '0' };
     const tooEarly = cli(['serve'], env);
     expect(tooEarly).toEqual({

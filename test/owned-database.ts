@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { databaseUrl, runAsAdmin } from './test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from './test-database.js';
 
 /** An empty database whose owner is no superuser, as a migration tool finds it. */
 export interface OwnedDatabase {
@@ -23,7 +23,7 @@ export interface OwnedDatabase {
 export async function createOwnedDatabase(tool: string): Promise<OwnedDatabase> {
   const name = `${tool}_${process.pid}`;
   await runAsAdmin(`create role ${name} login password '${name}' in role change_feed_owner`);
-  await runAsAdmin(`create database ${name} owner ${name}`);
+  await createRawDatabase(name, `owner ${name}`);
   const url = new URL(databaseUrl(name));
   url.username = name;
   url.password = name;

@@ -2,11 +2,11 @@ import { expect, test } from '@jest/globals';
 import pg from 'pg';
 import { createDatabase } from '../../src/app/database.js';
 import { migrateApplication } from '../../src/app/migrate.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 
 test('a database with the migrations of another application is refused, and left as it is', async () => {
   const name = `another_application_${process.pid}`;
-  await runAsAdmin(`create database ${name}`);
+  await createRawDatabase(name);
   const psql = new pg.Client(databaseUrl(name));
   await psql.connect();
   await psql.query(`create table kysely_migration (name text, timestamp text);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EventSource } from 'eventsource';
 import { isAlive, readInstanceFile } from '../../src/embedded/holder.js';
 import { APPLICATION, CommandLine, type RunningProgram } from '../command-line.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 
 const SECRET = 'a secret of the tests, long enough for HS256';
@@ -163,7 +163,7 @@ describe('the built server, started as a user does', () => {
 describe('with DATABASE_URL', () => {
   test('it takes that database, brings it to the newest schema, and embeds or seeds nothing', async () => {
     const name = `application_${process.pid}`;
-    await runAsAdmin(`create database ${name}`);
+    await createRawDatabase(name);
     const env = { DATABASE_URL: databaseUrl(name), JWT_SECRET: SECRET, PORT: '0', DATA_DIR: join(home, 'never') };
     const server = programs.start(process.execPath, [APPLICATION], env);
     await until(() => server.said().includes('Ctrl-C stops everything'), 'the server');

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { change, createWatchedDatabase, type WatchedDatabase } from '../watched-database.js';
 
 let database: WatchedDatabase;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   if (!usable) return console.warn(`Skipped: pg_dump ${major ?? ''} can not dump PostgreSQL ${database.version}`);
   folder = await mkdtemp(join(tmpdir(), 'dump-'));
   dump = join(folder, 'all.dump');
-  await runAsAdmin(`create database ${name}`);
+  await createRawDatabase(name);
   await database.psql.query(`create table t (id int primary key); select change_feed.watch('t'); insert into t values (1), (2);
     create table m (id int, j int) partition by list (j); create table m1 partition of m for values in (1);
     select change_feed.watch('m'); insert into m values (1, 1)`);
@@ -100,7 +100,7 @@ test('--disable-triggers tells nothing, and leaves the triggers weaker than they
 test('a restore without owners is refused by watch() until repair() has handed everything over', async () => {
   if (!usable) return;
   const other = `${name}_owned`;
-  await runAsAdmin(`create database ${other}`);
+  await createRawDatabase(other);
   run('pg_restore', ['--no-owner', '-d', databaseUrl(other), dump]);
   const client = new pg.Client({ connectionString: databaseUrl(other) });
   await client.connect();

@@ -11,7 +11,7 @@ import { parsePosition } from '../../src/feed/log/position.js';
 import { createChangeFeed, type FeedWithStreams } from '../../src/http/create-change-feed.js';
 import { packageRoot } from '../../src/package-root.js';
 import { runProgram } from '../run-program.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 
 const CLI = join(packageRoot, 'dist/src/cli.js');
@@ -50,7 +50,7 @@ describe.each(ENCODINGS)('in a database in $encoding', ({ encoding, fc, x81 }) =
   beforeAll(async () => {
     // Only libc has them all; before 15 there was no other provider.
     const provider = (await serverVersion()) >= 15 ? 'locale_provider libc' : '';
-    await runAsAdmin(`create database ${name} encoding '${encoding}' ${provider} locale 'C' template template0`);
+    await createRawDatabase(name, `encoding '${encoding}' ${provider} locale 'C' template template0`);
     const db = createDatabase(databaseUrl(name));
     await migrateChangeFeed(db);
     await db.destroy();
@@ -154,7 +154,7 @@ describe.each(ENCODINGS)('in a database in $encoding', ({ encoding, fc, x81 }) =
 
 test('a database in UTF-8 pays nothing: the planner leaves the functions out', async () => {
   const name = `encoded_utf8_${process.pid}`;
-  await runAsAdmin(`create database ${name} encoding 'UTF8' template template0`);
+  await createRawDatabase(name, `encoding 'UTF8' template template0`);
   const db = createDatabase(databaseUrl(name));
   await migrateChangeFeed(db);
   await db.destroy();

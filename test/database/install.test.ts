@@ -7,7 +7,7 @@ import { installChangeFeed, removeChangeFeed } from '../../src/database/install.
 import { unwatch, watch } from '../../src/database/watch.js';
 import { packageRoot } from '../../src/package-root.js';
 import { startTestServer } from '../running-server.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 
 const CHINOOK = readFileSync(join(packageRoot, 'test/chinook/chinook.sql'), 'utf8');
@@ -27,7 +27,7 @@ const WRITES: [string, string][] = [
 
 test('the migrations of another application install the feed, watch its tables, and remove it without a trace', async () => {
   const name = `chinook_${process.pid}`;
-  await runAsAdmin(`create database ${name}`);
+  await createRawDatabase(name);
   // biome-ignore lint/suspicious/noExplicitAny: an application's database, whose tables are its own
   const db = new Kysely<any>({
     dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: databaseUrl(name) }) }),

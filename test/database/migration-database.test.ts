@@ -6,7 +6,7 @@ import type { MigrationDatabase } from '../../src/database/migration-database.js
 import { setOrigin } from '../../src/database/origin.js';
 import { changeFeedSql, removeChangeFeedSql, unwatchSql, watchAllSql, watchSql } from '../../src/database/sql-text.js';
 import { unwatch, watch, watchAll } from '../../src/database/watch.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { sqlFiles } from './sql-statements.js';
 
 // The functions of migrations over what any tool has: a client, a pool, a function.
@@ -16,7 +16,7 @@ let psql: pg.Client;
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  await runAsAdmin(`create database ${name}`);
+  await createRawDatabase(name);
   psql = new pg.Client({ connectionString: databaseUrl(name), application_name: 'psql' });
   await psql.connect();
   pool = new pg.Pool({ connectionString: databaseUrl(name) });

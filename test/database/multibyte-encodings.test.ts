@@ -5,7 +5,7 @@ import type { LoggedChange } from '../../src/change.js';
 import { migrateChangeFeed } from '../../src/database/migrate.js';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
 import { createChangeFeed, type FeedWithStreams } from '../../src/http/create-change-feed.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 
 /** Encodings of East Asia, and a character of each that UTF-8 does not have: the two bytes are valid there. */
@@ -23,7 +23,7 @@ describe.each(ENCODINGS)('in a database in $encoding', ({ encoding, bytes, octal
   const heard: LoggedChange[] = [];
 
   beforeAll(async () => {
-    await runAsAdmin(`create database ${name} encoding '${encoding}' locale 'C' template template0`);
+    await createRawDatabase(name, `encoding '${encoding}' locale 'C' template template0`);
     const db = createDatabase(databaseUrl(name));
     await migrateChangeFeed(db);
     await db.destroy();

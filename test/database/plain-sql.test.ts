@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { installChangeFeed } from '../../src/database/install.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { sqlFiles, sqlText, statementsOf } from './sql-statements.js';
 
 const name = `plain_${process.pid}`;
@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  await runAsAdmin(`create database ${name}`);
+  await createRawDatabase(name);
   await runAsAdmin(`grant create on database ${name} to ${roles.join(', ')}`);
   admin = await connect();
   await admin.query('grant create on schema public to public');

@@ -9,7 +9,7 @@ import { signToken } from '../../src/http/token.js';
 import { type RunningServer, startServer } from '../../src/koa/server.js';
 import { packageRoot } from '../../src/package-root.js';
 import { openStream } from '../event-stream.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 
 // The feed's server alone, on the database of a stranger.
@@ -22,7 +22,7 @@ let server: RunningServer;
 let token: string;
 
 beforeAll(async () => {
-  await runAsAdmin(`create database ${NAME}`);
+  await createRawDatabase(NAME);
   psql = new pg.Client(databaseUrl(NAME));
   await psql.connect();
   await psql.query(readFileSync(join(packageRoot, 'test/chinook/chinook.sql'), 'utf8'));

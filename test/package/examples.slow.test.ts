@@ -10,7 +10,7 @@ import { signToken } from '../../src/http/token.js';
 import { packageRoot } from '../../src/package-root.js';
 import { openStream } from '../event-stream.js';
 import { freePort } from '../free-port.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { until } from '../until.js';
 import { install, pack } from './packed.js';
 
@@ -87,7 +87,7 @@ describe.each(Object.keys(SIGN_IN))('%s', (name) => {
     await install(app);
 
     const databaseName = `example_${randomBytes(6).toString('hex')}`;
-    await runAsAdmin(`create database ${databaseName}`);
+    await createRawDatabase(databaseName);
     names.push(databaseName);
     database = databaseUrl(databaseName);
     psql = new pg.Client({ connectionString: database, application_name: 'psql' });

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { packageRoot } from '../../src/package-root.js';
-import { databaseUrl, runAsAdmin } from '../test-database.js';
+import { createRawDatabase, databaseUrl, runAsAdmin } from '../test-database.js';
 import { folderWith, install, pack } from './packed.js';
 
 const run = promisify(execFile);
@@ -74,7 +74,7 @@ afterAll(async () => {
 /** A database with nothing in it. */
 async function emptyDatabase(): Promise<string> {
   const name = `package_${randomBytes(6).toString('hex')}`;
-  await runAsAdmin(`create database ${name}`);
+  await createRawDatabase(name);
   names.push(name);
   return databaseUrl(name);
 }

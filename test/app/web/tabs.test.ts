@@ -259,6 +259,7 @@ describeInBrowser(
     });
   },
   {
+    whole: true,
     args: ['--host-resolver-rules=MAP app.test 127.0.0.1'],
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   },
