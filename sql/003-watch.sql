@@ -71,7 +71,6 @@ declare
     when keys and exists (select from change_feed.key_column(target) k where k.settings)
     then array['search_path=pg_catalog, pg_temp', 'TimeZone=UTC', 'DateStyle=ISO', 'IntervalStyle=postgres',
       'bytea_output=hex', 'extra_float_digits=1'] end;
-  stem text;
 begin
   -- Its own, but for those that other tables use: of a partition that was detached, its former parent's.
   select left(p.proname, -length(substr(r.name, 12))) into base
@@ -79,13 +78,17 @@ begin
     where r.relation = target and p.proname like 'record%' || substr(r.name, 12) and change_feed.is_free(p.proname, target)
     order by r.name limit 1;
   if not found then
-    -- A readable name that no other table's triggers use (those that a dropped table left behind are taken over).
-    select 'record_' || left(regexp_replace(lower(relname collate "C"), '[^a-z0-9]+', '_', 'g'), 40) into stem
-      from pg_class where oid = target;
-    base := stem;
-    for i in 2 .. 100000 loop
+    -- A readable name that no other table's triggers use (those that a dropped table left behind are taken over): the table's,
+    -- or with its schema, or with its number. Counting would take longer with each table of a schema for each tenant.
+    foreach base in array array(
+      select 'record_' || left(regexp_replace(lower(written collate "C"), '[^a-z0-9]+', '_', 'g'), 40) || suffix
+      from pg_class c
+      join pg_namespace n on n.oid = c.relnamespace
+      cross join lateral (values (c.relname::text, '', 1), (n.nspname || '_' || c.relname, '', 2),
+        (c.relname, '_' || c.oid, 3), (n.nspname || '_' || c.relname, '_' || c.oid, 4)) as candidate (written, suffix, place)
+      where c.oid = target order by place)
+    loop
       exit when (select bool_and(change_feed.is_free(base || '_' || lower(o collate "C"), target)) from unnest(operations) as o);
-      base := stem || '_' || i;
     end loop;
   end if;
   made := false;

@@ -20,28 +20,34 @@ create table change_feed.seen_relation (
 );
 comment on table change_feed.seen_relation is 'The tables behind each resource, as the servers saw them last: see note_ddl()';
 
--- The same as of now. It reads the catalog alone and locks no table, so it waits for no DDL and delays none.
-create view change_feed.relation_now as
-with recursive own as (
-  select r.relation::oid as relation, r.resource, string_agg(r.trigger::text || r.tgenabled::text, ' ' order by r.trigger) as triggers
-  from change_feed.recorder_trigger r
-  group by 1, 2
-),
-tree (relation, resource) as (
-  select own.relation, own.resource from own
-  union
-  select i.inhrelid, tree.resource from tree
-  join pg_catalog.pg_inherits i on i.inhparent = tree.relation and not i.inhdetachpending
-)
-select tree.relation, tree.resource, format('%I.%I', n.nspname, c.relname) as name, c.relfilenode as filenode,
-  (select string_agg(i.inhparent::text, ' ' order by i.inhparent) from pg_catalog.pg_inherits i
-    where i.inhrelid = tree.relation and not i.inhdetachpending) as parents,
-  own.triggers
-from tree
-join pg_catalog.pg_class c on c.oid = tree.relation
-join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-left join own on own.relation = tree.relation and own.resource = tree.resource;
-comment on view change_feed.relation_now is 'The tables behind each resource, as they are now';
+-- The same as of now, for these resources, or for all of them where it is null. It reads the catalog alone and locks no
+-- table, so it waits for no DDL and delays none.
+create function change_feed.relations_now(resources text[])
+returns table (relation oid, resource text, name text, filenode oid, parents text, triggers text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  with recursive own (relation, resource, triggers) as (
+    select r.relation::oid, r.resource, string_agg(r.trigger::text || r.tgenabled::text, ' ' order by r.trigger)
+    from change_feed.recorder_trigger r
+    where resources is null or r.resource = any (resources)
+    group by 1, 2
+  ),
+  tree (relation, resource) as (
+    select own.relation, own.resource from own
+    union
+    select i.inhrelid, tree.resource from tree
+    join pg_inherits i on i.inhparent = tree.relation and not i.inhdetachpending
+  )
+  select tree.relation, tree.resource, format('%I.%I', n.nspname, c.relname), c.relfilenode,
+    (select string_agg(i.inhparent::text, ' ' order by i.inhparent) from pg_inherits i
+      where i.inhrelid = tree.relation and not i.inhdetachpending),
+    own.triggers
+  from tree
+  join pg_class c on c.oid = tree.relation
+  join pg_namespace n on n.oid = c.relnamespace
+  left join own on own.relation = tree.relation and own.resource = tree.resource
+$$;
+revoke execute on function change_feed.relations_now(text[]) from public;
+comment on function change_feed.relations_now(text[]) is 'The tables behind each resource, as they are now';
 
 -- Records that a resource changed, without operation and keys.
 create function change_feed.note_change(resource text) returns void
@@ -57,7 +63,7 @@ revoke execute on function change_feed.note_change(text) from public;
 create function change_feed.see_relations(resources text[]) returns void
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   delete from change_feed.seen_relation s where s.resource = any (resources);
-  insert into change_feed.seen_relation select * from change_feed.relation_now n where n.resource = any (resources);
+  insert into change_feed.seen_relation select * from change_feed.relations_now(resources);
 $$;
 revoke execute on function change_feed.see_relations(text[]) from public;
 
@@ -117,7 +123,7 @@ begin
   -- One session at a time, and none that writes into the table waits for it.
   lock table change_feed.seen_relation in share update exclusive mode nowait;
   changed := array(
-    select distinct coalesce(n.resource, s.resource) from change_feed.relation_now n
+    select distinct coalesce(n.resource, s.resource) from change_feed.relations_now(null) n
     full join change_feed.seen_relation s on s.relation = n.relation and s.resource = n.resource
     where (n.name, n.filenode, n.parents, n.triggers) is distinct from (s.name, s.filenode, s.parents, s.triggers));
   perform change_feed.see_relations(changed);

@@ -38,6 +38,8 @@ async function makeTemplate(serverUrl) {
   try {
     await client.query(`drop database if exists ${TEMPLATE} with (force)`);
     await client.query(`create database ${TEMPLATE}`);
+    const { rows } = await client.query(`select current_setting('server_version_num')::int >= 150000 as says_how`);
+    process.env.TEST_DATABASE_OPTIONS = rows[0].says_how ? 'strategy file_copy' : '';
   } finally {
     await client.end();
   }

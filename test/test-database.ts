@@ -20,7 +20,7 @@ export async function createTestDatabase(template = setting('TEST_TEMPLATE')): P
  * checkpoint of the next DROP DATABASE writes.
  */
 export async function createRawDatabase(name: string, options = ''): Promise<void> {
-  await runAsAdmin(`create database ${name} strategy file_copy ${options}`);
+  await runAsAdmin(`create database ${name} ${process.env.TEST_DATABASE_OPTIONS} ${options}`);
 }
 
 /** The address of another database of the tests' server. */

@@ -62,6 +62,37 @@ describe('watch', () => {
     expect(rows).toHaveLength(0);
   });
 
+  test('names the functions of tables that are named alike by their schema, and where that is not enough by their number', async () => {
+    const long = 'l'.repeat(45);
+    await psql.query(`
+      create schema n1; create table n1.f (id int primary key);
+      create schema n2; create table n2.f (id int primary key);
+      create schema "n2!"; create table "n2!".f (id int primary key);
+      create table ${long}a (id int primary key);
+      create table ${long}b (id int primary key);
+      select change_feed.watch('n1.f', 'n1.f'), change_feed.watch('n2.f', 'n2.f'), change_feed.watch('"n2!".f', 'f3'), change_feed.watch('${long}a'), change_feed.watch('${long}b')`);
+    const { rows } = await psql.query(`
+      select t.tgrelid::regclass::text as relation, replace(p.proname, t.tgrelid::text, 'oid') as name
+      from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+      where p.proname ~ '^record_.*(f|l{10,}).*insert$' order by t.tgrelid`);
+    expect(rows.map(({ name }) => name)).toEqual([
+      'record_f_insert',
+      'record_n2_f_insert',
+      'record_f_oid_insert',
+      `record_${'l'.repeat(40)}_insert`,
+      `record_${`public_${long}`.slice(0, 40)}_insert`,
+    ]);
+    for (const [table, resource] of [
+      ['n1.f', 'n1.f'],
+      ['n2.f', 'n2.f'],
+      ['"n2!".f', 'f3'],
+      [`${long}b`, `${long}b`],
+    ])
+      expect(await recorded(`insert into ${table} values (1)`)).toEqual([
+        { resource, operation: 'insert', keys: [1], rows: 1 },
+      ]);
+  });
+
   test('unwatch takes all of it away, and may be called again', async () => {
     await psql.query('create table d (id int primary key); select change_feed.watch($$d$$)');
     const { rows } = await psql.query(`select change_feed.unwatch('d') as first, change_feed.unwatch('d') as second`);
