@@ -154,10 +154,11 @@ create unlogged table change_feed.pending_notification (
 comment on table change_feed.pending_notification is 'Which transactions notify when they commit';
 
 -- Tells whether a value of idle_since is of the last 30 seconds. An idle leader renews it every two seconds or so: an older
--- one is of a leader that is gone. One from the future is of before the clock was set back.
+-- one is of a leader that is gone. One from the future is of before the clock was set back. Without a SET of its own it becomes
+-- part of the caller's expression: with one, each commit would plan it again.
 create function change_feed.is_recent(idle_since bigint) returns boolean
-language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select coalesce(abs(extract(epoch from clock_timestamp()) - idle_since) <= 30, false)
+language sql volatile as $$
+  select coalesce(pg_catalog.abs(extract(epoch from pg_catalog.clock_timestamp()) operator(pg_catalog.-) idle_since) operator(pg_catalog.<=) 30, false)
 $$;
 revoke execute on function change_feed.is_recent(bigint) from public;
 

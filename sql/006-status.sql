@@ -26,14 +26,17 @@ comment on table change_feed.server_report is 'What each server says of itself e
 create function change_feed.report_server(
   id text, host text, pid integer, version text, streams integer, leads boolean, listens boolean, read_ago double precision
 ) returns void
-language sql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
   delete from change_feed.server_report r where r.reported_at < clock_timestamp() - interval '1 min';
   insert into change_feed.server_report as r (id, host, pid, version, streams, leads, listens, read_at)
   values (report_server.id, left(report_server.host, 200), report_server.pid, left(report_server.version, 50),
     report_server.streams, report_server.leads, report_server.listens,
     clock_timestamp() - report_server.read_ago * interval '1 ms')
   on conflict (id) do update set streams = excluded.streams, leads = excluded.leads,
-    listens = excluded.listens, read_at = excluded.read_at, reported_at = clock_timestamp()
+    listens = excluded.listens, read_at = excluded.read_at, reported_at = clock_timestamp();
+end
 $$;
 revoke execute on function change_feed.report_server(text, text, integer, text, integer, boolean, boolean, double precision)
   from public;

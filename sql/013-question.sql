@@ -40,13 +40,19 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function change_feed.ask_servers() from public;
 
--- Returns the number of the last question if this server has not answered it.
+-- Returns the number of the last question if this server has not answered it. The leader asks every 400 ms: PL/pgSQL keeps the
+-- plan, which an SQL function would make each time.
 create function change_feed.open_question(server text) returns bigint
-language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select q.number
-  from (select pg_sequence_last_value('change_feed.question'::regclass) as number) q
-  where not exists (
-    select from change_feed.server_answer a where a.server = open_question.server and a.question = q.number)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  number bigint;
+begin
+  number := pg_sequence_last_value('change_feed.question'::regclass);
+  if exists (select from change_feed.server_answer a where a.server = open_question.server and a.question = number) then
+    return null;
+  end if;
+  return number;
+end
 $$;
 revoke execute on function change_feed.open_question(text) from public;
 

@@ -1,7 +1,7 @@
-import { LagHistogram } from './lag-histogram.js';
+import { Histogram } from 'prom-client';
 import type { Measured, Reading } from './log/reading.js';
 
-/** Counts of a feed since its start: plain numbers that only grow, which metrics read when somebody asks for them. */
+/** Counts of a feed since its start: numbers that only grow, which metrics read when somebody asks for them. */
 export class FeedCounts {
   /** Changes that were read, one for each statement, also where a big reading was summed up. */
   changes = 0;
@@ -17,7 +17,12 @@ export class FeedCounts {
   /** Stretches that clients had missed, and where they were found. */
   readonly replays = { memory: 0, log: 0 };
   /** The times from commit until the last socket had the change: see {@link FeedCounts.lagsMs}. */
-  readonly lag = new LagHistogram();
+  readonly lag = new Histogram({
+    name: 'pg_change_feed_lag_seconds',
+    help: "At most so long from a change's commit until it was handed to the last socket: from the end of its statement, or from the read before, which did not see it yet, whichever was later",
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [],
+  });
   /** The time at which the last notification of a change was received, by performance.now(). */
   heardAt = Number.NEGATIVE_INFINITY;
   #readBegunAt = Number.NEGATIVE_INFINITY;

@@ -1,9 +1,8 @@
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { LogState } from '../feed/log/log-state.js';
 import type { EndReason } from '../streams/stream-counts.js';
 import type { FeedParts } from './feed-parts.js';
 import { LatestLogState } from './latest-log-state.js';
-import { registerReader, type Sample } from './metric-reader.js';
 
 /** The labels of the reasons why a stream ended. */
 const REASONS: Readonly<Record<EndReason, string>> = {
@@ -49,6 +48,7 @@ function addStreams(registry: Registry, { streams }: FeedParts): void {
     registry,
     'streams_closed_total',
     'Streams that have ended, by reason. left: by the client. broke: its connection was reset, or timed out. expired: its token. revoked: its rights. stopped: the server. stalled: it did not read, and was cut off. unreadable: what it missed could not be read',
+    ['reason'],
     () =>
       Object.entries(streams.counts.closed).map(([why, value]) => ({
         value,
@@ -76,6 +76,7 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedParts): voi
     registry,
     'resumes_total',
     'Replays of what one client had missed. memory, log: read from there, change by change. resync: the changes could not be replayed, and the client was told to refetch',
+    ['kind'],
     () => [
       ...Object.entries(counts.replays).map(([kind, value]) => ({ value, labels: { kind } })),
       { value: streams.counts.resyncs, labels: { kind: 'resync' } },
@@ -87,21 +88,7 @@ function addDeliveries(registry: Registry, { changes, streams }: FeedParts): voi
     'Times that the server told every client to refetch: after a crash or a failover of Postgres, or when it could not read for longer than the log reaches back',
     () => counts.losses,
   );
-  const name = 'pg_change_feed_lag_seconds';
-  const help =
-    "At most so long from a change's commit until it was handed to the last socket: from the end of its statement, or from the read before, which did not see it yet, whichever was later";
-  registerReader(registry, { type: 'histogram', name, help }, () => {
-    const buckets = counts.lag.cumulative();
-    return [
-      ...buckets.map(([bound, value]) => ({
-        metricName: `${name}_bucket`,
-        labels: { le: bound === Number.POSITIVE_INFINITY ? '+Inf' : bound },
-        value,
-      })),
-      { metricName: `${name}_sum`, value: counts.lag.sum },
-      { metricName: `${name}_count`, value: buckets.at(-1)?.[1] ?? 0 },
-    ];
-  });
+  registry.registerMetric(counts.lag);
 }
 
 function addNotifications(registry: Registry, { changes }: FeedParts): void {
@@ -130,12 +117,14 @@ function addNotifications(registry: Registry, { changes }: FeedParts): void {
     registry,
     'notifications_received_total',
     'Notifications received: from writers, from the leader where that is another server, and others, which mean nothing here',
+    ['from'],
     () => Object.entries(counts.notifications).map(([from, value]) => ({ value, labels: { from } })),
   );
   counters(
     registry,
     'messages_received_total',
     'Messages of the leader, by what became of them. told: sent on without a query. known: all of it was read already. missed: one before was lost, brief: more had changed than a message holds, and so the log was read',
+    ['outcome'],
     () => Object.entries(counts.messages).map(([outcome, value]) => ({ value, labels: { outcome } })),
   );
   counter(
@@ -148,7 +137,7 @@ function addNotifications(registry: Registry, { changes }: FeedParts): void {
 
 function addLog(registry: Registry, { changes, streams }: FeedParts, log: LatestLogState): void {
   const ofLog = (name: string, help: string, value: (state: LogState) => number) =>
-    registerReader(registry, { type: 'gauge', name: `pg_change_feed_${name}`, help }, async () => {
+    gauges(registry, name, help, [], async () => {
       const state = await log.current();
       return state ? [{ value: value(state) }] : [];
     });
@@ -168,7 +157,7 @@ function addLog(registry: Registry, { changes, streams }: FeedParts, log: Latest
   gauge(registry, 'log_max_rows', 'How many changes stay in the log at the most, as set', () => maxRows);
 
   const help = `Subscriptions of open streams, by resource: * for all, ${OTHER} for names that no table is watched as`;
-  registerReader(registry, { type: 'gauge', name: 'pg_change_feed_subscriptions', help }, async () => {
+  gauges(registry, 'subscriptions', help, ['resource'], async () => {
     await log.current();
     const named = new Set(['*', ...log.watched.slice(0, MAX_RESOURCES)]);
     const counts = new Map<string, number>();
@@ -180,14 +169,53 @@ function addLog(registry: Registry, { changes, streams }: FeedParts, log: Latest
   });
 }
 
+/** One line of a metric. */
+interface Sample {
+  readonly value: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
 function gauge(registry: Registry, name: string, help: string, read: () => number): void {
-  registerReader(registry, { type: 'gauge', name: `pg_change_feed_${name}`, help }, () => [{ value: read() }]);
+  gauges(registry, name, help, [], async () => [{ value: read() }]);
+}
+
+/** @param read returns no sample where the value is not known, which is not 0. */
+function gauges(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: string[],
+  read: () => Promise<Sample[]>,
+): void {
+  new Gauge({
+    name: `pg_change_feed_${name}`,
+    help,
+    labelNames,
+    registers: [registry],
+    async collect() {
+      const samples = await read();
+      this.reset();
+      // Without labels prom-client begins with 0
+      if (labelNames.length === 0) this.remove();
+      for (const { value, labels = {} } of samples) this.set(labels, value);
+    },
+  });
 }
 
 function counter(registry: Registry, name: string, help: string, read: () => number): void {
-  counters(registry, name, help, () => [{ value: read() }]);
+  counters(registry, name, help, [], () => [{ value: read() }]);
 }
 
-function counters(registry: Registry, name: string, help: string, read: () => readonly Sample[]): void {
-  registerReader(registry, { type: 'counter', name: `pg_change_feed_${name}`, help }, read);
+/** @param read returns what is counted elsewhere, and only grows. */
+function counters(registry: Registry, name: string, help: string, labelNames: string[], read: () => Sample[]): void {
+  new Counter({
+    name: `pg_change_feed_${name}`,
+    help,
+    labelNames,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { value, labels = {} } of read()) this.inc(labels, value);
+    },
+  });
 }

@@ -27,8 +27,8 @@ export interface Emitter {
    * Records an event of the application through `change_feed.emit()`. A watched table needs none: its trigger has
    * recorded the change already, and the event would come twice.
    *
-   * Rejects with the error of Postgres: no right, a name that can't be a resource's, or a column that is in no scope. Where nobody awaits the promise,
-   * the failure is logged; many with the same cause are counted, and logged once a minute.
+   * Rejects with the error of Postgres: no right, a name that can't be a resource's, or a column that is in no scope. It is logged,
+   * too, and ends no process where nobody awaits the promise; many with the same cause are counted, and logged once a minute.
    *
    * @example await emitTableUpdate('auswertung', { data: { fertig: true } })
    */
@@ -60,8 +60,10 @@ export function createEmitter(db: Kysely<any>, logger: Logger): Emitter {
     await sql`select change_feed.emit(${resource}, ${json}::jsonb, ${scope}::jsonb)`.execute(executor);
   }
 
+  /** Handles the failure of a call that nobody awaits: without that a forgotten `await` would end the process. */
   function logged<Result>(resource: string, work: Promise<Result>): Promise<Result> {
-    return LoggedPromise.watch(work, (error) => failures.happened('an event was not recorded', error, { resource }));
+    work.catch((error: unknown) => failures.happened('an event was not recorded', error, { resource }));
+    return work;
   }
 
   return {
@@ -104,38 +106,4 @@ function jsonOf(data: unknown): string | null {
 /** Encodes a scope with its values as texts; null for none. @throws {TypeError} for what is no scope. */
 function scopeJson(resource: string, values: EmitOptions['scope']): string | null {
   return values === undefined ? null : JSON.stringify(topicOf(resource, values).scope);
-}
-
-/**
- * A promise that reports a failure which nobody awaits. Without it a forgotten `await` ends the process
- * (`unhandledRejection`), or hides that an event was never recorded.
- *
- * It is a subclass because `await` calls an overridden `then` on no plain Promise (ECMA-262, PromiseResolve).
- */
-class LoggedPromise<Result> extends Promise<Result> {
-  #awaited = false;
-
-  /** The class of the promise that `then` makes, a plain one: its caller handles the failure. */
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise;
-  }
-
-  static watch<Result>(work: Promise<Result>, onUnhandled: (error: unknown) => void): Promise<Result> {
-    const promise = new LoggedPromise<Result>((resolve, reject) => {
-      work.then(resolve, reject);
-    });
-    Promise.prototype.then.call(promise, undefined, (error: unknown) => {
-      if (!promise.#awaited) onUnhandled(error);
-    });
-    return promise;
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: that somebody calls it is what has to be known
-  override then<A = Result, B = never>(
-    onFulfilled?: ((value: Result) => A | PromiseLike<A>) | null,
-    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    this.#awaited = true;
-    return super.then(onFulfilled, onRejected);
-  }
 }
