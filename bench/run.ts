@@ -14,6 +14,7 @@ import { reconnectStorm } from './reconnect-storm.js';
 import { scopes } from './scopes.js';
 import { servers } from './servers.js';
 import { slowReaders } from './slow-readers.js';
+import { tabs } from './tabs.js';
 import { writers } from './writers.js';
 
 const benches: readonly Bench[] = [
@@ -29,6 +30,7 @@ const benches: readonly Bench[] = [
   lists,
   scopes,
   servers,
+  tabs,
 ];
 
 const { values, positionals } = parseArgs({

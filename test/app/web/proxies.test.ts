@@ -4,7 +4,8 @@ import { type Meddling, MeddlingProxy } from '../../client/meddling-proxy.js';
 import { startTestServer, type TestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { describeInBrowser, type Pages } from './browser.js';
-import { type ClientPage, type PageServer, servePage, statusOf, toldTo } from './client-page.js';
+import { type ClientPage, statusOf, toldTo } from './client-page.js';
+import { type PageServer, servePage } from './page-server.js';
 
 // A page in a real browser behind proxies that do to streams as bad ones do.
 

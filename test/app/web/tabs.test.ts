@@ -3,7 +3,8 @@ import type { Page } from 'playwright-core';
 import { startTestServer, type TestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { describeInBrowser, type Pages, setVisible } from './browser.js';
-import { type ClientPage, type PageServer, servePage, statusOf, toldTo } from './client-page.js';
+import { type ClientPage, statusOf, toldTo } from './client-page.js';
+import { type PageServer, servePage } from './page-server.js';
 
 // Real tabs of a real browser that share one stream.
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import { startTestServer, type TestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { describeWithChromium } from './browser.js';
-import { type PageServer, servePage } from './client-page.js';
+import { type PageServer, servePage } from './page-server.js';
 import { RawBrowser, type RawTab } from './raw-browser.js';
 
 // Tabs of one window, of which one is in front, as at a desk: the others are hidden, with slower timers.
