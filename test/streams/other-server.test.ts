@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
 import type { RunningServer } from '../../src/koa/server.js';
@@ -29,16 +30,15 @@ const post = async (action: 'subscribe' | 'unsubscribe', body: Record<string, un
 };
 
 /**
- * The first answer that is neither 503 nor 429: on a busy machine the other server may need more than its two seconds, and
- * only fifty calls of a subject may wait at once.
+ * The first answer that is neither 503 nor 429, asked for as the answers say: on a busy machine the other server may need more
+ * than its two seconds, and only fifty calls of a subject may wait at once.
  */
 async function answered(...request: Parameters<typeof post>) {
-  let answer = await post(...request);
-  await until(async () => {
-    if (answer.status === 503 || answer.status === 429) answer = await post(...request);
-    return answer.status !== 503 && answer.status !== 429;
-  });
-  return answer;
+  for (;;) {
+    const answer = await post(...request);
+    if (answer.status !== 503 && answer.status !== 429) return answer;
+    await delay(1000 * Number(answer.headers.get('retry-after')));
+  }
 }
 
 const emit = (resource: string) => server.psql('select change_feed.emit($1)', [resource]);
