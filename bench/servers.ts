@@ -11,8 +11,10 @@ import { ourStream, startOurs } from './targets.js';
 /** A person's pace, of which there are many: writes a second. */
 const WRITES_PER_S = 50;
 
-/** The pauses between two measurements, in ms: sessions are opened, servers compile their code. */
-const WARM_MS = 3000;
+/** The pause before a measurement, in ms: sessions are opened, servers compile their code, and Postgres keeps a plan from the sixth beat on. */
+const WARM_MS = 15_000;
+/** The time at rest that is measured, in seconds: as long as the longest period of a server's work. */
+const REST_S = 60;
 
 /** Measures the cost of further servers for the database, at rest and for each change, and how much later than the leader they are told. */
 export const servers: Bench = {
@@ -84,8 +86,8 @@ async function measure(
   cpu: PostgresCpu,
   running: readonly Running[],
 ): Promise<Figures> {
-  await delay(WARM_MS);
-  const seconds = scale(20, 3);
+  await delay(scale(WARM_MS, 3000));
+  const seconds = scale(REST_S, 3);
   const before = { cpu: cpu.total(), transactions: await transactions(session) };
   await delay(seconds * 1000);
   const rest = (cpu.total() - before.cpu) / seconds;

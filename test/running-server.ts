@@ -1,3 +1,4 @@
+import { afterAll, beforeAll } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import { type ApplicationOptions, type RunningApplication, startApplication } from '../src/app/server.js';
@@ -22,6 +23,16 @@ export interface TestServer extends RunningApplication {
   another(options?: Partial<ApplicationOptions>): Promise<RunningApplication>;
   /** Sends JSON, with a token of its own unless one is given. */
   post(path: string, body: unknown, token?: string): Promise<Response>;
+}
+
+/** Gives the tests of a file a server, and stops it after them: see {@link startTestServer}. */
+export function useTestServer(options: Partial<ApplicationOptions> = {}): TestServer {
+  const server = {} as TestServer;
+  beforeAll(async () => {
+    Object.assign(server, await startTestServer(options));
+  });
+  afterAll(() => server.stop?.());
+  return server;
 }
 
 /** Starts the real server, in this process, on a free port. Periodic reads are off: what arrives was rung for. */

@@ -37,7 +37,7 @@ export function installChangeFeed(db: MigrationDatabase, options: InstallOptions
 
 /** Does the work of {@link installChangeFeed} in a transaction. */
 export async function install(query: Query, { withoutRole = false }: InstallOptions): Promise<string[]> {
-  const state = await schemaState(query);
+  const state = await schemaState(query, { bodies: true });
   if (state.kind === 'current' && state.differs.length === 0) return [];
   if (state.kind === 'newer' || state.kind === 'foreign') throw new OperatorError(schemaFault(state) ?? '');
 

@@ -15,11 +15,11 @@ export type SchemaState =
   | { readonly kind: 'older' | 'newer'; readonly version: number }
   /** Files of sql/ were not applied, or not to their end. `lacks`: names of objects or files. */
   | { readonly kind: 'partial'; readonly lacks: readonly string[] }
-  /** `differs`: functions that are not those of sql/, because somebody has changed them. */
+  /** `differs`: functions that are not those of sql/, because somebody has changed them; none where bodies are not compared. */
   | { readonly kind: 'current'; readonly differs: readonly string[] };
 
 interface Catalog {
-  functions: Record<string, string>;
+  functions: Record<string, string | null>;
   relations: string[];
   isours: boolean;
   readable: boolean;
@@ -27,11 +27,12 @@ interface Catalog {
 
 /**
  * Reads catalogs alone, which every role may, also one without rights on the schema. Without the recorders: they hold names
- * of tables, which Postgres cannot send where they are not of the database's encoding.
+ * of tables, which Postgres cannot send where they are not of the database's encoding. $1: with the bodies of all functions,
+ * which take ten times as long to send; each server asks every minute.
  */
 const CATALOG = `
   select
-    coalesce((select json_object_agg(p.proname, p.prosrc) from pg_catalog.pg_proc p
+    coalesce((select json_object_agg(p.proname, case when $1 or p.proname = 'schema_version' then p.prosrc end) from pg_catalog.pg_proc p
       where p.pronamespace = n.oid and not pg_catalog.starts_with(p.proname::text, 'record_')), '{}') as functions,
     array(select c.relname::text from pg_catalog.pg_class c
       where c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')) as relations,
@@ -45,9 +46,13 @@ const CATALOG = `
 /** A dump may have left the rows out: what a file makes tells whether it was begun. */
 const UNENDED_FILES = 'select name from change_feed.sql_file where ended_at is null order by name';
 
-/** Compares the schema of a database with the files of sql/. Needs no right on it. @throws what the query throws. */
-export async function schemaState(query: Query): Promise<SchemaState> {
-  const [catalog] = await query<Catalog>(CATALOG);
+/**
+ * Compares the schema of a database with the files of sql/. Needs no right on it.
+ * @param options `bodies`: compares those of the functions, too, for `differs`. Default false.
+ * @throws what the query throws.
+ */
+export async function schemaState(query: Query, { bodies = false } = {}): Promise<SchemaState> {
+  const [catalog] = await query<Catalog>(CATALOG, [bodies]);
   if (!catalog) return { kind: 'none' };
   const { functions, relations, isours, readable } = catalog;
   const present = new Set([...Object.keys(functions), ...relations]);
@@ -66,7 +71,7 @@ export async function schemaState(query: Query): Promise<SchemaState> {
   }
   return {
     kind: 'current',
-    differs: [...shipped.bodies].filter(([name, body]) => functions[name] !== body).map(([name]) => name),
+    differs: [...shipped.bodies].filter(([name, body]) => bodies && functions[name] !== body).map(([name]) => name),
   };
 }
 

@@ -34,7 +34,7 @@ function sentences(state: SchemaState): [says?: string | undefined, command?: st
 
 /** The functions: each body is compared with the files of sql/. */
 export const checkFunctions: Check = async (client) => {
-  const state = await schemaState(queryOf(client));
+  const state = await schemaState(queryOf(client), { bodies: true });
   const { bodies } = await shippedSchema();
   if (state.kind === 'partial') {
     const missing = [...bodies.keys()].filter((name) => state.lacks.includes(`change_feed.${name}`));

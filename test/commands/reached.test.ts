@@ -1,20 +1,17 @@
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 import { useCommands } from './running-command.js';
 
-let server: TestServer;
+const server = useTestServer();
 const start = useCommands();
 
 beforeAll(async () => {
-  server = await startTestServer();
   await server.psql(`create table zimmer (id int primary key, n int); select change_feed.watch('zimmer')`);
   const stream = await server.stream('resources=zimmer');
   await stream.clientId();
 });
-
-afterAll(() => server.stop());
 
 async function run(args: readonly string[], url = server.database.url) {
   const { child, said } = start(url, args);

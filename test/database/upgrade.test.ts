@@ -60,7 +60,7 @@ afterAll(async () => {
   for (const role of [USER, READER]) await runAsAdmin(`drop role ${role}`);
 });
 
-const state = () => schemaState(async (text, values) => (await admin.query(text, values)).rows);
+const state = () => schemaState(async (text, values) => (await admin.query(text, values)).rows, { bodies: true });
 const WATCHED =
   'select relation::regclass::text as relation, resource, keys from change_feed.watched_table order by 1, 2';
 

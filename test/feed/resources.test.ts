@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import type { LoggedChange } from '../../src/change.js';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
 import { Resources } from '../../src/feed/resources.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer();
-});
-
-afterAll(() => server.stop());
+const server = useTestServer();
 
 test('garbage for a position, again and again, scans the log once; names that come later are known all the same', async () => {
   await server.psql(`select change_feed.emit('frueher')`);

@@ -1,13 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { describe, expect, test } from '@jest/globals';
+import { useTestServer } from '../running-server.js';
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer({ corsOrigins: ['https://app.example'] });
-});
-
-afterAll(() => server.stop());
+const server = useTestServer({ corsOrigins: ['https://app.example'] });
 
 describe('from another site', () => {
   const preflight = (url: string, origin: string) =>

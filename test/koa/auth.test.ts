@@ -1,18 +1,12 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { pino } from 'pino';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-let server: TestServer;
+const server = useTestServer({ logger: pino({ level: 'debug' }, { write: (line: string) => lines.push(line) }) });
 const lines: string[] = [];
-
-beforeAll(async () => {
-  server = await startTestServer({ logger: pino({ level: 'debug' }, { write: (line: string) => lines.push(line) }) });
-});
-
-afterAll(() => server.stop());
 
 const get = (path: string, headers: Record<string, string> = {}) => fetch(server.url + path, { headers });
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');

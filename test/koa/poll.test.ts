@@ -1,19 +1,13 @@
 import { type ExecFileOptions, execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { describe, expect, test } from '@jest/globals';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
 // The long poll, as curl sees it.
 
 const run = promisify(execFile);
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer({ maxStreamsPerSubject: 3 });
-});
-
-afterAll(() => server.stop());
+const server = useTestServer({ maxStreamsPerSubject: 3 });
 
 interface Answer {
   readonly status: number;

@@ -1,23 +1,17 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import type { RunningServer } from '../../src/koa/server.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
 /** What the server has logged. */
 const lines: Record<string, unknown>[] = [];
 const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer({ logger, stallMs: 300 });
-});
-
-afterAll(() => server.stop());
+const server = useTestServer({ logger, stallMs: 300 });
 
 /** Opens a stream over a bare socket, whose end is in the test's hand. */
 async function open(sub: string, at: RunningServer = server, expiresInS = 3600): Promise<Socket> {

@@ -1,16 +1,10 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { EventStream } from '../event-stream.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer();
-});
-
-afterAll(() => server.stop());
+const server = useTestServer();
 
 const subscribe = async (body: unknown, token?: string) => {
   const response = await server.post('/api/events/subscribe', body, token);

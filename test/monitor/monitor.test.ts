@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { RunningServer } from '../../src/koa/server.js';
 import type {
   HistoryAnswer,
@@ -11,17 +11,16 @@ import type {
   TestReport,
 } from '../../src/monitor/report.js';
 import { type EventStream, openStream } from '../event-stream.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
 // What the monitor shows, over two servers on one database.
 
-let server: TestServer;
+const server = useTestServer({ monitor: true });
 let other: RunningServer;
 let admin: Record<string, string>;
 
 beforeAll(async () => {
-  server = await startTestServer({ monitor: true });
   other = await server.another();
   await server.psql(`create table zimmer (id int primary key, haus int, geheim text);
     select change_feed.watch('zimmer', scopes => '{haus}');
@@ -29,8 +28,6 @@ beforeAll(async () => {
   admin = { Authorization: `Bearer ${await server.token({ sub: 'admin', monitor: true })}` };
   await until(() => server.feed.leader.leading || other.feed.leader.leading, 'a leader');
 });
-
-afterAll(() => server.stop());
 
 const streams: EventStream[] = [];
 let slow: Socket | undefined;

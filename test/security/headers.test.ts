@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { expect, test } from '@jest/globals';
+import { useTestServer } from '../running-server.js';
 
 // The headers with which every answer restricts a browser.
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer();
-});
-
-afterAll(() => server.stop());
+const server = useTestServer();
 
 test.each(['/', '/healthz', '/nichts', '/api/anmeldungen', '/api/events'])('%s', async (path) => {
   const token = await server.token();

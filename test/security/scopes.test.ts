@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { openStream } from '../event-stream.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
 // Attempts to receive the rows of another tenant. Each names what would be received without the check.
 
 const UUID = '3f2504e0-4f89-41d3-9a0c-0305e82c3301';
-let server: TestServer;
+const server = useTestServer();
 
 beforeAll(async () => {
-  server = await startTestServer();
   await server.psql(`
     create type farbe as enum ('rot', 'blau');
     create table akte (id serial primary key, mandant_id int, projekt_id int8, marke uuid, aktiv bool, name text, farbe farbe, klein int2);
@@ -17,8 +16,6 @@ beforeAll(async () => {
     create table geheim (id serial primary key, mandant_id int);
     select change_feed.watch('geheim')`);
 });
-
-afterAll(() => server.stop());
 
 interface Answer {
   readonly status: number;

@@ -1,19 +1,18 @@
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHttpServer } from '../../src/http/http-server.js';
 import type { RunningServer } from '../../src/koa/server.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
 // Connections that send nothing, too slowly, or nonsense.
 
-let server: TestServer;
+const server = useTestServer();
 let impatient: RunningServer;
 let hasty: RunningServer;
 const sockets: Socket[] = [];
 
 beforeAll(async () => {
-  server = await startTestServer();
   impatient = await server.another({ headersTimeoutS: 1, requestTimeoutS: 60 });
   hasty = await server.another({ headersTimeoutS: 1, requestTimeoutS: 2 });
 });
@@ -21,8 +20,6 @@ beforeAll(async () => {
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
 });
-
-afterAll(() => server.stop());
 
 interface Connection {
   readonly socket: Socket;

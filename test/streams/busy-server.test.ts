@@ -1,14 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { expect, jest, test } from '@jest/globals';
+import { useTestServer } from '../running-server.js';
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer();
-});
-
-afterAll(() => server.stop());
+const server = useTestServer();
 
 test('a client that resumes while the server is busy is resumed, though its second has passed', async () => {
   const position = await server.feed.currentPosition();

@@ -1,14 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { EventStream } from '../event-stream.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { databaseUrl, runAsAdmin } from '../test-database.js';
 
-let server: TestServer;
+const server = useTestServer();
 let stream: EventStream;
 
 beforeAll(async () => {
-  server = await startTestServer();
   await server.psql(`
     create table zaehler (id int primary key, stand int);
     create table paar (a int, b text, primary key (a, b));
@@ -24,8 +23,6 @@ beforeAll(async () => {
   stream = await server.stream('resources=*');
   await stream.clientId();
 });
-
-afterAll(() => server.stop());
 
 const LONG_NAME = 'a'.repeat(63);
 const EVENT = `insert into veranstaltung (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)

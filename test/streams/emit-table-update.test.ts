@@ -1,16 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { createEmitter, type Emitter } from '../../src/streams/emit-table-update.js';
 import type { EventStream } from '../event-stream.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-let server: TestServer;
+const server = useTestServer();
 let stream: EventStream;
 let emitter: Emitter;
 const errors: unknown[] = [];
 
 beforeAll(async () => {
-  server = await startTestServer();
   const log = () => {};
   emitter = createEmitter(server.db, {
     debug: log,
@@ -21,8 +20,6 @@ beforeAll(async () => {
   stream = await server.stream('resources=*');
   await stream.clientId();
 });
-
-afterAll(() => server.stop());
 
 const notes = (resource: string) =>
   server.psql('select from change_feed.change where resource = $1', [resource]).then(({ rowCount }) => rowCount);

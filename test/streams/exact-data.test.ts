@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
@@ -11,18 +11,12 @@ import { createEmitter } from '../../src/streams/emit-table-update.js';
 import { FollowedTopics } from '../../src/streams/followed-topics.js';
 import { StreamRights } from '../../src/streams/rights.js';
 import type { EventStream } from '../event-stream.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
 // Clients receive what was recorded, to the last character.
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer();
-});
-
-afterAll(() => server.stop());
+const server = useTestServer();
 
 const textOf = (stream: EventStream) => Buffer.concat(stream.received).toString();
 const DATA = [

@@ -4,19 +4,13 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import Koa from 'koa';
 import { openStreamSocket } from '../../src/streams/stream-socket.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer();
-});
-
-afterAll(() => server.stop());
+const server = useTestServer();
 
 /** A stream of `a` on a connection of its own, with every byte that came. */
 async function rawStream(): Promise<{ socket: Socket; text: () => string; request: string }> {

@@ -1,23 +1,20 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { beforeAll, expect, jest, test } from '@jest/globals';
 import { ChangeLog } from '../../src/feed/log/change-log.js';
 import type { RunningServer } from '../../src/koa/server.js';
 import { openStream } from '../event-stream.js';
-import { startTestServer, type TestServer } from '../running-server.js';
+import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
 // A POST that reaches another server than the one which has the stream.
 
-let server: TestServer;
+const server = useTestServer({ maxSubscriptions: 500 });
 let other: RunningServer;
 
 beforeAll(async () => {
-  server = await startTestServer({ maxSubscriptions: 500 });
   other = await server.another();
 });
-
-afterAll(() => server.stop());
 
 const post = async (action: 'subscribe' | 'unsubscribe', body: Record<string, unknown>, token?: string) => {
   const response = await fetch(`${other.url}/api/events/${action}`, {

@@ -1,17 +1,14 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { csvOf } from '../../../src/app/rest/csv.js';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 
-let server: TestServer;
+const server = useTestServer();
 let headers: Record<string, string>;
 let event: number;
 
 beforeAll(async () => {
-  server = await startTestServer();
   headers = { Authorization: `Bearer ${await server.token({ sub: 'ada' })}`, 'Content-Type': 'application/json' };
 });
-
-afterAll(() => server.stop());
 
 beforeEach(async () => {
   await server.psql('truncate veranstaltung restart identity cascade');

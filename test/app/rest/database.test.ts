@@ -1,13 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 
-let server: TestServer;
+const server = useTestServer();
 let id: number;
 
 beforeAll(async () => {
-  server = await startTestServer();
   const { rows } = await server.psql(`insert into veranstaltung
     (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
     values ('Fest', '2030-07-01', '2030-07-02', '2030-01-01T00:00Z', '2030-06-01T00:00Z', 1, 0) returning id`);
@@ -16,8 +15,6 @@ beforeAll(async () => {
     id,
   ]);
 });
-
-afterAll(() => server.stop());
 
 async function call(method: string, path: string, body?: object) {
   const response = await fetch(server.url + path, {

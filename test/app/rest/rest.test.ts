@@ -1,15 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { useTestServer } from '../../running-server.js';
 
-let server: TestServer;
+const server = useTestServer();
 let token: string;
 
 beforeAll(async () => {
-  server = await startTestServer();
   token = await server.token();
 });
-
-afterAll(() => server.stop());
 
 const EVENT = {
   name: 'Sommerfest',

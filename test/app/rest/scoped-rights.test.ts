@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { beforeAll, expect, test } from '@jest/globals';
+import { useTestServer } from '../../running-server.js';
 
 // A token for the registrations of one event, over REST and in the feed.
 
-let server: TestServer;
+const server = useTestServer();
 let own: number;
 let other: number;
 let headers: Record<string, string>;
 
 beforeAll(async () => {
-  server = await startTestServer();
   const { rows } = await server.psql(`insert into veranstaltung
     (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
     select name, '2030-07-01', '2030-07-01', now(), now(), 10, 0 from unnest(array['Fest', 'Lauf']) name returning id`);
@@ -17,8 +16,6 @@ beforeAll(async () => {
   const token = await server.token({ resources: ['veranstaltung', `anmeldung?veranstaltung_id=${own}`] });
   headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
 });
-
-afterAll(() => server.stop());
 
 interface Answer {
   readonly status: number;

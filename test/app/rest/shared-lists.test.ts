@@ -1,20 +1,17 @@
-import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
+import { type TestServer, useTestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 
-let server: TestServer;
+const server = useTestServer();
 let headers: Record<string, string>;
 
 beforeAll(async () => {
-  server = await startTestServer();
   headers = { Authorization: `Bearer ${await server.token()}` };
   await server.psql(`insert into veranstaltung (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
     values ('Sommerfest', '2030-07-01', '2030-07-02', '2030-01-01 00:00Z', '2030-06-01 00:00Z', 100, 0)`);
   const streams = await Promise.all(Array.from({ length: 101 }, () => server.stream('resources=veranstaltung')));
   for (const stream of streams) await stream.clientId();
 });
-
-afterAll(() => server.stop());
 
 const fetchList = (query = '') => fetch(`${server.url}/api/veranstaltungen${query}`, { headers });
 const placeOf = async (response: Response) => ((await response.json()) as { items: { ort: string }[] }).items[0]?.ort;

@@ -1,18 +1,15 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { beforeAll, expect, test } from '@jest/globals';
+import { useTestServer } from '../../running-server.js';
 
-let server: TestServer;
+const server = useTestServer();
 let token: string;
 
 beforeAll(async () => {
-  server = await startTestServer();
   token = await server.token();
   await server.psql(`insert into veranstaltung
     (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr)
     values ('Fest', '2030-07-01', '2030-07-01', now(), now(), 1, 0)`);
 });
-
-afterAll(() => server.stop());
 
 const status = async (path: string, authorization?: string, method = 'GET') =>
   (

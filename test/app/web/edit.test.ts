@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { connected, describeInBrowser, resize, row } from './browser.js';
 
-let server: TestServer;
+const server = useTestServer({ readIntervalMs: 1000 });
 let id: number;
-
-beforeAll(async () => {
-  server = await startTestServer({ readIntervalMs: 1000 });
-});
-
-afterAll(() => server.stop());
 
 describeInBrowser('editing', (pages) => {
   beforeEach(async () => {

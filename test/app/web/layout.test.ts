@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 import { connected, describeInBrowser, resize } from './browser.js';
 
 const SIZES = [
@@ -20,11 +20,10 @@ const SIZES = [
   [2560, 1440],
 ] as const;
 
-let server: TestServer;
+const server = useTestServer({ readIntervalMs: 1000 });
 let event: number;
 
 beforeAll(async () => {
-  server = await startTestServer({ readIntervalMs: 1000 });
   const { rows } = await server.psql(`insert into veranstaltung
     (name, beginn, ende, meldebeginn, meldeschluss, max_teilnehmende, teilnahmegebuehr, ort, beschreibung)
     select 'Wanderwochenende im Harz ' || n, '2030-12-24', '2030-12-31', '2030-01-01', '2030-06-01', 10, 1250 * n,
@@ -38,8 +37,6 @@ beforeAll(async () => {
     [event],
   );
 });
-
-afterAll(() => server.stop());
 
 describeInBrowser('the layout', (pages) => {
   async function open(path: string, options: { colorScheme?: 'light' | 'dark' } = {}): Promise<Page> {

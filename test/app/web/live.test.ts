@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 import { connected, describeInBrowser, row } from './browser.js';
 
-let server: TestServer;
-
-beforeAll(async () => {
-  server = await startTestServer({ demoToken: () => server.token({ sub: 'demo' }) });
-});
-
-afterAll(() => server.stop());
+const server = useTestServer({ demoToken: () => server.token({ sub: 'demo' }) });
 
 const insertEvent = async (name: string): Promise<number> => {
   const { rows } = await server.psql(

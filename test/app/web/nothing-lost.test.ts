@@ -1,6 +1,6 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { connected, describeInBrowser, row } from './browser.js';
 
@@ -9,17 +9,11 @@ const LATENCY_MS = 150;
 /** Between two writes of the others, in ms: three a second. */
 const WRITE_MS = 333;
 
-let server: TestServer;
+const server = useTestServer({ readIntervalMs: 1000 });
 let event: number;
 let ids: number[];
 let writing: ReturnType<typeof setInterval> | undefined;
 let written: Promise<unknown> = Promise.resolve();
-
-beforeAll(async () => {
-  server = await startTestServer({ readIntervalMs: 1000 });
-});
-
-afterAll(() => server.stop());
 
 beforeEach(async () => {
   await server.psql('truncate veranstaltung cascade');

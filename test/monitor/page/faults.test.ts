@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { RunningServer } from '../../../src/koa/server.js';
 import { describeInBrowser } from '../../app/web/browser.js';
 import { RefusingPostgres } from '../../refusing-postgres.js';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { expectSaid, type OwnProcess, openMonitor, serveInProcess } from './served-monitor.js';
 
 // Two servers, writers, and a fault: the page says so within two seconds.
 
-let server: TestServer;
+const server = useTestServer({ monitor: true, readIntervalMs: 1000 });
 let door: RefusingPostgres;
 let faulty: RunningServer;
 let writing: NodeJS.Timeout;
@@ -18,12 +18,9 @@ let processes: OwnProcess[] = [];
 let slow: Socket | undefined;
 
 beforeAll(async () => {
-  server = await startTestServer({ monitor: true, readIntervalMs: 1000 });
   await server.psql(`create table zimmer (id int primary key, n int); select change_feed.watch('zimmer');
     insert into zimmer values (1, 0)`);
 });
-
-afterAll(() => server.stop());
 
 beforeEach(async () => {
   door = await RefusingPostgres.before(server.database.url);

@@ -1,31 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import type { RunningServer } from '../../../src/koa/server.js';
 import { describeInBrowser } from '../../app/web/browser.js';
 import { type EventStream, openStream } from '../../event-stream.js';
-import { startTestServer, type TestServer } from '../../running-server.js';
+import { useTestServer } from '../../running-server.js';
 import { until } from '../../until.js';
 import { openMonitor } from './served-monitor.js';
 
 // The page of the monitor, in a browser.
 
-let server: TestServer;
+const server = useTestServer({ monitor: true, readIntervalMs: 1000 });
 let other: RunningServer;
 let streams: EventStream[] = [];
 let writing: NodeJS.Timeout | undefined;
 
 beforeAll(async () => {
-  server = await startTestServer({ monitor: true, readIntervalMs: 1000 });
   other = await server.another();
   await server.psql(`create table zimmer (id int primary key, haus int, geheim text);
     select change_feed.watch('zimmer', scopes => '{haus}');
     insert into zimmer select n, n, 'geheim' from generate_series(1, 100) n`);
 });
-
-afterAll(() => server.stop());
 
 afterEach(() => {
   clearInterval(writing);
