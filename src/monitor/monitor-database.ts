@@ -3,6 +3,8 @@ import { atMost } from '../at-most.js';
 import { sessionTo } from '../database/address.js';
 import type { Addresses } from '../doctor/connection.js';
 import { examine } from '../doctor/examine.js';
+import { selectLogState } from '../feed/log/log-state.js';
+import { WATCHED_TABLES } from '../feed/log/statements.js';
 import type { ListedServer } from './peers.js';
 import type { LogReport, TableRow, TablesReport } from './report.js';
 
@@ -24,27 +26,17 @@ const SERVERS = 'select id, place from change_feed.running_server order by id';
 const MAX_TABLES = 500;
 
 const TABLES = `
-  select change_feed.readable_name(w.relation::text) as relation, change_feed.readable_name(w.resource) as resource, w.keys,
+  select w.relation, w.resource, w.keys,
     array(select (select string_agg(change_feed.readable_name(c.name), '&') from jsonb_array_elements_text(s.scope -> 'columns') c (name))
       from jsonb_array_elements(w.scopes) s (scope)) as scopes,
     (select 1000 * extract(epoch from clock_timestamp() - s.at)::float8 from change_feed.status s
-      where s.what = 'resource' and s.name = change_feed.readable_name(w.resource) limit 1) as "changedAgoMs"
-  from change_feed.watched_table w order by 1 limit ${MAX_TABLES}`;
+      where s.what = 'resource' and s.name = w.resource limit 1) as "changedAgoMs"
+  from (${WATCHED_TABLES}) w order by 1 limit ${MAX_TABLES}`;
 
-const LOG = `
-  select pg_notification_queue_usage() as "queueUsage",
-    coalesce((select t.changes from change_feed.tick t order by t.id desc limit 1)
-      - coalesce((select t.changes from change_feed.horizon h join change_feed.tick t on t.id = h.tick), 0), 0)::float8 as rows,
+const LOG = selectLogState(`
     pg_total_relation_size('change_feed.change')::float8 as bytes,
     (select extract(epoch from clock_timestamp() - t.at)::float8 from change_feed.horizon h
-      join change_feed.tick t on t.id = h.tick) as "horizonAgeS",
-    greatest(coalesce(extract(epoch from clock_timestamp() - first.at), 0), 0)::float8 as "ageS"
-  from (select) as always_a_row
-  left join lateral (
-    select c.at from change_feed.change c
-    where c.xid >= coalesce((select pg_snapshot_xmin(h.snapshot) from change_feed.horizon h), '0')
-    order by c.xid, c.lsn limit 1
-  ) first on true`;
+      join change_feed.tick t on t.id = h.tick) as "horizonAgeS"`);
 
 /** A row of {@link LOG}. */
 type LogRow = Omit<LogReport, 'retentionS' | 'maxRows'>;

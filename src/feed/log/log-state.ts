@@ -13,15 +13,16 @@ export interface LogState {
 }
 
 /**
- * The ticks say how many changes there were; to count them would take a scan. The oldest change is searched from the
- * horizon on, for before it lie the entries of what was pruned until VACUUM has passed.
+ * Selects the state of the log. The ticks say how many changes there were; to count them would take a scan. The oldest change
+ * is searched from the horizon on, for before it lie the entries of what was pruned until VACUUM has passed.
+ * @param more further columns.
  */
-const STATE = `
+export const selectLogState = (more: string) => `
   select pg_notification_queue_usage() as "queueUsage",
     coalesce((select t.changes from change_feed.tick t order by t.id desc limit 1)
       - coalesce((select t.changes from change_feed.horizon h join change_feed.tick t on t.id = h.tick), 0), 0)::float8 as rows,
     greatest(coalesce(extract(epoch from clock_timestamp() - first.at), 0), 0)::float8 as "ageS",
-    array(select change_feed.readable_name(w.resource) from change_feed.watched_table w) as watched
+    ${more}
   from (select) as always_a_row
   left join lateral (
     select c.at from change_feed.change c
@@ -29,9 +30,13 @@ const STATE = `
     order by c.xid limit 1
   ) first on true`;
 
+const WITH_WATCHED = selectLogState(
+  'array(select change_feed.readable_name(w.resource) from change_feed.watched_table w) as watched',
+);
+
 /** @throws what pg throws when the database can't be reached. */
 export async function readLogState(log: ChangeLog): Promise<LogState> {
-  const [state] = await log.query<{ rows: number; ageS: number; queueUsage: number; watched: string[] }>(STATE);
+  const [state] = await log.query<{ rows: number; ageS: number; queueUsage: number; watched: string[] }>(WITH_WATCHED);
   if (!state) throw new Error('Expected a row');
   return state;
 }
