@@ -140,6 +140,7 @@ revoke execute on function change_feed.end_file(text) from public;
 -- Finds what keeps a recorder from writing the log, each with the statement that repairs it: an object of the schema that
 -- belongs to another role than change_feed_owner, a right that this role has lost on an object of its own, and a trigger
 -- function that runs with the rights of the writer. A restore with --no-owner, REASSIGN OWNED, ALTER and REVOKE cause them.
+-- And what somebody has added to the log that could fail a writer's INSERT: see may_record().
 create view change_feed.owner_fault as
 with feed_owner as materialized (
   -- one row always; null where the role is missing
@@ -183,8 +184,37 @@ where not case o.kind
 union all
 select o.place, format('the %s %s runs with the rights of the writer', o.kind, o.name),
   format('alter %s %s security definer', o.kind, o.name)
-from object o where not o.definer;
-comment on view change_feed.owner_fault is 'Owners and rights that keep changes from being recorded: change_feed.repair() mends them';
+from object o where not o.definer
+union all
+select 5, format('the log has %s, which could fail a write', a.what), format('alter table change_feed.change %s', a.cure)
+from (
+  select format('the constraint %I', k.conname), format('drop constraint %I', k.conname)
+  from pg_catalog.pg_constraint k where k.conrelid = to_regclass('change_feed.change') and k.contype <> 'n'
+  union all
+  select format('NOT NULL on %I', a.attname), format('alter %I drop not null', a.attname)
+  from pg_catalog.pg_attribute a
+  where a.attrelid = to_regclass('change_feed.change') and a.attnum > 0 and not a.attisdropped and a.attnotnull and a.attidentity = ''
+  union all
+  select format('the column %I', a.attname), format('drop column %I', a.attname)
+  from pg_catalog.pg_attribute a
+  where a.attrelid = to_regclass('change_feed.change') and a.attnum > 0 and not a.attisdropped
+    and (a.attidentity <> '' or a.atthasdef and a.attname <> all ('{xid,lsn,at}'))
+) a (what, cure)
+union all
+select 6, format('the log has the %s, which could fail a write', a.what), 'drop ' || a.cure
+from (
+  select format('trigger %I', t.tgname), format('trigger %I on change_feed.change', t.tgname)
+  from pg_catalog.pg_trigger t where t.tgrelid = to_regclass('change_feed.change') and t.tgname <> 'emptied' and not t.tgisinternal
+  union all
+  select format('rule %I', r.rulename), format('rule %I on change_feed.change', r.rulename)
+  from pg_catalog.pg_rewrite r where r.ev_class = to_regclass('change_feed.change')
+  union all
+  select format('index %I', c.relname), format('index change_feed.%I', c.relname)
+  from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
+  where i.indrelid = to_regclass('change_feed.change') and (i.indisunique or i.indexprs is not null or i.indpred is not null)
+    and not exists (select from pg_catalog.pg_constraint k where k.conindid = c.oid and k.conrelid = i.indrelid)
+) a (what, cure);
+comment on view change_feed.owner_fault is 'What keeps changes from being recorded: change_feed.repair() mends it';
 
 -- Raises where a recorder cannot write the log: watch() refuses then, because each write of the table would fail.
 create function change_feed.check_owner() returns void

@@ -96,13 +96,21 @@ $$;
 revoke execute on function change_feed.is_unique(name, name[]) from public;
 
 -- True while the current user may insert into a table and look at a sequence, by rights of its own: Postgres would not notice
--- the end of rights that it has as a member of another role. Because the call names the two, Postgres asks again after each
--- change of them.
+-- the end of rights that it has as a member of another role. And while nobody has added to the table what could fail an INSERT:
+-- a constraint, NOT NULL, a trigger, a rule, an index that computes. Because the call names the two, Postgres asks again after
+-- each change of them.
 create function change_feed.may_record(log regclass, idle regclass) returns boolean
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select coalesce(bool_and(r.rolsuper or c.relowner = r.oid and exists (
     select from aclexplode(coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) a
     where a.grantee = r.oid and a.privilege_type = case c.relkind when 'S' then 'SELECT' else 'INSERT' end)), false)
+    and bool_and(c.relchecks = 0)
+    and not exists (select from pg_rewrite w where w.ev_class = log)
+    and not exists (select from pg_trigger t where t.tgrelid = log and t.tgname <> 'emptied')
+    and not exists (select from pg_index i where i.indrelid = log
+      and (i.indisunique or i.indisexclusion or i.indexprs is not null or i.indpred is not null))
+    and not exists (select from pg_attribute a where a.attrelid = log and a.attnum > 0 and not a.attisdropped
+      and (a.attnotnull or a.attidentity <> '' or a.atthasdef and a.attname <> all ('{xid,lsn,at}')))
   from pg_class c, pg_roles r
   where c.oid in (log, idle) and r.rolname = current_user
 $$;

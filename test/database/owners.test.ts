@@ -57,15 +57,46 @@ test.each<[string, string, string]>([
     'alter function change_feed.record_t_insert() security invoker',
     'rights of the writer',
   ],
+  ['a CHECK on the log', `alter table change_feed.change add check (resource <> 't') not valid`, 'the constraint'],
+  ['a unique constraint', 'alter table change_feed.change add unique (resource, details)', 'the constraint'],
+  [
+    'a foreign key',
+    'alter table change_feed.change add foreign key (resource) references name not valid',
+    'the constraint',
+  ],
+  ['NOT NULL', 'alter table change_feed.change alter keys set not null', 'NOT NULL on keys'],
+  [
+    'a column whose default fails',
+    'alter table change_feed.change add extra int, alter extra set default 1/0',
+    'the column extra',
+  ],
+  [
+    'a column that is generated',
+    'alter table change_feed.change add extra int generated always as identity',
+    'the column extra',
+  ],
+  [
+    'a trigger on the log',
+    `create function boom() returns trigger language plpgsql as 'begin raise exception $$boom$$; end';
+      create trigger boom before insert on change_feed.change for each row execute function boom()`,
+    'the trigger boom',
+  ],
+  ['a rule on the log', 'create rule lost as on insert to change_feed.change do instead nothing', 'the rule lost'],
+  ['a unique index', 'create unique index once on change_feed.change (resource, details)', 'the index once'],
+  ['an index that computes', 'create index computed on change_feed.change ((1 / length(keys)))', 'the index computed'],
 ])('%s: no write fails, watch() refuses with the cure, and repair() mends it', async (_name, breakIt, fault) => {
   const { psql, watch, recorded, session } = database;
-  await psql.query('insert into t values (20)');
+  await psql.query(
+    `insert into t values (20); create table name (name text primary key); insert into name values ('t')`,
+  );
   const { rows: epoch } = await psql.query('select change_feed.ensure_epoch() as id');
   await psql.query(breakIt);
   // Neither in a session that has written before nor in a new one. What is not recorded ends the epoch.
   if (fault !== 'a right on the routine') {
-    for (const writer of [psql, await session()])
+    for (const writer of [psql, await session()]) {
       await writer.query('insert into t values (10) on conflict do nothing');
+      await writer.query('update t set id = id where true');
+    }
   }
   await psql.query('create table u (id int primary key)');
   await expect(watch('u')).rejects.toMatchObject({
