@@ -7,6 +7,9 @@ import { isAlive, readInstanceFile } from './holder.js';
 /** A fast shutdown that takes longer than this, in ms, becomes an immediate one. */
 const FAST_SHUTDOWN_MS = 10_000;
 
+/** The longest time between the end of a process' memory and its own, in ms. */
+const EXIT_MS = 1000;
+
 /** Postgres' own lock of a cluster, `postmaster.pid`, as far as it matters here. */
 export interface Lock {
   /** The process that it names; it may be gone, and its number another's. */
@@ -51,6 +54,15 @@ export async function endPostgres(pid: number, clusterFolder: string): Promise<v
     if (signal !== sent) signalTo(pid, signal);
     sent = signal;
   }
+  for (const latest = performance.now() + EXIT_MS; performance.now() < latest && (await isExiting(pid)); )
+    await delay(5);
+}
+
+/** Tells whether a process has given up its memory, and so its command line, but not yet its files and its port (Linux). */
+async function isExiting(pid: number): Promise<boolean> {
+  if (process.platform !== 'linux' || (await commandOf(pid))?.length !== 0) return false;
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return status !== '' && !/^State:\s+[ZX]/m.test(status);
 }
 
 function lockFile(clusterFolder: string): string {
