@@ -146,16 +146,19 @@ async function untilRecovered(): Promise<void> {
 /** An event of the end, until each client has heard of it: one may be away, or be told of it by a resync. */
 async function untilToldOfEnd(): Promise<void> {
   const fenced = performance.now();
-  const told = () =>
-    everybody().every((client) => client.told.some(({ resource, at }) => resource === 'zaun' && at > fenced));
+  const waiting = () =>
+    everybody().filter((client) => !client.told.some(({ resource, at }) => resource === 'zaun' && at > fenced));
   let emitted = 0;
-  await until(async () => {
-    if (performance.now() - emitted > 300) {
-      await postgres.sql(`select change_feed.emit('zaun')`);
-      emitted = performance.now();
-    }
-    return told();
-  }, 'the end to reach every client');
+  await until(
+    async () => {
+      if (performance.now() - emitted > 300) {
+        await postgres.sql(`select change_feed.emit('zaun')`);
+        emitted = performance.now();
+      }
+      return waiting().length === 0;
+    },
+    () => `the end to reach every client: ${waiting().map(({ name }) => name)}`,
+  );
 }
 
 test(
