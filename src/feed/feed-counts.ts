@@ -38,7 +38,8 @@ export class FeedCounts {
     if (lost) this.losses += 1;
     if (!measured) return;
     this.changes += measured.changes;
-    for (const lagMs of this.lagsMs(measured)) this.lag.observe(lagMs / 1000);
+    // prom-client throws on what is no number, and a row stamped `infinity` must not stop the feed.
+    for (const lagMs of this.lagsMs(measured).filter(Number.isFinite)) this.lag.observe(lagMs / 1000);
     this.#readBegunAt = measured.begunAt;
   }
 
