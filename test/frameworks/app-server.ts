@@ -1,8 +1,6 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
+import { serveSite } from '../site.js';
 
 const TYPES: Record<string, string> = { js: 'text/javascript', css: 'text/css', html: 'text/html' };
 
@@ -21,34 +19,15 @@ export async function serveApp(
   target: string,
   rowsOf: (table: string) => Promise<number>,
 ): Promise<AppServer> {
-  const http = createServer(async (from, to) => {
-    const { pathname } = new URL(from.url ?? '', 'http://page');
-    if (pathname.startsWith('/api/')) {
-      const on = request(new URL(from.url ?? '', target), { method: from.method, headers: from.headers }, (answer) => {
-        to.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(to);
-        answer.on('error', () => to.destroy());
-      });
-      on.on('error', () => to.destroy());
-      to.on('close', () => on.destroy());
-      from.pipe(on);
-    } else if (pathname.startsWith('/rows/')) {
+  const { port, close } = await serveSite(target, async (pathname, to) => {
+    if (pathname.startsWith('/rows/')) {
       to.end(String(await rowsOf(pathname.slice('/rows/'.length))));
-    } else {
-      const file = pathname === '/' ? 'index.html' : normalize(pathname);
-      const content = await readFile(join(folder, file)).catch(() => undefined);
-      const type = TYPES[file.split('.').at(-1) ?? ''] ?? 'text/plain';
-      to.writeHead(content ? 200 : 404, { 'Content-Type': type }).end(content);
+      return;
     }
+    const file = pathname === '/' ? 'index.html' : normalize(pathname);
+    const content = await readFile(join(folder, file)).catch(() => undefined);
+    const type = TYPES[file.split('.').at(-1) ?? ''] ?? 'text/plain';
+    to.writeHead(content ? 200 : 404, { 'Content-Type': type }).end(content);
   });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  return {
-    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/`,
-    close: async () => {
-      http.closeAllConnections();
-      http.close();
-      await once(http, 'close');
-    },
-  };
+  return { url: `http://127.0.0.1:${port}/`, close };
 }

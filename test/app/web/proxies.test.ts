@@ -2,10 +2,11 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { type Meddling, MeddlingProxy } from '../../client/meddling-proxy.js';
 import { startTestServer, type TestServer } from '../../running-server.js';
+import type { Site } from '../../site.js';
 import { until } from '../../until.js';
 import { describeInBrowser, type Pages } from './browser.js';
 import { type ClientPage, statusOf, toldTo } from './client-page.js';
-import { type PageServer, servePage } from './page-server.js';
+import { servePage } from './page-server.js';
 
 // A page in a real browser behind proxies that do to streams as bad ones do.
 
@@ -15,7 +16,7 @@ const REDIRECT = { status: 302, headers: { Location: '/elsewhere' }, body: '' };
 
 let server: TestServer;
 let proxy: MeddlingProxy | undefined;
-let site: PageServer | undefined;
+let site: Site | undefined;
 let meddling: (path: string) => Meddling;
 
 beforeEach(async () => {

@@ -1,18 +1,19 @@
 import { Transform } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startTestServer, type TestServer } from '../../running-server.js';
+import type { Site } from '../../site.js';
 import { TcpProxy, targetOf } from '../../tcp-proxy.js';
 import { until } from '../../until.js';
 import { describeInBrowser } from './browser.js';
 import { statusOf, toldTo } from './client-page.js';
-import { type PageServer, servePage } from './page-server.js';
+import { servePage } from './page-server.js';
 
 /** How much later than sent each answer arrives, in ms. */
 const ROUND_TRIP_MS = 12_000;
 
 let server: TestServer;
 let proxy: TcpProxy;
-let site: PageServer;
+let site: Site;
 
 beforeAll(async () => {
   server = await startTestServer();

@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { startTestServer, type TestServer } from '../../running-server.js';
+import type { Site } from '../../site.js';
 import { until } from '../../until.js';
 import { describeInBrowser, type Pages, setVisible } from './browser.js';
 import { type ClientPage, statusOf, toldTo } from './client-page.js';
-import { type PageServer, servePage } from './page-server.js';
+import { servePage } from './page-server.js';
 
 // Real tabs of a real browser that share one stream.
 
 let server: TestServer;
-let site: PageServer;
+let site: Site;
 let subject = 0;
 let sent = 0;
 let token: string;

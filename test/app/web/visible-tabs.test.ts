@@ -1,14 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { startTestServer, type TestServer } from '../../running-server.js';
+import type { Site } from '../../site.js';
 import { until } from '../../until.js';
 import { describeWithChromium } from './browser.js';
-import { type PageServer, servePage } from './page-server.js';
+import { servePage } from './page-server.js';
 import { RawBrowser, type RawTab } from './raw-browser.js';
 
 // Tabs of one window, of which one is in front, as at a desk: the others are hidden, with slower timers.
 
 let server: TestServer;
-let site: PageServer;
+let site: Site;
 let browser: RawBrowser;
 let subject = 0;
 let sent = 0;
