@@ -3,6 +3,7 @@ import type { Http2ServerResponse } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { detachFromHttp } from './detach-from-http.js';
 
 /** The connections that belong to a stream. */
 const streaming = new WeakSet<object>();
@@ -28,7 +29,7 @@ sendHead(
  *
  * The framework's response ends at that moment. It and all that it references (the request, headers, context and
  * listeners) are 9 kB. They would stay as long as the stream does. A response that all streams share
- * takes its place on the socket, so that node:http still knows the connection to be in use.
+ * takes its place on the socket, until node:http has lost the connection, too: see {@link detachFromHttp}.
  *
  * On HTTP/2 it is the request's stream. Behind a pipelined request, or where the headers have been sent already, it is the
  * response.
@@ -58,6 +59,10 @@ export function openStreamSocket(response: ServerResponse): Writable {
   UNDER_WAY.assignSocket(socket);
   // The response's end has set it to the time for another request.
   socket.setTimeout(0);
+  // Its parser may be at work still: it is what has called us.
+  setImmediate(() => {
+    if (detachFromHttp(socket)) UNDER_WAY.detachSocket(socket);
+  });
   return socket;
 }
 

@@ -63,6 +63,6 @@ test('the example of a Koa application is the file itself, byte for byte', () =>
 
 test('the lines with sessions of Express are lines of the example of an Express application, which is run', () => {
   const lines = readFileSync(join(packageRoot, 'examples/express-app/app.js'), 'utf8').split('\n');
-  const [block] = blocksOf('README.md').filter(({ code }) => code.includes('express-session'));
+  const [block] = blocksOf('docs/server.md').filter(({ code }) => code.includes('express-session'));
   expect(block?.code.split('\n').filter((line) => !lines.includes(line))).toEqual([]);
 });

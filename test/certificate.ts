@@ -1,0 +1,21 @@
+// Made for these tests with `openssl req -x509 -days 36500 -subj /CN=database.example`: a secret of nothing.
+/** A key of the tests. */
+export const KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgn5QoZZzDw0VILdz0
+unY9hQGT15Ix+cA3jbEd5OyHMPOhRANCAAQcryRgQ3A7ZyhMq+Ehes/pxpHZJcGK
+KfwxXO+QZRERkcIhmaa+Uiwq3btQI+8981/dc8TwniOPxdJEL3vFdMrV
+-----END PRIVATE KEY-----
+`;
+/** Its certificate, of database.example, signed by itself. */
+export const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBqjCCAVCgAwIBAgIUWO3aIW2baaq09a0HadNcbA+mpOUwCgYIKoZIzj0EAwIw
+GzEZMBcGA1UEAwwQZGF0YWJhc2UuZXhhbXBsZTAgFw0yNjExMjcwNzIyNTlaGA8y
+MTI2MTEwMzA3MjI1OVowGzEZMBcGA1UEAwwQZGF0YWJhc2UuZXhhbXBsZTBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABByvJGBDcDtnKEyr4SF6z+nGkdklwYop/DFc
+75BlERGRwiGZpr5SLCrdu1Aj7z3zX91zxPCeI4/F0kQve8V0ytWjcDBuMB0GA1Ud
+DgQWBBQfdELo5vQc04Xum1HiOvTgbXdL4jAfBgNVHSMEGDAWgBQfdELo5vQc04Xu
+m1HiOvTgbXdL4jAPBgNVHRMBAf8EBTADAQH/MBsGA1UdEQQUMBKCEGRhdGFiYXNl
+LmV4YW1wbGUwCgYIKoZIzj0EAwIDSAAwRQIhAKbsYnIi/J2vxLoQfWdExxarptHP
+SqY6xCwU62+G4lBXAiAga/Wn06MOi/X8jgSL3zyWRz7Xg4D99ex7/w4UfXAwGQ==
+-----END CERTIFICATE-----
+`;
