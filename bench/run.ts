@@ -9,6 +9,7 @@ import { growth } from './growth.js';
 import { instructions } from './instructions.js';
 import { latency } from './latency.js';
 import { lists } from './lists.js';
+import { longLived } from './long-lived.js';
 import { memory } from './memory.js';
 import { reconnectStorm } from './reconnect-storm.js';
 import { scopes } from './scopes.js';
@@ -27,6 +28,7 @@ const benches: readonly Bench[] = [
   slowReaders,
   reconnectStorm,
   growth,
+  longLived,
   lists,
   scopes,
   servers,

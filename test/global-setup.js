@@ -6,6 +6,7 @@ import pg from 'pg';
 import { createDatabase } from '../dist/src/app/database.js';
 import { migrateApplication } from '../dist/src/app/migrate.js';
 import { startEmbeddedPostgres } from '../dist/src/embedded/embedded-postgres.js';
+import { makeMemoryFolder } from './memory-folder.js';
 
 const TEMPLATE = 'pg_change_feed_template';
 
@@ -14,6 +15,11 @@ const TEMPLATE = 'pg_change_feed_template';
  * for the tests make databases and roles), and on it a template database made by the real migrations.
  */
 export default async function setUp() {
+  const memory = await makeMemoryFolder();
+  if (memory) {
+    process.env.TMPDIR = memory;
+    globalThis.removeTestFolder = () => rm(memory, { recursive: true, force: true });
+  }
   let serverUrl = process.env.TEST_DATABASE_URL;
   if (!serverUrl) {
     const dataDir = await mkdtemp(join(tmpdir(), 'pg-change-feed-test-'));

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { FENCE, startTenantServer, type TenantServer } from './tenants.js';
+import { until } from '../until.js';
+import { FENCE, startTenantServer, type TenantServer, toldOf } from './tenants.js';
 
 let server: TenantServer;
 
@@ -200,5 +201,25 @@ describe('what a scope is told does not depend on the number of changes of other
     expect(await server.eventsOf([stream], statements('update rechnung set betrag = 1 where id = 1'))).toEqual([
       [name],
     ]);
+  });
+
+  test('and for 100,000 changes in one read, of whatever tables', async () => {
+    const stream = await server.follow(['rechnung?mandant_id=7']);
+    const tell = async (count: number) => {
+      const before = stream.events.length;
+      // The rows that the recorder would write
+      await server.psql(`insert into rechnung values (${count}, 7);
+        insert into change_feed.change (resource, details, keys)
+        select 'andere', '{update}', '[1]' from generate_series(1, ${count})`);
+      // Before the fence, which would be summed up with them
+      await until(() => stream.events.length > before);
+      await server.reached([stream]);
+      return stream.events
+        .slice(before)
+        .filter(({ data }) => data.resource === 'rechnung')
+        .map(toldOf);
+    };
+    expect(await tell(99_998)).toEqual([{ ...seven, operation: 'insert', keys: [99_998] }]);
+    expect(await tell(100_000)).toEqual([seven]);
   });
 });

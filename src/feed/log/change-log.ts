@@ -23,6 +23,15 @@ import {
  */
 const MAX_REPLAYED = 100_000;
 
+/**
+ * Of more changes than this between two reads all is told to be refetched, so that a transaction of millions does not keep the
+ * changes of others waiting: to count 2,000,000 takes 0.9 s, and 10,000,000 took 4.2.
+ */
+const MAX_COUNTED = 2_000_000;
+
+/** Of more changes than this no scopes are told apart: for 100,000 that takes as long as to count 2,000,000. */
+const MAX_BY_SCOPE = 100_000;
+
 /** Rows that one transaction of pruning deletes: well under a second, so that it never holds VACUUM back. */
 const PRUNE_BATCH = 10_000;
 
@@ -102,7 +111,7 @@ export class ChangeLog {
    * @throws what pg throws when the database can't be reached.
    */
   async read(since: Position): Promise<Reading> {
-    const reading = await this.#read(this.#news, since, null, null, this.#flooded);
+    const reading = await this.#read(this.#news, since, null, MAX_COUNTED, this.#flooded);
     if (reading.position.epoch === since.epoch && !isAtLeast(reading.position, since)) {
       // This database has said so itself, in this epoch: its data was put back by something that it cannot see.
       await this.#tail.query('select change_feed.new_epoch($1)', [epochId(since)]);
@@ -132,19 +141,24 @@ export class ChangeLog {
   }
 
   /**
-   * @param limit a stretch of so many changes is lost; null: of any number it is told.
+   * @param limit a stretch of so many changes is lost.
    * @param many whether there are likely so many that they are summed up.
    */
   async #read(
     reads: Reads,
     since: Position,
     resources: readonly string[] | null,
-    limit: number | null,
+    limit: number,
     many = false,
   ): Promise<Reading> {
     const parameters = readParameters(since, resources);
     const begunAt = performance.now();
-    const sumUp = () => (this.#scopeReaders > 0 ? reads.summedUpByScope : reads.summedUp).ask([...parameters, limit]);
+    const sumUp = async () => {
+      const byScope =
+        this.#scopeReaders > 0 ? await reads.summedUpByScope.ask([...parameters, MAX_BY_SCOPE]) : undefined;
+      if (byScope && changesIn(byScope) < MAX_BY_SCOPE) return byScope;
+      return reads.summedUp.ask([...parameters, limit]);
+    };
     let rows: ReadingRow[] = many ? await sumUp() : [];
     if (changesIn(rows) <= MAX_CHANGES_AGAIN) {
       rows = await reads.each.ask(parameters);
@@ -157,7 +171,7 @@ export class ChangeLog {
       await this.begin();
       return this.#read(reads, since, resources, limit, many);
     }
-    return limit !== null && changesIn(rows) >= limit ? lostReading(reading.position) : reading;
+    return changesIn(rows) >= limit ? lostReading(reading.position) : reading;
   }
 
   /**

@@ -231,6 +231,23 @@ describe('a position is lost', () => {
       expect((await log.replay(start, resources)).lost).toBe(true);
   });
 
+  test('after 2,000,000 changes for the feed itself: to count more would keep the changes of others waiting', async () => {
+    const start = await log.begin();
+    await emit('selten');
+    const many = (count: number) =>
+      psql.query(
+        `insert into change_feed.change (resource, details) select 'viele', '{update}' from generate_series(1, ${count})`,
+      );
+    await many(1_999_998);
+    const whole = await log.read(start);
+    expect(whole).toMatchObject({ lost: false, changes: [{ resource: 'selten' }, { resource: 'viele' }] });
+    await many(1);
+    const lost = await log.read(start);
+    expect(lost).toMatchObject({ lost: true, changes: [] });
+    await emit('neu');
+    expect(await log.read(lost.position)).toMatchObject({ lost: false, changes: [{ resource: 'neu' }] });
+  });
+
   test('when it is of the future, or leaves out a transaction that is open', async () => {
     const start = await log.begin();
     expect((await log.replay({ ...start, xmax: start.xmax + 100_000n })).lost).toBe(true);
