@@ -4,7 +4,7 @@ import { residentBytes } from './processes.js';
 import { Readers } from './readers.js';
 import { printTable, round } from './report.js';
 import { median } from './statistics.js';
-import { allTargets, type Target } from './targets.js';
+import { allTargets, longTokenTarget, type Target } from './targets.js';
 
 /** How long a server is left alone before its memory is read, in ms: garbage goes meanwhile. */
 const REST_MS = 5000;
@@ -19,7 +19,7 @@ export const memory: Bench = {
       insert into gemessen values (1, 0); select change_feed.watch('gemessen')`);
     const streams = scale(9000, 1000);
     const rounds = scale(3, 1);
-    const targets = allTargets(database);
+    const targets = [longTokenTarget(database), ...allTargets(database)];
     const costs = targets.map((): number[] => []);
     for (let turn = 0; turn < rounds; turn += 1) {
       for (const [place, target] of targets.entries()) costs[place]?.push(await memoryOfStream(target, streams));

@@ -52,9 +52,18 @@ export async function startOurs(
   });
 }
 
-/** Makes the address of a stream of ours. @param subject of its token. A server runs 20 requests of one at once. */
-export async function ourStream(port: number, query = 'resources=gemessen', subject = 'bench'): Promise<StreamAddress> {
-  const token = await signToken({ sub: subject, expiresInS: 86_400, secret: SECRET });
+/**
+ * Makes the address of a stream of ours.
+ * @param subject of its token. A server runs 20 requests of one at once.
+ * @param issuer of its token; the server takes any.
+ */
+export async function ourStream(
+  port: number,
+  query = 'resources=gemessen',
+  subject = 'bench',
+  issuer?: string,
+): Promise<StreamAddress> {
+  const token = await signToken({ sub: subject, expiresInS: 86_400, secret: SECRET, issuer });
   return { port, path: `/api/events?${query}`, headers: { Authorization: `Bearer ${token}` } };
 }
 
@@ -92,14 +101,30 @@ export function frameworkTargets(database: BenchDatabase): Target[] {
   );
 }
 
-function ours(name: string, database: BenchDatabase, start: (cpu?: number) => Promise<ServerProcess>): Target {
+/** Ours, with a token as long as those of large identity providers: 500 bytes. */
+export function longTokenTarget(database: BenchDatabase): Target {
+  const issuer = `https://login.example/${'x'.repeat(215)}`;
+  return ours(
+    'pg-change-feed, tokens of 500 bytes',
+    database,
+    (cpu) => startOurs(database.url, cpu),
+    (port) => ourStream(port, undefined, undefined, issuer),
+  );
+}
+
+function ours(
+  name: string,
+  database: BenchDatabase,
+  start: (cpu?: number) => Promise<ServerProcess>,
+  stream: (port: number) => Promise<StreamAddress> = ourStream,
+): Target {
   return {
     name,
     start: async (cpu) => {
       const server = await start(cpu);
       return {
         ...server,
-        stream: await ourStream(server.port),
+        stream: await stream(server.port),
         publish: async () => {
           await database.session.query('update gemessen set wert = wert + 1 where id = 1');
         },

@@ -13,7 +13,9 @@ create table change_feed.tick (
   at timestamptz not null default clock_timestamp(),
   snapshot pg_snapshot not null default pg_current_snapshot(),
   -- how many were in the log with the first tick, and have been recorded since
-  changes bigint not null
+  changes bigint not null,
+  -- of what: the names of those since the tick before
+  resources text[] not null default '{}'
 ) with (vacuum_truncate = false, toast.vacuum_truncate = false);
 comment on table change_feed.tick is 'Which transactions had ended at a time: noted each minute, for pruning';
 
@@ -37,13 +39,20 @@ begin
   end;
   if not exists (select from change_feed.tick where at > clock_timestamp() - interval '50 s' and at <= clock_timestamp())
   then
-    insert into change_feed.tick (changes)
-    select coalesce(last.changes, 0)
-      + (select count(*) from change_feed.change c where c.xid >= coalesce(pg_snapshot_xmax(last.snapshot), '0'))
-      + (select count(*) from change_feed.change c where c.xid = any (array(select pg_snapshot_xip(last.snapshot))))
+    insert into change_feed.tick (changes, resources)
+    select coalesce(last.changes, 0) + coalesce(sum(n.changes), 0),
+      coalesce(array_agg(distinct n.resource) filter (where n.resource is not null), '{}')
     from (select) as always_a_row
     left join (select t.changes, t.snapshot from change_feed.tick t order by t.id desc limit 1) last on true
-    where exists (select from change_feed.epoch_in_force);
+    left join lateral (
+      select c.resource, count(*) as changes from change_feed.change c
+        where c.xid >= coalesce(pg_snapshot_xmax(last.snapshot), '0') group by c.resource
+      union all
+      select c.resource, count(*) from change_feed.change c
+        where c.xid = any (array(select pg_snapshot_xip(last.snapshot))) group by c.resource
+    ) n on true
+    where exists (select from change_feed.epoch_in_force)
+    group by last.changes;
     delete from change_feed.pending_notification; -- those that have ended
   end if;
 end

@@ -22,13 +22,18 @@ export interface Statement {
 export class AdaptiveTimeout<Row extends pg.QueryResultRow> {
   readonly #pool: pg.Pool;
   readonly #statement: Statement;
+  readonly #usual: number;
   #patience: number;
 
-  /** @param patienceMs until it has been answered for the first time. */
-  constructor(pool: pg.Pool, statement: Statement, patienceMs = FIRST_PATIENCE_MS) {
+  /**
+   * @param patienceMs until it has been answered for the first time.
+   * @param usualMs from then on, until it is not answered in time.
+   */
+  constructor(pool: pg.Pool, statement: Statement, patienceMs = FIRST_PATIENCE_MS, usualMs = FIRST_PATIENCE_MS) {
     this.#pool = pool;
     this.#statement = statement;
     this.#patience = patienceMs;
+    this.#usual = usualMs;
   }
 
   /** @throws what pg throws, `Query read timeout` among it. */
@@ -38,7 +43,7 @@ export class AdaptiveTimeout<Row extends pg.QueryResultRow> {
       // pg takes the limit of a single query, and its types don't know.
       const query = { ...this.#statement, values, query_timeout: patience } as pg.QueryConfig;
       const { rows } = await this.#pool.query<Row>(query);
-      this.#patience = FIRST_PATIENCE_MS;
+      this.#patience = this.#usual;
       return rows;
     } catch (error) {
       if ((error as Error).message === 'Query read timeout') {

@@ -41,6 +41,9 @@ const IDLE_MS = 60_000;
 /** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
 const QUICK_MS = 3000;
 
+/** How long the scan of the last minute's changes may take, in ms, on a connection that was made for it: 10,000,000 took 4 s. */
+const SCAN_MS = 10_000;
+
 const SETTINGS = `${READER_SETTINGS} -c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s`;
 
 /** The log `change_feed.change`: reads what is new for a position, and prunes. */
@@ -91,7 +94,7 @@ export class ChangeLog {
     this.#sharedReplay = readsOver(this.#replays);
     this.#now = new AdaptiveTimeout(this.#rest, { name: 'now', text: NOW });
     this.#watchedTables = new AdaptiveTimeout(this.#names, { text: WATCHED_TABLES });
-    this.#loggedResources = new AdaptiveTimeout(this.#names, { text: LOGGED_RESOURCES });
+    this.#loggedResources = new AdaptiveTimeout(this.#names, { text: LOGGED_RESOURCES }, SCAN_MS, SCAN_MS);
   }
 
   /**
@@ -223,7 +226,7 @@ export class ChangeLog {
     return this.#watchedTables.ask();
   }
 
-  /** Names of all resources in the log. Scans it. */
+  /** Names of all resources in the log. Scans what was recorded since the last tick. */
   async loggedResources(): Promise<string[]> {
     return (await this.#loggedResources.ask()).map((row) => row.resource);
   }

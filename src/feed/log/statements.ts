@@ -90,6 +90,16 @@ export const WATCHED_TABLES = `
         where not exists (select from pg_attribute a where a.attrelid = w.relation and a.attname = c.name and a.attnum > 0)
       )), '[]') as scopes
   from change_feed.watched_table w`;
+/** The names of all changes in the log: noted each minute, and of those since. */
 export const LOGGED_RESOURCES = `
+  with last as (select t.snapshot from change_feed.tick t order by t.id desc limit 1)
   select change_feed.readable_name(l.resource) as resource
-  from (select distinct resource from change_feed.change) l`;
+  from (
+    select unnest(t.resources) as resource from change_feed.tick t
+    union
+    select c.resource from change_feed.change c
+      where c.xid >= coalesce((select pg_snapshot_xmax(snapshot) from last), '0')
+    union
+    select c.resource from change_feed.change c
+      where c.xid = any (array(select pg_snapshot_xip(snapshot) from last))
+  ) l`;

@@ -370,3 +370,49 @@ describe('change_feed.position()', () => {
     await psql.query('rollback');
   });
 });
+
+describe('the names of what is in the log', () => {
+  const nextTick = async () => {
+    await psql.query(`update change_feed.tick set at = at - interval '1 min'`);
+    await psql.query('select change_feed.note_tick()');
+  };
+  const names = async () => (await log.loggedResources()).sort();
+
+  test('are noted with each tick, and read with those since, also of transactions that were open then', async () => {
+    await log.begin();
+    await emit('vor-allem');
+    await nextTick();
+    const writer = await session();
+    await writer.query('begin');
+    await emit('offen', writer);
+    await emit('dann');
+    await nextTick();
+    expect(await names()).toEqual(['dann', 'vor-allem']);
+    await writer.query('commit');
+    await emit('zuletzt');
+    expect(await names()).toEqual(['dann', 'offen', 'vor-allem', 'zuletzt']);
+    await nextTick();
+    expect(await names()).toEqual(['dann', 'offen', 'vor-allem', 'zuletzt']);
+    // From the ticks alone, not from the log
+    await psql.query('truncate change_feed.change');
+    expect(await names()).toEqual(['dann', 'offen', 'vor-allem', 'zuletzt']);
+    await writer.end();
+  });
+
+  test('go with what is pruned, and stay where the ticks are gone', async () => {
+    await log.begin();
+    await emit('alt');
+    await nextTick();
+    await emit('neu');
+    await nextTick();
+    await psql.query(`update change_feed.tick set at = at - interval '1 hour' where resources = '{alt}'`);
+    await log.prune(600, 1000);
+    await nextTick();
+    await psql.query(`update change_feed.tick set at = at - interval '1 hour' where resources = '{neu}'`);
+    await log.prune(600, 1000);
+    expect(await names()).toEqual(['neu']);
+    await psql.query('delete from change_feed.tick');
+    await emit('zuletzt');
+    expect(await names()).toEqual(['zuletzt']);
+  });
+});
