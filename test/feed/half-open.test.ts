@@ -50,6 +50,23 @@ test('connections that are cut without a FIN are given up: nobody stays stale', 
   resuming.close();
 });
 
+test('the first read of a flood gives up a dead connection as soon as any other', async () => {
+  const log = new ChangeLog(way.through(server.database.url), () => {});
+  const start = await log.begin();
+  // So many that the next read sums up, for the first time
+  await server.psql(
+    `insert into change_feed.change (resource, details) select 'viele', '{update}' from generate_series(1, 150)`,
+  );
+  const { position } = await log.read(start);
+  way.goSilent();
+  const begun = performance.now();
+  await expect(log.read(position)).rejects.toThrow('Query read timeout');
+  // 2 s where the machine is not busy; 35 s without a read before
+  expect(performance.now() - begun).toBeLessThan(20_000);
+  way.bury();
+  await log.close();
+});
+
 test('who asks for a position does not wait for what is lost on dead connections', async () => {
   const log = new ChangeLog(way.through(server.database.url), () => {});
   const both = () => [1, 2].map(() => log.query('select pg_sleep(0.1)').catch(() => {}));

@@ -36,6 +36,11 @@ export class AdaptiveTimeout<Row extends pg.QueryResultRow> {
     this.#usual = usualMs;
   }
 
+  /** Gives it no more time than usual from now on, although it has not been answered yet. */
+  settle(): void {
+    this.#patience = this.#usual;
+  }
+
   /** @throws what pg throws, `Query read timeout` among it. */
   async ask(values: unknown[] = []): Promise<Row[]> {
     const patience = this.#patience;

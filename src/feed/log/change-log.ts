@@ -59,6 +59,8 @@ export class ChangeLog {
   readonly #watchedTables: AdaptiveTimeout<WatchedTable>;
   readonly #loggedResources: AdaptiveTimeout<{ resource: string }>;
   #flooded = false;
+  /** True once the feed has read: from then on a connection may be dead. */
+  #hasRead = false;
   /** The number of those who need to know what batches that are summed up did to scopes. */
   #scopeReaders = 0;
 
@@ -121,6 +123,8 @@ export class ChangeLog {
       return lostReading(await this.begin());
     }
     this.#flooded = (reading.measured?.changes ?? 0) > MAX_CHANGES_AGAIN;
+    if (!this.#hasRead) for (const statement of Object.values(this.#news)) statement.settle();
+    this.#hasRead = true;
     return reading;
   }
 
