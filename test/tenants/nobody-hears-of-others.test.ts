@@ -114,8 +114,12 @@ async function expectWhole({ topics, listener }: Opened): Promise<void> {
 async function stall({ listener }: Opened, at: RunningServer): Promise<void> {
   listener.pause();
   const isBehind = () => [...at.manager.clients()].some(({ behind }) => behind > 0);
-  while (!isBehind())
+  while (!isBehind()) {
+    await server.psql('begin');
     await server.psql(`select change_feed.emit('fuellung', to_jsonb(repeat('x', 60000)), '{"x": 1}')`);
+    // One by one: many in one read would be summed up, without their data.
+    await commitAndRead();
+  }
 }
 
 /** Runs one history. @returns the bytes of each stream that was open all the time, and of those that resume after it. */
