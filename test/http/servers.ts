@@ -77,7 +77,8 @@ export const SERVERS: Readonly<Record<string, (options: FrameworkServerOptions) 
   },
   Fastify: async ({ find, ...options }) => {
     const feed = await started(options);
-    const app = Fastify({ forceCloseConnections: false });
+    // Its default keeps the test's idle connections for 72 s.
+    const app = Fastify({ forceCloseConnections: false, keepAliveTimeout: 1000 });
     app.addHook('onRequest', async (_request, reply) => {
       reply.header(...HOST_HEADER);
     });
