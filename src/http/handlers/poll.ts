@@ -57,21 +57,11 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
     const stopWatching = streams.revoked.watch(subject, () => revoked.abort());
     const leftMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : Math.max(expiresAt - Date.now(), 0);
     const limitMs = Math.min(waitMs, leftMs, reauthorizeMs);
+    const [limit, lateLimit] = [alarm(limitMs), alarm(Math.max(limitMs, LEAST_WAIT_MS))];
     try {
       const left = exchange.ending();
-      const ended = AbortSignal.any([
-        left,
-        revoked.signal,
-        answered.signal,
-        streams.closing,
-        AbortSignal.timeout(Math.ceil(limitMs)),
-      ]);
-      const late = AbortSignal.any([
-        left,
-        revoked.signal,
-        streams.closing,
-        AbortSignal.timeout(Math.ceil(Math.max(limitMs, LEAST_WAIT_MS))),
-      ]);
+      const ended = AbortSignal.any([left, revoked.signal, answered.signal, streams.closing, limit.signal]);
+      const late = AbortSignal.any([left, revoked.signal, streams.closing, lateLimit.signal]);
       const body = await answer({ feed, followed, since, ended, late, closing: streams.closing }).catch(
         (error: unknown) => {
           throw streams.closed ? stopsError() : error;
@@ -82,12 +72,24 @@ export function pollHandler(parts: HandlerParts): FeedHandler {
     } finally {
       // It may have begun to wait for a change that it did not need.
       answered.abort();
+      limit.cancel();
+      lateLimit.cancel();
       endScopes();
       // A poll counts as a stream while it waits.
       leave();
       stopWatching();
     }
   };
+}
+
+/**
+ * Makes a signal that is aborted after a time, in ms. That of `AbortSignal.timeout` never is, on Node.js 20, once it is
+ * a part of `AbortSignal.any` and garbage has been collected.
+ */
+function alarm(ms: number): { readonly signal: AbortSignal; readonly cancel: () => void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), Math.ceil(ms));
+  return { signal: controller.signal, cancel: () => clearTimeout(timer) };
 }
 
 interface Question {
