@@ -28,10 +28,10 @@ const WRITES: [string, string][] = [
 test('the migrations of another application install the feed, watch its tables, and remove it without a trace', async () => {
   const name = `chinook_${process.pid}`;
   await createRawDatabase(name);
+  const pool = new pg.Pool({ connectionString: databaseUrl(name) });
+  pool.on('error', () => {}); // dropping the database may end a connection that the pool is closing
   // biome-ignore lint/suspicious/noExplicitAny: an application's database, whose tables are its own
-  const db = new Kysely<any>({
-    dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: databaseUrl(name) }) }),
-  });
+  const db = new Kysely<any>({ dialect: new PostgresDialect({ pool }) });
   await sql.raw(CHINOOK).execute(db);
   const count = async (query: string) => {
     const { rows } = await sql<{ n: number }>`${sql.raw(`select count(*)::int as n from ${query}`)}`.execute(db);
