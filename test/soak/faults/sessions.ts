@@ -24,11 +24,11 @@ export const SESSION_FAULTS: readonly Fault[] = [
     strike: (target) => stopBackends(target, `application_name = 'pg-change-feed log'`),
   },
   {
-    name: 'the session of a lead that is awake stopped (SIGSTOP) for 5 s',
+    name: 'the session of an awake leader stopped (SIGSTOP) for 5 s',
     strike: (target) => stopBackends(target, LEAD('not exists')),
   },
   {
-    name: 'the session of a lead that sleeps stopped (SIGSTOP) for 5 s',
+    name: 'the session of an idle leader stopped (SIGSTOP) for 5 s',
     // Few write, or it would hardly sleep.
     writers: { count: 2, pauseMs: 200 },
     strike: (target) => stopBackends(target, LEAD('exists')),
