@@ -1,15 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench } from './bench.js';
 import { connect } from './database.js';
+import { openRawStream } from './raw-stream.js';
 import { printTable, round } from './report.js';
 import { percentile } from './statistics.js';
-import { ourStream, startOurs } from './targets.js';
+import { startOurs } from './targets.js';
 
 /** How long a commit takes to a reader's socket, beside a bare LISTEN connection; calm, and under writers at full speed. */
 export const latency: Bench = {
@@ -97,12 +97,9 @@ async function startLoad(url: string): Promise<() => Promise<number>> {
 
 /** A hundred readers; the first of them notes when it heard of which number. */
 async function openReaders(port: number, heard: Map<number, number>) {
-  const { path, headers } = await ourStream(port, 'resources=*');
   return Promise.all(
     Array.from({ length: 100 }, async (_, place) => {
-      const socket = connectSocket(port, '127.0.0.1');
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: bench\r\nAuthorization: ${headers?.Authorization}\r\n\r\n`);
-      await new Promise((resolve) => socket.once('data', resolve));
+      const socket = await openRawStream(port, 'resources=*');
       socket.on('data', (chunk) => {
         if (place !== 0) return;
         const now = performance.now();

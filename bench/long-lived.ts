@@ -1,11 +1,11 @@
-import { connect as connectSocket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ChangeLog } from '../src/feed/log/change-log.js';
 import type { Bench, BenchContext } from './bench.js';
 import { type BenchDatabase, connect } from './database.js';
+import { openRawStream } from './raw-stream.js';
 import { printTable, round } from './report.js';
 import { median } from './statistics.js';
-import { ourStream, startOurs } from './targets.js';
+import { startOurs } from './targets.js';
 
 /** Two hours at 200 writes a second, with a pruning each minute that keeps the last ten of them. */
 const MINUTES = 120;
@@ -192,10 +192,7 @@ class Others {
 
   async #open(name: string, port: number, resources: string) {
     const reader: Reader = { name, awaited: new Map(), delays: [] };
-    const { path, headers } = await ourStream(port, `resources=${encodeURIComponent(resources)}`);
-    const socket = connectSocket(port, '127.0.0.1');
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: bench\r\nAuthorization: ${headers?.Authorization}\r\n\r\n`);
-    await new Promise((resolve) => socket.once('data', resolve));
+    const socket = await openRawStream(port, `resources=${encodeURIComponent(resources)}`);
     socket.on('data', (chunk) => {
       for (const [, named = ''] of chunk.toString().matchAll(/"resource":"(eilig-\d+)"/g)) {
         const at = reader.awaited.get(named);

@@ -1,12 +1,13 @@
-import { connect as connectSocket, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench, BenchContext } from './bench.js';
 import type { BenchDatabase } from './database.js';
 import { PostgresCpu } from './postgres-cpu.js';
 import type { ServerProcess } from './processes.js';
+import { openRawStream } from './raw-stream.js';
 import { printTable, round } from './report.js';
 import { median, percentile } from './statistics.js';
-import { ourStream, startOurs } from './targets.js';
+import { startOurs } from './targets.js';
 
 /** A person's pace, of which there are many: writes a second. */
 const WRITES_PER_S = 50;
@@ -64,11 +65,8 @@ interface Figures {
 
 async function open(url: string): Promise<Running> {
   const server = await startOurs(url);
-  const { path, headers } = await ourStream(server.port, 'resources=gemessen');
   const received: number[] = [];
-  const socket = connectSocket(server.port, '127.0.0.1');
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: bench\r\nAuthorization: ${headers?.Authorization}\r\n\r\n`);
-  await new Promise((resolve) => socket.once('data', resolve));
+  const socket = await openRawStream(server.port, 'resources=gemessen');
   socket.on('data', (chunk) => {
     const now = performance.now();
     for (const [, keys] of chunk.toString().matchAll(/"operation":"insert","keys":\[([\d,]+)\]/g)) {

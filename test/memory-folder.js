@@ -1,6 +1,7 @@
 // JavaScript, as the global set-up that imports it.
 import { chmod, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isAlive } from '../dist/src/embedded/holder.js';
 
 const MEMORY = '/dev/shm';
 const NAME = /^pg-change-feed-test-(\d+)-/;
@@ -28,16 +29,6 @@ export async function makeMemoryFolder() {
 async function removeLeftovers() {
   for (const name of await readdir(MEMORY)) {
     const pid = NAME.exec(name)?.[1];
-    if (pid !== undefined && !isRunning(Number(pid))) await rm(join(MEMORY, name), { recursive: true, force: true });
-  }
-}
-
-/** @param {number} pid */
-function isRunning(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(MEMORY, name), { recursive: true, force: true });
   }
 }

@@ -25,7 +25,7 @@ interface Parsed {
 
 /**
  * Takes a connection away from node:http for good, as it does itself for an upgrade to another protocol: its parser and its
- * listeners are half of the memory of an idle stream (10.4 kB with them, 5.0 without). Whatever the client sends from now on
+ * listeners are half of the memory of an idle stream: docs/performance.md. Whatever the client sends from now on
  * is dropped unread.
  *
  * @returns false where nothing was done: node:http does not have the connection any more, or this version of Node has other
@@ -56,14 +56,13 @@ function endAsWell(this: Socket): void {
 
 /** Lets `closeAllConnections()` of a server close streams, too: it knows connections by their parsers. */
 function remember(socket: Socket, server: Server): void {
-  let open = streams.get(server);
-  if (!open) {
-    open = new Set();
+  const open = streams.get(server) ?? new Set();
+  if (!streams.has(server)) {
     streams.set(server, open);
     const close = server.closeAllConnections;
     server.closeAllConnections = () => {
       close.call(server);
-      for (const stream of streams.get(server) ?? []) stream.destroy();
+      for (const stream of open) stream.destroy();
     };
   }
   open.add(socket);

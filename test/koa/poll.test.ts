@@ -1,8 +1,7 @@
 import { type ExecFileOptions, execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
+import { collectGarbage } from '../collect-garbage.js';
 import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
@@ -77,8 +76,6 @@ describe('GET /api/events/poll', () => {
   });
 
   test('waits for no longer where garbage is collected meanwhile', async () => {
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
     const poll = curl(`resources=a&wait=2&lastEventId=${await positionNow()}`);
     const collecting = setInterval(collectGarbage, 100);
     expect((await poll.finally(() => clearInterval(collecting))).body.events).toEqual([]);

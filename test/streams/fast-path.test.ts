@@ -1,9 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, jest, test } from '@jest/globals';
 import Koa from 'koa';
+import { collectGarbage } from '../collect-garbage.js';
 import { useTestServer } from '../running-server.js';
 import { until } from '../until.js';
 
@@ -83,8 +82,6 @@ test.each([
 });
 
 test('of the request nothing is kept for as long as the stream is open', async () => {
-  setFlagsFromString('--expose-gc');
-  const collectGarbage = runInNewContext('gc') as () => void;
   const contexts: WeakRef<object>[] = [];
   const { createContext } = Koa.prototype;
   const spy = jest.spyOn(Koa.prototype, 'createContext').mockImplementation(function (this: Koa, ...given) {

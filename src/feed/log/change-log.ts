@@ -38,10 +38,10 @@ const PRUNE_BATCH = 10_000;
 /** After this time without a query a session ends, in ms: to open one takes Postgres as much CPU as a hundred reads. */
 const IDLE_MS = 60_000;
 
-/** How long a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
+/** The time that a statement that is none of a client's may take, in ms: it holds one of two connections, maybe a dead one. */
 const QUICK_MS = 3000;
 
-/** How long the scan of the last minute's changes may take, in ms, on a connection that was made for it: 10,000,000 took 4 s. */
+/** The time that the scan of the last minute's changes may take, in ms, on a connection that was made for it: 10,000,000 took 4 s. */
 const SCAN_MS = 10_000;
 
 const SETTINGS = `${READER_SETTINGS} -c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s`;

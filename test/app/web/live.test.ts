@@ -69,7 +69,7 @@ describeInBrowser('the open page follows raw SQL without a click', (pages) => {
     await page.getByText('0 von 20 Plätzen belegt, 20 frei, 1 offen').waitFor();
     await server.psql(`update anmeldung set status = 'BESTAETIGT' where id = $1`, [anmeldung]);
     await page.getByText('1 von 20 Plätzen belegt, 19 frei, 0 offen').waitFor();
-    await row(page, anmeldung).locator('.change').getByText('über psql geändert').waitFor();
+    await row(page, anmeldung).locator('.change').getByText('über psql geändert', { exact: true }).waitFor();
     await server.psql(`update veranstaltung set max_teilnehmende = 1, name = 'Kurzer Lauf' where id = $1`, [id]);
     await page.getByText('1 von 1 Platz belegt, 0 frei').waitFor();
     await page.getByRole('heading', { name: 'Kurzer Lauf' }).waitFor();
